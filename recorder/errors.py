@@ -1,0 +1,131 @@
+"""Rules that say no, and the far sides that fail. The root is `storage.errors.RecorderError`."""
+
+from __future__ import annotations
+
+from storage.errors import ConfigurationError, ConflictError, NotFoundError, RecorderError
+
+__all__ = ["ConfigurationError", "ConflictError", "NotFoundError", "RecorderError"]
+
+
+class RefusedError(RecorderError):
+    """A rule said no."""
+
+    code = "refused"
+
+
+class ForbiddenError(RefusedError):
+    """This role may not do that."""
+
+    code = "forbidden"
+
+
+class InvalidInputError(RecorderError):
+    """The request is not what this address takes."""
+
+    code = "invalid_input"
+
+
+class InvalidEventError(InvalidInputError):
+    """The event is malformed."""
+
+    code = "invalid_event"
+
+
+class SignatureError(RefusedError):
+    """The signature is missing, wrong or too old."""
+
+    code = "signature"
+
+
+class TooLargeError(InvalidInputError):
+    """More bytes than this address takes."""
+
+    code = "too_large"
+
+
+class RecordingNotFoundError(NotFoundError):
+    """There is no such recording, or it is gone."""
+
+    code = "recording_not_found"
+
+
+class RequestNotFoundError(NotFoundError):
+    """There is no such request."""
+
+    code = "request_not_found"
+
+
+class CallNotFoundError(NotFoundError):
+    """There is no such call."""
+
+    code = "call_not_found"
+
+
+class LinkError(RefusedError):
+    """The link opens nothing: unknown, expired, revoked or used up; callers never learn which."""
+
+    code = "link_invalid"
+
+
+class ConsentPendingError(ConflictError):
+    """No answer to the consent question is known yet; ask again."""
+
+    code = "consent_pending"
+    retryable = True
+
+
+class ConsentMissingError(ConflictError):
+    """Nobody consented to this recording; nothing was kept."""
+
+    code = "consent_missing"
+
+
+class HeldError(ConflictError):
+    """A hold forbids this until it is released."""
+
+    code = "held"
+
+
+class ErasingError(ConflictError):
+    """The recording is being erased."""
+
+    code = "erasing"
+
+
+class PlatformError(RecorderError):
+    """The telephony platform failed or refused."""
+
+    code = "platform"
+    retryable = True
+
+
+class AudioError(RecorderError):
+    """What arrived is not audio that can be kept."""
+
+    code = "audio_invalid"
+
+
+class AudioUnsupportedError(AudioError):
+    """The audio is of a kind this service does not read; wav, mp3, ogg and flac are read."""
+
+    code = "audio_unsupported"
+
+
+class DeliveryError(RecorderError):
+    """The mail or SMS was not handed over."""
+
+    code = "delivery"
+    retryable = True
+
+
+class DirectoryUnavailableError(RecorderError):
+    """The customer directory did not answer."""
+
+    code = "directory_unavailable"
+    retryable = True
+
+
+class BrakeError(RefusedError):
+    """The sweep stopped itself, because what it found is not what was foreseen."""
+
+    code = "sweep_brake"
