@@ -1,0 +1,1 @@
+"""What faces the world: webhooks, JSON API, customer page, console, the `recorder` command."""

@@ -1,0 +1,91 @@
+"""Builds everything from settings: the one place that names concrete parts."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from recorder import platforms, scripts
+from recorder.delivery import mailer_for, texter_for
+from recorder.directory import directory_for
+from recorder.errors import ConfigurationError
+from recorder.ports import Service
+from recorder.segments import Lines
+from recorder.settings import Settings
+from storage.clock import utc_now
+from storage.database import Database
+from storage.inbox import Inbox
+from storage.keyring import KeyRing, load_root_key
+from storage.migrations import migrate
+from storage.objects import ObjectStore
+from storage.objects_folder import FolderStore
+from storage.vault import Vault
+
+
+class Bell:
+    """Lets a use case say that there is work, before and whether or not anybody listens."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[str], None] | None = None
+
+    def __call__(self, job: str) -> None:
+        if self.answer is not None:
+            self.answer(job)
+
+
+@contextmanager
+def opened(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Iterator[Service]:
+    """A running service: schema migrated, key ring checked and stocked, inbox accepting; closed in order at the end.
+
+    Raises `ConfigurationError` where starting would break a promise: a root key that is not this ring's, a store
+    that cannot be reached. Keeps plaintext and keys out of core dumps for the whole process.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.database_url)
+    migrate(database)
+    service = _assembled(settings, database, clock)
+    now = clock()
+    service.keyring.open(now)
+    service.keyring.ensure(now)
+    with database.write() as connection:
+        scripts.install(connection, now)
+    service.inbox.start()
+    try:
+        yield service
+    finally:
+        service.inbox.close()
+        database.close()
+
+
+def _assembled(settings: Settings, database: Database, clock: Callable[[], datetime]) -> Service:
+    ring = store_for(settings.keys_url)
+    mirror = store_for(settings.keys.mirror_url) if settings.keys.mirror_url else None
+    root_key = load_root_key(settings.root_key_path, settings.root_key(), ring)
+    keyring = KeyRing(database, ring, root_key, mirror)
+    return Service(
+        settings=settings,
+        database=database,
+        keyring=keyring,
+        vault=Vault(keyring, store_for(settings.store_url)),
+        inbox=Inbox(database, keyring),
+        platforms=platforms.from_settings(settings),
+        lines=Lines(settings.lines_path),
+        directory=directory_for(settings),
+        mailer=mailer_for(settings),
+        texter=texter_for(settings),
+        clock=clock,
+        wake=Bell(),
+    )
+
+
+def store_for(url: str) -> ObjectStore:
+    """The object store a URL names. Raises `ConfigurationError` for a kind this version does not speak."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return FolderStore(Path(unquote(parts.path)))
+    raise ConfigurationError(f"stores of kind {parts.scheme or url!r} are not supported; use file:///…")

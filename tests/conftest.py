@@ -1,0 +1,100 @@
+"""Fixtures everybody shares: a clean environment, a clock that moves, a service built of real parts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from recorder.ports import Service
+    from recorder.settings import Settings
+
+for _name in [name for name in os.environ if name.startswith("RECORDER_")]:
+    del os.environ[_name]
+
+
+class MovingClock:
+    """The time a service is handed. Moves only when told."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **parts: float) -> datetime:
+        self.now += timedelta(**parts)
+        return self.now
+
+
+LINES = """\
+[[line]]
+number = "+4570123456"
+brand = "flexii"
+customer_type = "private"
+call_kind = "service"
+language = "da"
+script = "inbound-da"
+consent = "ask"
+then.dial = "+4570000000"
+
+[[line]]
+number = "+4570123457"
+brand = "flexii"
+customer_type = "private"
+call_kind = "sales"
+language = "da"
+script = "outbound-da"
+consent = "asked_elsewhere"
+then.dial = "+4570000000"
+"""
+
+DIRECTORY = """\
+phone,account,email,mobile,customer_type,language
++4520123456,A-1001,anna@example.com,+4520123456,private,da
++4520123457,A-1002,bent@example.com,+4520123457,business,en
+"""
+
+TWILIO_SID = "AC" + "0" * 32
+TWILIO_TOKEN = "0123456789abcdef0123456789abcdef"
+STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.fixture
+def clock() -> MovingClock:
+    return MovingClock(datetime(2026, 9, 3, 8, 12, tzinfo=UTC))
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Settings of the embedded default; a test may change them before it asks for `service`."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    (data / "lines.toml").write_text(LINES, "utf-8")
+    (data / "directory.csv").write_text(DIRECTORY, "utf-8")
+    return {
+        "RECORDER_DATA_DIR": str(data),
+        "RECORDER_PLATFORMS__TWILIO__ACCOUNT_SID": TWILIO_SID,
+        "RECORDER_PLATFORMS__TWILIO__AUTH_TOKENS": TWILIO_TOKEN,
+        "RECORDER_PLATFORMS__STANDARD__SECRETS": STANDARD_SECRET,
+    }
+
+
+@pytest.fixture
+def settings(environment: dict[str, str]) -> Settings:
+    from recorder.settings import load
+
+    return load(environment)
+
+
+@pytest.fixture
+def service(settings: Settings, clock: MovingClock) -> Iterator[Service]:
+    from recorder.service import opened
+
+    with opened(settings, clock=clock) as running:
+        yield running
