@@ -99,6 +99,20 @@ class PlatformError(RecorderError):
     retryable = True
 
 
+class MediaRefusedError(PlatformError):
+    """This address is not one audio may be fetched from."""
+
+    code = "media_refused"
+    retryable = False
+
+
+class MediaTooLargeError(PlatformError):
+    """The audio is larger than what is taken."""
+
+    code = "media_too_large"
+    retryable = False
+
+
 class AudioError(RecorderError):
     """What arrived is not audio that can be kept."""
 
