@@ -419,7 +419,8 @@ class TombstoneRow(Table, table=True):
     segment: str | None = None
     reason: str
     ordered_by: str
-    due_day: str | None = None
+    due_at: datetime | None = instant()  # after an expiry, all four times are kept to the day only
+    key_destroyed_at: datetime | None = instant()
     erased_at: datetime = instant(nullable=False)
     verified_at: datetime | None = instant()
     objects_deleted: int = 0
