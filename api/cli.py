@@ -114,7 +114,11 @@ def sweep(
         with Progress(console=stderr, transient=True) as progress:
             bar = progress.add_task("erasing", total=plan.due or None)
             report = sweeping.sweep(
-                service, now, unattended=False, actor=OPERATOR, progress=lambda done: progress.update(bar, completed=done)
+                service,
+                now,
+                unattended=False,
+                actor=OPERATOR,
+                progress=lambda done: progress.update(bar, completed=done),
             )
         sweeping.destroy_due_keys(service, now)
         for line in report.lines():

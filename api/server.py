@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from recorder.jobs import Jobs
 
 from api.app import create_app
 from recorder.errors import ConfigurationError
-from recorder.jobs import Jobs
 from recorder.ports import Service
 from recorder.service import Bell, opened
 from recorder.settings import Settings, is_loopback

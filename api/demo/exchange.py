@@ -84,7 +84,12 @@ class Exchange:
         if recording is not None:
             self._record(recording, fields, call, audio, started, seconds)
         ended = started + timedelta(seconds=seconds)
-        status = {**fields, "CallStatus": "completed", "Timestamp": format_datetime(ended), "CallDuration": f"{seconds:.0f}"}
+        status = {
+            **fields,
+            "CallStatus": "completed",
+            "Timestamp": format_datetime(ended),
+            "CallDuration": f"{seconds:.0f}",
+        }
         self._post(f"{self.webhooks}/webhooks/twilio/status", status, call)
         return call
 

@@ -1,0 +1,36 @@
+"""What a thief of yesterday's backup can do who also has everything that exists today: the drill of promise P3."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from storage.keyring import KeyRing, load_root_key
+from storage.vault import Vault
+
+from recorder.ports import Service
+from recorder.service import store_for
+from storage.catalogue import recordings
+from storage.database import Database
+
+
+def read_everything(service: Service, backup: Path, now: datetime) -> int:
+    """Restore the backup beside today's key ring and unwrap every data key in it; gives how many opened.
+
+    Raises whatever the first refusal raises. A backup without any data key is an `AssertionError`: it proves nothing.
+    """
+    database = Database(f"sqlite:///{backup / 'recorder.sqlite'}")
+    settings = service.settings
+    ring = store_for(settings.keys_url)
+    root_key = load_root_key(settings.root_key_path, settings.root_key(), ring)
+    vault = Vault(KeyRing(database, ring, root_key), store_for((backup / "objects").as_uri()))
+    try:
+        with database.read() as connection:
+            sealed = [item for item in recordings.all_of(connection, state="stored") if item.dek and item.key_id]
+        if not sealed:
+            raise AssertionError("the backup holds no recording")
+        for item in sealed:
+            vault.unwrap_dek(item.id, item.key_id, item.dek, now)
+        return len(sealed)
+    finally:
+        database.close()

@@ -1,0 +1,87 @@
+"""Where the demo plays: a data folder of its own, settings for it, and a clock that can be set."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from recorder.errors import ConfigurationError
+from recorder.settings import Settings, Standard, Twilio
+
+MARKER = "this-is-a-demo"
+ANNA = "+4520123456"
+BENT = "+4520123457"
+LINE = "+4570123456"
+
+LINES = f"""\
+# What happens on each number. `recorder lines check` reads it.
+[[line]]
+number = "{LINE}"
+brand = "flexii"
+customer_type = "private"
+call_kind = "service"
+language = "da"
+script = "inbound-da"
+consent = "ask"
+then.dial = "+4570000000"
+"""
+
+DIRECTORY = f"""\
+phone,account,email,mobile,customer_type,language
+{ANNA},A-1001,anna@example.com,{ANNA},private,da
+{BENT},A-1002,bent@example.com,{BENT},private,en
+"""
+
+
+class DemoClock:
+    """The real clock, set back by as much as the story says."""
+
+    def __init__(self) -> None:
+        self.back = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) - self.back
+
+
+def prepare(data_dir: Path) -> None:
+    """Empty the demo's own folder, or make it. Never touches a folder that holds anything else.
+
+    Raises `ConfigurationError` where the folder is somebody's.
+    """
+    if data_dir.exists() and any(data_dir.iterdir()):
+        if not (data_dir / MARKER).exists():
+            raise ConfigurationError(f"{data_dir} holds something that is not a demo; set RECORDER_DATA_DIR to another")
+        shutil.rmtree(data_dir)
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (data_dir / MARKER).write_text("made by `recorder demo`; emptied by the next one\n")
+    (data_dir / "lines.toml").write_text(LINES, "utf-8")
+    (data_dir / "directory.csv").write_text(DIRECTORY, "utf-8")
+
+
+def staged(settings: Settings, *, account_sid: str, auth_token: str, rest_url: str) -> Settings:
+    """The given settings, with the stand-in exchange as Twilio and a free port where the wanted one is taken."""
+    port = settings.http.port if _free(settings.http.host, settings.http.port) else _any_port(settings.http.host)
+    http = settings.http
+    if port != http.port:
+        http = http.model_copy(update={"port": port, "public_url": f"http://{http.host}:{port}"})
+    twilio = Twilio.model_validate({"account_sid": account_sid, "auth_tokens": [auth_token], "api_url": rest_url})
+    platforms = settings.platforms.model_copy(update={"twilio": twilio, "standard": Standard()})
+    return settings.model_copy(update={"http": http, "platforms": platforms})
+
+
+def _free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return port != 0
+
+
+def _any_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
