@@ -8,9 +8,10 @@ with its day key. Nothing here may hold a number, an account, an address or a to
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import JSON, Column, Index, LargeBinary, MetaData, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, MetaData, UniqueConstraint, text
+from sqlalchemy import Table as SqlTable
 from sqlmodel import Field, SQLModel
 
 from storage.clock import Instant
@@ -28,6 +29,7 @@ metadata = MetaData(naming_convention=NAMING)
 
 class Table(SQLModel):
     metadata = metadata
+    __table__: ClassVar[SqlTable]  # what statements are made of
 
 
 def instant(*, index: bool = False, nullable: bool = True) -> Any:
@@ -110,12 +112,14 @@ class CallRow(Table, table=True):
     segment: str | None = None
     brand: str | None = None
     language: str | None = None
-    queue: str | None = Field(default=None, index=True)
+    queue: str | None = None
     state: str = "open"  # open | over | blank
     opened_at: datetime = instant(nullable=False, index=True)
     started_at: datetime | None = instant()
     ended_at: datetime | None = instant()
-    skew_us: int | None = None  # smallest received-minus-stamped seen: bounds how far the platform's clock is off
+    opened: bool = False  # its first webhook came; until then events that overtook it wait here
+    settle_at: datetime | None = instant(index=True)  # when to look whether it is kept or blanked
+    skew_us: int | None = Field(default=None, sa_type=BigInteger)  # smallest received-minus-stamped seen: bounds how far the platform's clock is off
     key_id: str | None = None
     call_key: bytes | None = blob()
     sealed: bytes | None = blob()
@@ -186,17 +190,21 @@ class RecordingRow(Table, table=True):
         Index("ix_recordings_work", "state", "next_try_at"),
         Index("ix_recordings_day", "expiry_day", "state"),
         Index("ix_recordings_listing", "state", "call_started_at", "id"),
+        Index("ix_recordings_by_start", "call_started_at", "id"),
+        Index("ix_recordings_by_segment", "segment", "call_started_at", "id"),
+        Index("ix_recordings_by_queue", "queue", "call_started_at", "id"),
     )
     id: str = Field(primary_key=True)
     call_id: str = Field(foreign_key="calls.id", index=True)
     ref: bytes | None = blob(unique=True)
     platform: str
-    segment: str | None = Field(default=None, index=True)
+    segment: str | None = None
     direction: str | None = None
-    queue: str | None = Field(default=None, index=True)
+    queue: str | None = None
     state: str = "announced"  # announced | capturing | stored | erasing | erased | discarded | failed
     reason: str | None = None  # why discarded, failed or erased: a code
     by_answer: bool = False  # our own answer to the yes started it: covered from its first sample
+    maybe_by_answer: bool = False  # a REST call on our account started it: ours only if it followed the yes
     started_at: datetime | None = instant()  # of the recording, platform clock
     ended_at: datetime | None = instant()
     available_at: datetime | None = instant()
@@ -209,7 +217,7 @@ class RecordingRow(Table, table=True):
     spans: dict[str, Any] | None = document()  # what the decision kept: {"keep": [[ms, ms]…], "mute": [[ms, ms]…]}
     channels: int | None = None
     duration_ms: int | None = None
-    size_bytes: int | None = None
+    size_bytes: int | None = Field(default=None, sa_type=BigInteger)
     content_type: str | None = None
     attempt: int = 0
     tries: int = 0
@@ -239,8 +247,8 @@ class AttemptRow(Table, table=True):
     state: str = "open"  # open | kept | lost
     created_at: datetime = instant(nullable=False)
     head: bytes | None = blob()  # the container's first 56 bytes: saves a round trip per range
-    plain_bytes: int | None = None
-    sealed_bytes: int | None = None
+    plain_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    sealed_bytes: int | None = Field(default=None, sa_type=BigInteger)
     content_type: str | None = None
 
 

@@ -1,0 +1,187 @@
+"""Rows of recordings: found, locked, listed page by page, and changed only from the state they are thought to be in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, or_, select, update
+
+from storage.catalogue.upsert import insert_new
+from storage.tables import metadata
+
+recordings = metadata.tables["recordings"]
+marks = metadata.tables["marks"]
+
+Position = tuple[datetime, str]
+LIVE = ("announced", "capturing", "stored", "erasing", "failed")  # states in which a call is still needed
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording's row, whole. `sealed` is opened under the DEK, or under the call key while there is no DEK."""
+
+    id: str
+    call_id: str
+    platform: str
+    ref: bytes | None = field(default=None, repr=False)
+    segment: str | None = None
+    direction: str | None = None
+    queue: str | None = None
+    state: str = "announced"
+    reason: str | None = None
+    by_answer: bool = False
+    maybe_by_answer: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    available_at: datetime | None = None
+    call_started_at: datetime | None = None
+    call_ended_at: datetime | None = None
+    expires_at: datetime | None = None
+    expiry_day: str | None = None
+    stored_at: datetime | None = None
+    holds: int = 0
+    spans: dict[str, Any] | None = None
+    channels: int | None = None
+    duration_ms: int | None = None
+    size_bytes: int | None = None
+    content_type: str | None = None
+    attempt: int = 0
+    tries: int = 0
+    next_try_at: datetime | None = None
+    lease: str | None = None
+    lease_until: datetime | None = None
+    key_id: str | None = None
+    dek: bytes | None = field(default=None, repr=False)
+    sealed: bytes | None = field(default=None, repr=False)
+    erase_reason: str | None = None
+    erase_ordered_by: str | None = None
+    erase_due_at: datetime | None = None
+    erasing_since: datetime | None = None
+    certificate_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What to list. Each entry of `marked` is one wanted value as its mark under every live day key."""
+
+    state: str | None = None
+    segment: str | None = None
+    queue: str | None = None
+    call_id: str | None = None
+    started_from: datetime | None = None  # of the call, inclusive
+    started_to: datetime | None = None  # exclusive
+    marked: Sequence[Sequence[bytes]] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    items: list[Recording]
+    next: Position | None
+
+
+def get(connection: Connection, recording_id: str) -> Recording | None:
+    return _one(connection, select(recordings).where(recordings.c.id == recording_id))
+
+
+def lock(connection: Connection, recording_id: str) -> Recording | None:
+    """The recording, its row locked until the transaction ends. Lock its call first."""
+    return _one(connection, select(recordings).where(recordings.c.id == recording_id).with_for_update())
+
+
+def by_ref(connection: Connection, ref: bytes) -> Recording | None:
+    return _one(connection, select(recordings).where(recordings.c.ref == ref))
+
+
+def of_call(connection: Connection, call_id: str) -> list[Recording]:
+    statement = select(recordings).where(recordings.c.call_id == call_id).order_by(recordings.c.id)
+    return [Recording(**row) for row in connection.execute(statement).mappings()]
+
+
+def insert(connection: Connection, recording: Recording) -> None:
+    """Add a recording, unless one with its ref is already there: read it back by its ref."""
+    insert_new(connection, recordings, [asdict(recording)], conflict=["ref"])
+
+
+def change(
+    connection: Connection, recording_id: str, *, when: Mapping[str, object] | None = None, **values: object
+) -> bool:
+    """Set columns; with `when`, only if these columns still hold these values (a tuple: one of them).
+
+    Says whether it did: every step of a recording's life names the state, attempt or lease it starts from.
+    """
+    statement = update(recordings).where(recordings.c.id == recording_id, *_still(when or {})).values(**values)
+    return connection.execute(statement).rowcount == 1
+
+
+def change_of_call(
+    connection: Connection, call_id: str, *, when: Mapping[str, object] | None = None, **values: object
+) -> int:
+    """The same for every recording of a call; returns how many it changed."""
+    statement = update(recordings).where(recordings.c.call_id == call_id, *_still(when or {})).values(**values)
+    return connection.execute(statement).rowcount
+
+
+def search(connection: Connection, wanted: Filter, *, limit: int = 50, after: Position | None = None) -> Page:
+    """Recordings by the start of their call, newest first; `after` is where the page before ended."""
+    statement = _matching(wanted)
+    if after is not None:
+        moment, recording_id = after
+        statement = statement.where(
+            recordings.c.call_started_at <= moment,
+            or_(recordings.c.call_started_at < moment, recordings.c.id < recording_id),
+        )
+    statement = statement.order_by(recordings.c.call_started_at.desc(), recordings.c.id.desc()).limit(limit + 1)
+    found = [Recording(**row) for row in connection.execute(statement).mappings()]
+    last = found[limit - 1] if len(found) > limit else None
+    onward = (last.call_started_at, last.id) if last is not None and last.call_started_at is not None else None
+    return Page(found[:limit], onward)
+
+
+def index_marks(connection: Connection, recording_id: str, found_by: Mapping[str, bytes]) -> None:
+    """Make a recording findable by these marks (kind → mark) and by no others."""
+    remove_marks(connection, recording_id)
+    rows = [{"mark": mark, "recording_id": recording_id, "kind": kind} for kind, mark in found_by.items()]
+    if rows:
+        insert_new(connection, marks, rows, conflict=["mark", "recording_id"])
+
+
+def remove_marks(connection: Connection, recording_id: str) -> None:
+    connection.execute(delete(marks).where(marks.c.recording_id == recording_id))
+
+
+def find_marked(connection: Connection, wanted: Iterable[bytes], *, state: str | None = "stored") -> list[Recording]:
+    """Every recording that carries one of the marks, by the start of its call, oldest first."""
+    statement = _matching(Filter(state=state, marked=[list(wanted)]))
+    statement = statement.order_by(recordings.c.call_started_at, recordings.c.id)
+    return [Recording(**row) for row in connection.execute(statement).mappings()]
+
+
+def _matching(wanted: Filter) -> Select[tuple[Any, ...]]:
+    statement = select(recordings)
+    for column in ("state", "segment", "queue", "call_id"):
+        value = getattr(wanted, column)
+        if value is not None:
+            statement = statement.where(recordings.c[column] == value)
+    if wanted.started_from is not None:
+        statement = statement.where(recordings.c.call_started_at >= wanted.started_from)
+    if wanted.started_to is not None:
+        statement = statement.where(recordings.c.call_started_at < wanted.started_to)
+    for alternatives in wanted.marked:
+        carrying = select(marks.c.recording_id).where(marks.c.mark.in_(list(alternatives)))
+        statement = statement.where(recordings.c.id.in_(carrying))
+    return statement
+
+
+def _still(when: Mapping[str, object]) -> list[ColumnElement[bool]]:
+    return [
+        and_(recordings.c[name].in_(value) if isinstance(value, tuple) else recordings.c[name] == value)
+        for name, value in when.items()
+    ]
+
+
+def _one(connection: Connection, statement: Select[tuple[Any, ...]]) -> Recording | None:
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else Recording(**row)
