@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from recorder.errors import InvalidEventError
+from storage.clock import rfc3339
 
 EventType = Literal[
     "call.started",
@@ -62,3 +66,34 @@ class ReceivedEvent:
     event: Event
     received_at: datetime
     inbox_id: str
+
+
+def encode(event: Event) -> bytes:
+    """The event as the inbox keeps it. Carries personal data: seal it."""
+    document = {
+        "type": event.type,
+        "platform": event.platform,
+        "call_id": event.call_id,
+        "key": event.key,
+        "at": rfc3339(event.at),
+        "clock": event.clock,
+        "stamped_at": rfc3339(event.stamped_at),
+        "opens": event.opens,
+        "data": event.data,
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(body: bytes) -> Event:
+    """What `encode` wrote. Raises `InvalidEventError` on anything else."""
+    try:
+        document = json.loads(body)
+        document["at"] = _moment(document["at"])
+        document["stamped_at"] = _moment(document["stamped_at"])
+        return Event(**document)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise InvalidEventError("not an event of the inbox") from exc
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,46 @@
+"""Telephone numbers in one form: E.164, or nothing where the caller withheld it."""
+
+from __future__ import annotations
+
+import re
+
+import phonenumbers
+
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+# What networks send instead of a number. The digits spell ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN and UNAVAILABLE.
+SPELLED = ("+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253")
+WITHHELD = {"anonymous", "restricted", "blocked", "unknown", "unavailable", "private", "withheld", *SPELLED}
+MAX_LENGTH = 256  # a SIP address may be long; nothing longer is looked at
+
+
+def normalise(text: str, region: str = "DK") -> str | None:
+    """A number in E.164; None when it is withheld or no telephone number.
+
+    SIP and tel addresses give the number in their user part. A number without country code is read as one of `region`.
+    """
+    if len(text) > MAX_LENGTH:
+        return None
+    text = _user_part(text.strip())
+    if text.lower() in WITHHELD:
+        return None
+    if E164.fullmatch(text):  # the form platforms send: not worth a parser
+        return text
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if number.extension or not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def last_digits(number: str, count: int = 2) -> str:
+    """The end of a number, to name it without telling it."""
+    return number[-count:]
+
+
+def _user_part(text: str) -> str:
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme.lower() in {"sip", "sips", "tel"}:
+        return rest.partition(";")[0].partition("@")[0]
+    return text.partition("@")[0]

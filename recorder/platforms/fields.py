@@ -1,0 +1,109 @@
+"""Reading what a platform sent: each reader takes one value and gives it back checked, or raises `InvalidEventError`.
+
+Messages name the field, never the value: values are personal data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from recorder import phones
+from recorder.errors import InvalidEventError
+from storage.clock import rfc3339
+
+Reader = Callable[[Any, datetime], Any]
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(minutes=10)  # twice the tolerance of a signature: a clock further ahead is wrong
+DAY_MS = 86_400_000  # no call is longer
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+HTTP_SCHEMES = frozenset(["http", "https"])
+
+
+def text(limit: int, pattern: str | None = None) -> Reader:
+    """Printable text of 1 to `limit` characters."""
+    compiled = re.compile(pattern) if pattern else None
+
+    def read(value: Any, _now: datetime) -> str:
+        if not isinstance(value, str) or not 0 < len(value) <= limit or not value.isprintable():
+            raise InvalidEventError(f"must be printable text of at most {limit} characters")
+        if compiled and not compiled.fullmatch(value):
+            raise InvalidEventError("is not of the form this field has")
+        return value
+
+    return read
+
+
+def choice(*options: str) -> Reader:
+    def read(value: Any, _now: datetime) -> str:
+        if not isinstance(value, str) or value not in options:
+            raise InvalidEventError("must be one of " + ", ".join(options))
+        return value
+
+    return read
+
+
+def whole(low: int, high: int) -> Reader:
+    """A whole number; JSON's 1.0 and true are none."""
+
+    def read(value: Any, _now: datetime) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise InvalidEventError(f"must be a whole number from {low} to {high}")
+        return value
+
+    return read
+
+
+def fraction(value: Any, _now: datetime) -> float:
+    """A number from 0 to 1."""
+    if type(value) not in {int, float} or not 0 <= value <= 1:
+        raise InvalidEventError("must be a number from 0 to 1")
+    return float(value)
+
+
+def phone(value: Any, _now: datetime) -> str | None:
+    """E.164, or None: withheld, an extension, a SIP name."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > phones.MAX_LENGTH:
+        raise InvalidEventError("must be a telephone number")
+    return phones.normalise(value)
+
+
+def moment(value: Any, now: datetime) -> str:
+    """RFC 3339 with a zone, between 2000 and a little after now; given back in UTC."""
+    return rfc3339(instant(value, now)) or ""
+
+
+def instant(value: Any, now: datetime) -> datetime:
+    """As `moment`, as a datetime."""
+    try:
+        if not RFC3339.fullmatch(value):
+            raise InvalidEventError("must be an RFC 3339 time with a zone")
+        return plausible(datetime.fromisoformat(value.upper()), now)
+    except (TypeError, ValueError) as exc:
+        raise InvalidEventError("must be an RFC 3339 time with a zone") from exc
+
+
+def plausible(value: datetime, now: datetime) -> datetime:
+    """The moment in UTC, if it can be true."""
+    if not EARLIEST <= value <= now + AHEAD:
+        raise InvalidEventError("is not a time this can have happened")
+    return value.astimezone(UTC)
+
+
+def web_address(value: Any, now: datetime) -> str:
+    """An absolute http(s) URL without a user. Whether it may be fetched is decided when it is."""
+    url: str = text(2048)(value, now)
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in HTTP_SCHEMES and bool(parts.hostname) and parts.username is None and parts.port != 0
+    except ValueError as exc:
+        raise InvalidEventError("must be an http or https URL") from exc
+    if not good or " " in url:
+        raise InvalidEventError("must be an http or https URL")
+    return url

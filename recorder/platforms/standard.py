@@ -1,0 +1,153 @@
+"""Any exchange: canonical events signed by Standard Webhooks, audio by URL or pushed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder import fetch
+from recorder.errors import ConfigurationError, MediaRefusedError, PlatformError, SignatureError
+from recorder.events import Event
+from recorder.platforms import canonical
+from recorder.ports import Media, Source, WebhookRequest
+from recorder.settings import Capture
+from recorder.settings import Standard as StandardSettings
+
+MAX_CLOCK_SKEW = timedelta(minutes=5)  # what the reference libraries of Standard Webhooks allow
+MAX_SIGNATURES = 16  # a rotation needs two; the rest is somebody making us work
+MESSAGE_ID = re.compile(r"[!-~]{1,256}")
+TIMESTAMP = re.compile(r"[0-9]{1,11}")
+SIGNATURE_BYTES = {"v1": 32, "v1a": 64}
+MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64  # of a whsec_ secret, by the specification
+GONE = frozenset([404, 405, 410])  # 405: the exchange has no deletion by HTTP; its own rule clears the copy
+
+
+class Standard:
+    """`/webhooks/events`. Without secrets nothing verifies."""
+
+    name = "standard"
+
+    def __init__(self, settings: StandardSettings, capture: Capture) -> None:
+        """Raises `ConfigurationError` on a secret that is none."""
+        self._settings = settings
+        self._capture = capture
+        secrets = [secret.get_secret_value() for secret in settings.secrets]
+        self._origins = _origins(settings.media_origins)
+        self._hmac_keys = tuple(_hmac_key(secret) for secret in secrets if not secret.startswith("whpk_"))
+        self._public_keys = tuple(_public_key(secret) for secret in secrets if secret.startswith("whpk_"))
+
+    def verify(self, request: WebhookRequest, now: datetime) -> None:
+        message_id, stamped_at = _envelope(request, now)
+        seconds = int(stamped_at.timestamp())
+        signed = b"%s.%d.%s" % (message_id.encode(), seconds, request.body)
+        signatures = _signatures(request.headers.get("webhook-signature", ""))
+        if not any(self._matches(version, signature, signed) for version, signature in signatures):
+            raise SignatureError
+
+    def parse(self, request: WebhookRequest, now: datetime) -> list[Event]:
+        key, stamped_at = _envelope(request, now)
+        return [canonical.parse(request.body, platform=self.name, key=key, stamped_at=stamped_at, now=now)]
+
+    def fetch(self, source: Source, now: datetime) -> AbstractContextManager[Media]:  # noqa: ARG002 -- the port's
+        if source.url is None:
+            raise PlatformError("the exchange gave no address for this recording")
+        return fetch.open_url(
+            "GET",
+            source.url,
+            headers=self._headers(),
+            origins=self._origins,
+            timeout_s=self._capture.fetch_timeout_s,
+            max_bytes=self._capture.max_bytes,
+            private_ok=True,
+        )
+
+    def delete(self, source: Source) -> None:
+        """Ask the origin to delete the audio. A pushed recording has no copy we could reach; that counts as done."""
+        if source.url is None or fetch.origin_of(source.url) not in self._origins:
+            return
+        status = fetch.call("DELETE", source.url, headers=self._headers(), origins=self._origins, private_ok=True)
+        if not (200 <= status < 300 or status in GONE):  # noqa: PLR2004 -- HTTP's own range
+            raise PlatformError(f"the exchange answered {status} to a deletion")
+
+    def _headers(self) -> dict[str, str]:
+        token = self._settings.media_token
+        return {"authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+
+    def _matches(self, version: str, signature: bytes, signed: bytes) -> bool:
+        if version == "v1":
+            return any(
+                hmac.compare_digest(hmac.digest(key, signed, hashlib.sha256), signature) for key in self._hmac_keys
+            )
+        return any(_signed_by(key, signature, signed) for key in self._public_keys)
+
+
+def _envelope(request: WebhookRequest, now: datetime) -> tuple[str, datetime]:
+    """The message id, and the sender's clock when it sent this attempt."""
+    message_id = request.headers.get("webhook-id", "")
+    timestamp = request.headers.get("webhook-timestamp", "")
+    if not MESSAGE_ID.fullmatch(message_id) or not TIMESTAMP.fullmatch(timestamp):
+        raise SignatureError
+    stamped_at = datetime.fromtimestamp(int(timestamp), UTC)
+    if abs(now - stamped_at) > MAX_CLOCK_SKEW:
+        raise SignatureError
+    return message_id, stamped_at
+
+
+def _signatures(header: str) -> list[tuple[str, bytes]]:
+    """The signatures of versions we know; an unknown or unreadable one is nobody's and hides none beside it."""
+    found = []
+    for part in header.split(" ", MAX_SIGNATURES)[:MAX_SIGNATURES]:
+        version, _, encoded = part.partition(",")
+        if version not in SIGNATURE_BYTES:
+            continue
+        try:
+            signature = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError):
+            continue
+        if len(signature) == SIGNATURE_BYTES[version]:
+            found.append((version, signature))
+    return found
+
+
+def _signed_by(key: Ed25519PublicKey, signature: bytes, signed: bytes) -> bool:
+    try:
+        key.verify(signature, signed)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _origins(listed: tuple[str, ...]) -> frozenset[str]:
+    try:
+        return frozenset(fetch.origin_of(origin) for origin in listed)
+    except MediaRefusedError as exc:
+        raise ConfigurationError("RECORDER_PLATFORMS__STANDARD__MEDIA_ORIGINS: each is scheme://host[:port]") from exc
+
+
+def _hmac_key(secret: str) -> bytes:
+    key = _decoded(secret.removeprefix("whsec_"))
+    if not secret.startswith("whsec_") or not MIN_SECRET_BYTES <= len(key) <= MAX_SECRET_BYTES:
+        raise ConfigurationError("RECORDER_PLATFORMS__STANDARD__SECRETS: whsec_ takes base64 of 24 to 64 bytes")
+    return key
+
+
+def _public_key(secret: str) -> Ed25519PublicKey:
+    try:
+        return Ed25519PublicKey.from_public_bytes(_decoded(secret.removeprefix("whpk_")))
+    except ValueError as exc:
+        raise ConfigurationError("RECORDER_PLATFORMS__STANDARD__SECRETS: whpk_ takes base64 of 32 bytes") from exc
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

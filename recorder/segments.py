@@ -1,0 +1,169 @@
+"""Which class a call belongs to, and what happens on each of our numbers."""
+
+from __future__ import annotations
+
+import threading
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import structlog
+
+from recorder.errors import ConfigurationError
+from recorder.phones import E164
+from recorder.settings import is_loopback
+
+SEGMENTS = ("private_inbound", "business_inbound", "private_outbound_sales", "business_outbound_sales")
+CUSTOMER_TYPES = ("private", "business")
+CALL_KINDS = ("service", "sales")
+LANGUAGES = ("da", "en")
+CONSENT_WAYS = ("ask", "asked_elsewhere", "never")
+
+log = structlog.get_logger(__name__)
+
+
+def segment_of(direction: str | None, customer_type: str | None, call_kind: str | None) -> str | None:
+    """The announced class of a call, or None: a call of no announced class is not recorded.
+
+    An outbound call is announced only as a sales call; an inbound one whatever it is about.
+    """
+    if customer_type not in CUSTOMER_TYPES:
+        return None
+    if direction == "inbound":
+        return f"{customer_type}_inbound"
+    if direction == "outbound" and call_kind == "sales":
+        return f"{customer_type}_outbound_sales"
+    return None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One of our numbers. Exactly one of `dial` and `redirect` is set: where the caller goes next."""
+
+    number: str
+    brand: str
+    customer_type: str | None = None
+    call_kind: str = "service"
+    language: str = "da"
+    script: str = ""
+    consent: Literal["ask", "asked_elsewhere", "never"] = "ask"
+    dial: str | None = None
+    redirect: str | None = None
+
+
+class Lines:
+    """The line table. A changed file is taken over at the next look-up; a broken one leaves the last good table."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `ConfigurationError` naming every fault; no file is an empty table."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._version = _version(path)
+        self._table, faults = _load(path)
+        if faults:
+            raise ConfigurationError("bad line table: " + "; ".join(faults))
+
+    def find(self, number: str | None) -> Line | None:
+        """The line of one of our numbers (E.164)."""
+        version = _version(self._path)
+        if version != self._version:
+            self._reload(version)
+        return self._table.get(number or "")
+
+    def all(self) -> list[Line]:
+        self.find(None)
+        return list(self._table.values())
+
+    def check(self) -> list[str]:
+        """Every fault of the file as it is now; empty when it is good."""
+        return _load(self._path)[1]
+
+    def _reload(self, version: tuple[int, int]) -> None:
+        with self._lock:
+            table, faults = _load(self._path)
+            self._version = version
+            if faults:
+                log.error("lines.kept_last_good", faults=faults)
+            else:
+                self._table = table
+
+
+def _version(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
+
+
+def _load(path: Path) -> tuple[dict[str, Line], list[str]]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}, []
+    except (OSError, ValueError) as exc:
+        return {}, [f"{path.name}: {exc}"]
+    faults = [f"unknown table {name}" for name in document if name != "line"]
+    entries = document.get("line", [])
+    if not isinstance(entries, list):
+        return {}, [*faults, "line must be written [[line]]"]
+    table: dict[str, Line] = {}
+    for index, entry in enumerate(entries, start=1):
+        wrong = _faults(entry)
+        if not wrong and entry["number"] in table:
+            wrong = ["number stands twice"]
+        faults += [f"line {index}: {fault}" for fault in wrong]
+        if not wrong:
+            table[entry["number"]] = _line(entry)
+    return table, faults
+
+
+def _line(entry: dict[str, Any]) -> Line:
+    then = entry["then"]
+    rest = {name: value for name, value in entry.items() if name != "then"}
+    return Line(**rest, dial=then.get("dial"), redirect=then.get("redirect"))
+
+
+CHOICES = {"customer_type": CUSTOMER_TYPES, "call_kind": CALL_KINDS, "language": LANGUAGES, "consent": CONSENT_WAYS}
+NAMES = frozenset(["number", "brand", "script", "then", *CHOICES])
+
+
+def _faults(entry: object) -> list[str]:
+    if not isinstance(entry, dict):
+        return ["is not a table"]
+    faults = [f"unknown {name}" for name in sorted(entry.keys() - NAMES)]
+    if not _is_number(entry.get("number")):
+        faults.append("number must be E.164, as in +4570123456")
+    faults += [
+        f"{name} must be one of {', '.join(choices)}"
+        for name, choices in CHOICES.items()
+        if name in entry and entry[name] not in choices
+    ]
+    faults += [f"{name} must be text" for name in ("brand", "script") if not isinstance(entry.get(name, ""), str)]
+    if not entry.get("brand"):
+        faults.append("brand is missing")
+    if entry.get("consent", "ask") == "ask" and not entry.get("script"):
+        faults.append('script is missing; consent = "ask" plays one')
+    return faults + _then_faults(entry.get("then"))
+
+
+def _then_faults(then: object) -> list[str]:
+    if not isinstance(then, dict) or len(then) != 1 or not then.keys() <= {"dial", "redirect"}:
+        return ["exactly one of then.dial and then.redirect must say where the caller goes"]
+    if "dial" in then:
+        return [] if _is_number(then["dial"]) else ["then.dial must be E.164"]
+    return [] if _is_safe_url(then["redirect"]) else ["then.redirect must be an https URL"]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, str) and E164.fullmatch(value) is not None
+
+
+def _is_safe_url(value: object) -> bool:
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        return parts is not None and bool(parts.hostname) and (parts.scheme == "https" or is_loopback(parts.geturl()))
+    except ValueError:
+        return False
