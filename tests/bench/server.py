@@ -1,0 +1,87 @@
+"""`python -m tests.bench.server bare|unkept|durable FOLDER`: prints its port, serves until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
+
+from aiohttp import web
+
+from api.app import create_app
+from api.server import listening
+from recorder.ports import Service
+from recorder.service import opened
+from recorder.settings import load
+from storage.columns import seal
+from tests.bench.webhooks import SECRET
+
+
+class Unkept:
+    """The inbox without its database: seals like the real one, then forgets."""
+
+    accepting = False
+
+    def __init__(self, service: Service) -> None:
+        self._keyring = service.keyring
+
+    def submit(
+        self, platform: str, call_ref: bytes, dedupe: bytes, body: bytes, received_at: datetime
+    ) -> Future[bool]:
+        seal(self._keyring.inbox_key(received_at).material, {"body": body.decode()}, table="inbox", row_id="x")
+        done: Future[bool] = Future()
+        done.set_result(True)
+        return done
+
+
+async def _bare(request: web.Request) -> web.Response:
+    await request.read()
+    return web.Response(status=204)
+
+
+def _forever(app: web.Application) -> None:
+    async def run() -> None:
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        print(runner.addresses[0][1], flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+def main() -> None:
+    kind, folder = sys.argv[1:]
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    if kind == "bare":
+        app = web.Application()
+        app.router.add_post("/webhooks/events", _bare)
+        _forever(app)
+    data = Path(folder, "data")
+    data.mkdir()
+    (data / "lines.toml").write_text("")
+    (data / "directory.csv").write_text("phone,account,email,mobile,customer_type,language\n")
+    settings = load(
+        {
+            "RECORDER_DATA_DIR": str(data),
+            "RECORDER_HTTP__PORT": "0",
+            "RECORDER_PLATFORMS__STANDARD__SECRETS": SECRET,
+        }
+    )
+    with opened(settings) as service:
+        if kind == "unkept":
+            _forever(create_app(dataclasses.replace(service, inbox=Unkept(service)), jobs=None))  # type: ignore[arg-type] -- same face
+        with listening(service) as port:
+            print(port, flush=True)
+            threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
