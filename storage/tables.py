@@ -119,7 +119,8 @@ class CallRow(Table, table=True):
     ended_at: datetime | None = instant()
     opened: bool = False  # its first webhook came; until then events that overtook it wait here
     settle_at: datetime | None = instant(index=True)  # when to look whether it is kept or blanked
-    skew_us: int | None = Field(default=None, sa_type=BigInteger)  # smallest received-minus-stamped seen: bounds how far the platform's clock is off
+    # Smallest received-minus-stamped seen: bounds how far the platform's clock is off.
+    skew_us: int | None = Field(default=None, sa_type=BigInteger)
     key_id: str | None = None
     call_key: bytes | None = blob()
     sealed: bytes | None = blob()
@@ -262,7 +263,7 @@ class MarkRow(Table, table=True):
 
 
 class KeyUseRow(Table, table=True):
-    """Every day key that ever wrapped a recording's data key: a certificate's `unreadable_in_backups_from` comes from here."""
+    """A day key that ever wrapped a recording's data key; certificates say `unreadable_in_backups_from` by the last."""
 
     __tablename__ = "key_uses"
     recording_id: str = Field(primary_key=True)

@@ -1,0 +1,28 @@
+"""How many recordings are meant to expire on each day (`yyyymmdd`, UTC)."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, select
+
+from storage.catalogue.upsert import inserting
+from storage.tables import ForecastRow
+
+forecast = ForecastRow.__table__
+
+
+def adjust(connection: Connection, day: str, delta: int) -> None:
+    """Count `delta` more recordings (or fewer) that expire on a day."""
+    statement = inserting(connection, forecast).values(day=day, due=delta)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["day"], set_={"due": forecast.c.due + statement.excluded.due})
+    )
+
+
+def expected(connection: Connection, day: str) -> int:
+    """How many are meant to expire on a day."""
+    return connection.execute(select(forecast.c.due).where(forecast.c.day == day)).scalar_one_or_none() or 0
+
+
+def forget_before(connection: Connection, day: str) -> int:
+    """Forget the days before this one."""
+    return connection.execute(delete(forecast).where(forecast.c.day < day)).rowcount
