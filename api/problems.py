@@ -1,0 +1,104 @@
+"""Error codes as HTTP: the one place that knows statuses. Machines get RFC 9457, people a page in their language."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from aiohttp import web
+
+from api import pages
+from api.routing import REQUEST_ID
+from storage.errors import RecorderError
+
+STATUS: dict[str, int] = {
+    "internal": 500,
+    "configuration": 500,
+    "invalid_input": 400,
+    "invalid_event": 400,
+    "unauthenticated": 401,
+    "signature": 401,
+    "refused": 403,
+    "forbidden": 403,
+    "cross_site": 403,
+    "not_found": 404,
+    "recording_not_found": 404,
+    "request_not_found": 404,
+    "call_not_found": 404,
+    "link_invalid": 404,
+    "object_not_found": 404,
+    "key_destroyed": 404,  # to a reader, what nobody can open is not there
+    "method_not_allowed": 405,
+    "timeout": 408,
+    "conflict": 409,
+    "consent_pending": 409,
+    "consent_missing": 409,
+    "held": 409,
+    "erasing": 409,
+    "sweep_brake": 409,
+    "too_large": 413,
+    "audio_unsupported": 415,
+    "audio_invalid": 422,
+    "storage": 500,
+    "integrity": 500,
+    "platform": 502,
+    "delivery": 503,
+    "directory_unavailable": 503,
+    "store_unavailable": 503,
+    "store_full": 503,
+    "database_unavailable": 503,
+    "database_full": 503,
+    "inbox_full": 503,
+    "key_unavailable": 503,
+}
+RETRY_AFTER_SECONDS = 5
+
+# What aiohttp itself raises, by our codes.
+CODES = {400: "invalid_input", 404: "not_found", 405: "method_not_allowed", 408: "timeout", 413: "too_large"}
+
+
+def status_of(error: RecorderError) -> int:
+    return STATUS[error.code]
+
+
+def of_error(request: web.Request, error: RecorderError) -> web.Response:
+    """The answer to an error we raised on purpose."""
+    response = answer(request, status_of(error), error.code, str(error), error.hint)
+    if error.retryable:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if response.status == HTTPStatus.UNAUTHORIZED and request.path.startswith("/v1/"):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def of_http(request: web.Request, error: web.HTTPException) -> web.Response:
+    """The answer to an error of the web server's own: unknown route, wrong method, body too large."""
+    status = error.status
+    code = CODES.get(status, "internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused")
+    response = answer(request, status, code, HTTPStatus(status).phrase.lower())
+    if "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    return response
+
+
+def answer(request: web.Request, status: int, code: str, message: str, hint: str | None = None) -> web.Response:
+    request_id = request.get(REQUEST_ID, "")
+    if for_people(request):
+        return pages.render(request, "error.html", status=status, code=code, request_id=request_id, http_status=status)
+    body = {
+        "type": f"urn:recorder:error:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": message,
+        "request_id": request_id,
+    }
+    if hint:
+        body["hint"] = hint
+    return web.json_response(body, status=status, content_type="application/problem+json")
+
+
+def for_people(request: web.Request) -> bool:
+    """Whether a person is looking: pages, or a browser that has lost its way."""
+    if request.path.startswith(("/console", "/access")):
+        return True
+    return not request.path.startswith(("/v1/", "/webhooks/")) and "text/html" in request.headers.get("Accept", "")
