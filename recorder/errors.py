@@ -19,6 +19,18 @@ class ForbiddenError(RefusedError):
     code = "forbidden"
 
 
+class UnauthenticatedError(RefusedError):
+    """Nobody is signed in: send a valid token, or sign in again."""
+
+    code = "unauthenticated"
+
+
+class CrossSiteError(RefusedError):
+    """The request was made by another site's page."""
+
+    code = "cross_site"
+
+
 class InvalidInputError(RecorderError):
     """The request is not what this address takes."""
 
@@ -123,6 +135,40 @@ class AudioUnsupportedError(AudioError):
     """The audio is of a kind this service does not read; wav, mp3, ogg and flac are read."""
 
     code = "audio_unsupported"
+
+
+class AudioNotReadyError(AudioError):
+    """What came is an error page or nothing: the audio is not there yet."""
+
+    code = "audio_not_ready"
+    retryable = True
+
+
+class AudioEmptyError(AudioError):
+    """The file holds no sound."""
+
+    code = "audio_empty"
+    retryable = True
+
+
+class AudioTruncatedError(AudioError):
+    """The audio ends before its end."""
+
+    code = "audio_truncated"
+    retryable = True
+
+
+class AudioTooLongError(AudioError):
+    """The recording is longer than what is kept."""
+
+    code = "audio_too_long"
+
+
+class AudioTimeoutError(AudioError):
+    """The audio took longer to arrive and convert than is allowed."""
+
+    code = "audio_timeout"
+    retryable = True
 
 
 class DeliveryError(RecorderError):

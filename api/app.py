@@ -1,0 +1,122 @@
+"""The web application: every route with its permission, and what is true of every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from importlib import import_module
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from api import auth, headers, metrics, problems
+from api.pools import POOLS, pools
+from api.routing import REQUEST_ID, ROUTE, SERVICE, Route
+from recorder.errors import TooLargeError
+from recorder.ports import Service
+from storage.errors import RecorderError
+
+BODY_SECONDS = 30.0  # a body that takes longer than this is a client holding us up
+FLOORS = ("health", "webhooks", "v1", "access", "console", "static_files", "openapi")
+
+ROUTES = web.AppKey("routes", dict[web.AbstractRoute, Route])
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+log = structlog.get_logger()
+
+
+def create_app(service: Service, *, jobs: object | None = None) -> web.Application:
+    """The application of one service. `jobs`, where they run in this process, are asked by `/readyz`."""
+    limit = service.settings.http.max_body_bytes
+    app = web.Application(client_max_size=limit, middlewares=[observed, answered, admitted, read_once])
+    app[SERVICE] = service
+    app[POOLS] = {}
+    app[ROUTES] = {}
+    app[metrics.METRICS] = metrics.Metrics(service)
+    for route in all_routes(service):
+        app[ROUTES][app.router.add_route(route.method, route.path, route.handler)] = route
+    app.cleanup_ctx.append(pools)
+    app.on_response_prepare.append(headers.add)
+    return app
+
+
+def all_routes(service: Service) -> list[Route]:
+    """The route table, floor by floor."""
+    found: list[Route] = []
+    for floor in FLOORS:
+        found += import_module(f"api.{floor}").routes(service)
+    return found
+
+
+@web.middleware
+async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id, and write down what became of it: by route, never by address or path."""
+    wished = request.headers.get("X-Request-ID", "")
+    request[REQUEST_ID] = wished if _REQUEST_ID.fullmatch(wished) else secrets.token_urlsafe(12)
+    route = request.app[ROUTES].get(request.match_info.route)
+    if route is not None:
+        request[ROUTE] = route
+    started, status = time.perf_counter(), 499  # nginx's number for a client that went away
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        seconds = time.perf_counter() - started
+        path = route.path if route else "unknown"
+        request.app[metrics.METRICS].count(path, request.method, status, seconds)
+        log.info(
+            "http.request",
+            route=path,
+            method=request.method if request.method in metrics.METHODS else "other",
+            status=status,
+            ms=round(seconds * 1000, 1),
+            request_id=request[REQUEST_ID],
+        )
+
+
+@web.middleware
+async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever was raised into an answer; the outermost edge, and the only blanket catch of the web side."""
+    try:
+        return await handler(request)
+    except RecorderError as error:
+        return problems.of_error(request, error)
+    except web.HTTPException as error:
+        if error.status < 400:  # noqa: PLR2004 -- redirects are answers
+            raise
+        return problems.of_http(request, error)
+    except ConnectionError:
+        raise  # nobody is there to be answered
+    except Exception:
+        log.exception("http.failed", request_id=request[REQUEST_ID])
+        return problems.answer(request, 500, "internal", "something failed here; the request id names it in the log")
+
+
+@web.middleware
+async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if ROUTE in request:
+        await auth.admit(request)
+    return await handler(request)
+
+
+@web.middleware
+async def read_once(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Have the body whole before the handler starts, within limits of size and time; later reads get the same bytes."""
+    route = request.get(ROUTE)
+    if route is None or route.streams or not request.can_read_body:
+        return await handler(request)
+    if (request.content_length or 0) > request.client_max_size:
+        raise TooLargeError
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except web.RequestPayloadError:
+        raise web.HTTPBadRequest from None
+    return await handler(request)

@@ -1,0 +1,136 @@
+"""Who is asking: a bearer token, or a member of staff's cookie; and whether another site's page is asking for them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from aiohttp import web
+
+from api.pools import run
+from api.routing import ACTOR, ROUTE, SAFE_METHODS, SERVICE, Roles
+from api.origins import origin
+from recorder import tokens
+from recorder.errors import CrossSiteError, ForbiddenError, UnauthenticatedError
+from recorder.ports import Actor, Service
+from storage.catalogue import sessions
+from storage.catalogue.sessions import Session
+
+IDLE = timedelta(minutes=30)
+LONGEST = timedelta(hours=8)
+CONSOLE_ROLES = frozenset({"agent", "reviewer", "dpo"})
+
+STAFF_SESSION = web.RequestKey("staff_session", Session)
+
+
+async def admit(request: web.Request) -> None:
+    """Let the request pass its route's permission, or raise. Sets `request[ACTOR]` where a role was asked for."""
+    route = request[ROUTE]
+    permission = route.permission
+    if request.method not in SAFE_METHODS and permission != "signature":
+        refuse_other_sites(request)
+    if not isinstance(permission, Roles):
+        return
+    if permission.by == "token":
+        actor = await run(request, by_token, request.app[SERVICE], bearer(request), now(request))
+    else:
+        actor = await _by_cookie(request)
+    request[ACTOR] = actor
+    if actor.role not in permission.names:
+        raise ForbiddenError
+
+
+def now(request: web.Request) -> datetime:
+    return request.app[SERVICE].clock()
+
+
+def bearer(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise UnauthenticatedError
+    return token.strip()
+
+
+def by_token(service: Service, token: str, moment: datetime) -> Actor:
+    return tokens.authenticate(service, token, moment)
+
+
+def refuse_other_sites(request: web.Request) -> None:
+    """Raise where a browser says that another site's page sent this.
+
+    Every browser sends `Sec-Fetch-Site` to us (https or loopback); `Origin` is for those from before 2023. A client that
+    sends neither is not a browser, and carries no cookies it did not mean to send.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        if site not in {"same-origin", "none"}:
+            raise CrossSiteError
+        return
+    sender = request.headers.get("Origin")
+    if sender is not None and sender != origin(request.app[SERVICE].settings.http.public_url):
+        raise CrossSiteError
+
+
+def cookie_name(service: Service, name: str) -> str:
+    """`__Host-` ties a cookie to this very host and to https; browsers refuse the prefix without."""
+    return f"__Host-{name}" if service.settings.http.secure else name
+
+
+def set_cookie(response: web.StreamResponse, service: Service, name: str, value: str) -> None:
+    response.set_cookie(
+        cookie_name(service, name),
+        value,
+        path="/",
+        secure=service.settings.http.secure,
+        httponly=True,
+        samesite="Strict",
+    )
+
+
+def drop_cookie(response: web.StreamResponse, service: Service, name: str) -> None:
+    response.del_cookie(
+        cookie_name(service, name), path="/", secure=service.settings.http.secure, httponly=True, samesite="Strict"
+    )
+
+
+def sign_in(service: Service, token: str, moment: datetime) -> str:
+    """Open a console session for a staff token; gives the cookie's value. Raises where the token is no staff token."""
+    actor = tokens.authenticate(service, token, moment)
+    if actor.role not in CONSOLE_ROLES:
+        raise ForbiddenError
+    with service.database.write() as connection:
+        cookie, _session = sessions.start(
+            connection, kind="staff", token_id=actor.id, verified=True, now=moment, expires_at=moment + IDLE
+        )
+    return cookie
+
+
+def sign_out(service: Service, session: Session) -> None:
+    with service.database.write() as connection:
+        sessions.end(connection, session.id)
+
+
+async def _by_cookie(request: web.Request) -> Actor:
+    service = request.app[SERVICE]
+    cookie = request.cookies.get(cookie_name(service, "staff"))
+    if not cookie:
+        raise UnauthenticatedError
+    session, actor = await run(request, signed_in, service, cookie, now(request))
+    request[STAFF_SESSION] = session
+    return actor
+
+
+def signed_in(service: Service, cookie: str, moment: datetime) -> tuple[Session, Actor]:
+    """The session of a cookie and whose it is; being used keeps it from running out, up to a working day.
+
+    Ends with its token: a revoked token's sessions open nothing. Raises `UnauthenticatedError`.
+    """
+    with service.database.read() as connection:
+        session = sessions.find(connection, cookie, moment)
+    if session is None or session.kind != "staff" or session.token_id is None:
+        raise UnauthenticatedError
+    actor = tokens.holder(service, session.token_id, moment)
+    until = min(moment + IDLE, session.created_at + LONGEST)
+    if until - session.expires_at > timedelta(minutes=1):
+        with service.database.write() as connection:
+            sessions.extend(connection, session.id, until)
+    return session, actor
