@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from pathlib import Path
 from subprocess import PIPE
 
 import pytest
@@ -15,12 +14,8 @@ from storage.migrations import migrate
 from storage.tables import metadata
 
 
-def make(path: Path) -> Database:
-    return Database(f"sqlite:///{path / 'recorder.sqlite'}")
-
-
-def test_migrating_makes_what_the_tables_say(tmp_path: Path) -> None:
-    database = make(tmp_path)
+def test_migrating_makes_what_the_tables_say(empty_url: str) -> None:
+    database = Database(empty_url)
 
     migrate(database)
 
@@ -30,8 +25,8 @@ def test_migrating_makes_what_the_tables_say(tmp_path: Path) -> None:
     assert differences == [], 'tables.py has moved on: run `python -m storage.migrations "what changes"`'
 
 
-def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
-    database = make(tmp_path)
+def test_migrating_twice_changes_nothing(empty_url: str) -> None:
+    database = Database(empty_url)
     migrate(database)
     with database.write() as connection:
         connection.execute(text("INSERT INTO forecast (day, due) VALUES ('20260101', 3)"))
@@ -43,8 +38,8 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    database = make(tmp_path)
+def test_a_database_of_a_newer_version_is_refused(empty_url: str) -> None:
+    database = Database(empty_url)
     migrate(database)
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -54,8 +49,8 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_failing_step_leaves_nothing_behind(tmp_path: Path) -> None:
-    database = make(tmp_path)
+def test_a_failing_step_leaves_nothing_behind(empty_url: str) -> None:
+    database = Database(empty_url)
     with database.write() as connection:
         connection.execute(text("CREATE TABLE tombstones (id INTEGER)"))
         connection.execute(text("CREATE INDEX ix_spans_recording_id ON tombstones (id)"))
@@ -80,10 +75,9 @@ database.close()
 """
 
 
-def test_processes_may_start_at_the_same_moment(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'recorder.sqlite'}"
+def test_processes_may_start_at_the_same_moment(empty_url: str) -> None:
     starters = [
-        subprocess.Popen([sys.executable, "-c", START, url], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", START, empty_url], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
         for _ in range(6)
     ]
 
@@ -98,7 +92,7 @@ def test_processes_may_start_at_the_same_moment(tmp_path: Path) -> None:
 
     assert errors == [""] * 6
     assert [starter.returncode for starter in starters] == [0] * 6
-    database = Database(url)
+    database = Database(empty_url)
     with database.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1
     database.close()
