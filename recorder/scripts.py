@@ -59,6 +59,11 @@ class Script:
     def id(self) -> str:
         return f"{self.name}@{self.version}"
 
+    @property
+    def is_prompt(self) -> bool:
+        """Whether a machine can play it; otherwise an agent says it."""
+        return "choose" in self.texts
+
     def say(self, key: str, *, brand: str, site: str = "", agent: str = "") -> str:
         """One text with its places filled; empty where the script has none under this key."""
         values = {"brand": brand, "site": site, "agent": agent, "days": str(self.retention_days)}

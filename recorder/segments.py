@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import tomllib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import structlog
+from sqlalchemy import Connection
 
+from recorder import scripts
 from recorder.errors import ConfigurationError
 from recorder.phones import E164
 from recorder.settings import is_loopback
@@ -18,7 +21,6 @@ from recorder.settings import is_loopback
 SEGMENTS = ("private_inbound", "business_inbound", "private_outbound_sales", "business_outbound_sales")
 CUSTOMER_TYPES = ("private", "business")
 CALL_KINDS = ("service", "sales")
-LANGUAGES = ("da", "en")
 CONSENT_WAYS = ("ask", "asked_elsewhere", "never")
 
 log = structlog.get_logger(__name__)
@@ -76,9 +78,10 @@ class Lines:
         self.find(None)
         return list(self._table.values())
 
-    def check(self) -> list[str]:
-        """Every fault of the file as it is now; empty when it is good."""
-        return _load(self._path)[1]
+    def check(self, connection: Connection, now: datetime) -> list[str]:
+        """Every fault of the file as it is now, scripts that could not be played included; empty when it is good."""
+        table, faults = _load(self._path)
+        return faults + [fault for line in table.values() for fault in _script_faults(connection, line, now)]
 
     def _reload(self, version: tuple[int, int]) -> None:
         with self._lock:
@@ -126,7 +129,23 @@ def _line(entry: dict[str, Any]) -> Line:
     return Line(**rest, dial=then.get("dial"), redirect=then.get("redirect"))
 
 
-CHOICES = {"customer_type": CUSTOMER_TYPES, "call_kind": CALL_KINDS, "language": LANGUAGES, "consent": CONSENT_WAYS}
+def _script_faults(connection: Connection, line: Line, now: datetime) -> list[str]:
+    if line.consent != "ask":
+        return []
+    script = scripts.approved(connection, line.script, now)
+    if script is None:
+        return [f"{line.number}: no approved version of {line.script}; the question will not be asked"]
+    if not script.is_prompt:
+        return [f"{line.number}: {script.id} is for agents and cannot be played"]
+    return [] if script.language == line.language else [f"{line.number}: {script.id} is not in {line.language}"]
+
+
+CHOICES = {
+    "customer_type": CUSTOMER_TYPES,
+    "call_kind": CALL_KINDS,
+    "language": scripts.LANGUAGES,
+    "consent": CONSENT_WAYS,
+}
 NAMES = frozenset(["number", "brand", "script", "then", *CHOICES])
 
 

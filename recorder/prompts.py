@@ -1,0 +1,83 @@
+"""What a caller hears, as TwiML: pure functions of line, script and addresses.
+
+Part A of the question stands outside the `Gather`, where no key can cut it short: a yes is always informed. Whatever
+is answered, the caller ends up in the same place; only after a yes is a recording started on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape, quoteattr
+
+from recorder.scripts import Script
+from recorder.segments import Line
+from recorder.settings import Organisation
+
+LOCALES = {"da": "da-DK", "en": "en-GB"}
+WAIT_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Who speaks, in which words."""
+
+    organisation: Organisation
+    script: Script
+
+    def say(self, *keys: str) -> str:
+        site = urlsplit(self.organisation.self_service_url).hostname or ""
+        said = [
+            self.script.say(key, brand=self.organisation.name, site=site)
+            for key in keys
+            if site or "{site}" not in self.script.texts.get(key, "")
+        ]
+        words = escape(" ".join(text for text in said if text))
+        return f'<Say language="{LOCALES[self.script.language]}">{words}</Say>'
+
+
+def question(voice: Voice, answer_url: str) -> str:
+    """Ask for consent and wait for one key; silence is an answer too."""
+    return _response(
+        voice.say("inform"),
+        f'<Gather input="dtmf" numDigits="1" timeout="{WAIT_SECONDS}" actionOnEmptyResult="true" finishOnKey=""'
+        f' method="POST" action={quoteattr(answer_url)}>',
+        voice.say("choose"),
+        "</Gather>",
+    )
+
+
+def recorded(voice: Voice, line: Line, callback_url: str) -> str:
+    """Thank for the yes, start recording both channels in full, connect."""
+    return _response(
+        voice.say("granted", "more"),
+        '<Start><Recording channels="dual" trim="do-not-trim"'
+        f' recordingStatusCallback={quoteattr(callback_url)} recordingStatusCallbackMethod="POST"'
+        ' recordingStatusCallbackEvent="in-progress completed absent"/></Start>',
+        _then(line),
+    )
+
+
+def unrecorded(line: Line, voice: Voice | None = None) -> str:
+    """Connect without recording; with a voice, say first that nothing is recorded."""
+    return _response(voice.say("refused") if voice else "", _then(line))
+
+
+def unknown_number(called: str | None, organisation: Organisation) -> str:
+    """Connect a caller of a number the line table does not know to the organisation's own.
+
+    That number calling itself would go round for ever, so there the call is busy.
+    """
+    if organisation.phone and organisation.phone != called:
+        return _response(f"<Dial>{escape(organisation.phone)}</Dial>")
+    return _response('<Reject reason="busy"/>')
+
+
+def _then(line: Line) -> str:
+    if line.redirect:
+        return f'<Redirect method="POST">{escape(line.redirect)}</Redirect>'
+    return f"<Dial>{escape(line.dial or '')}</Dial>"
+
+
+def _response(*parts: str) -> str:
+    return '<?xml version="1.0" encoding="UTF-8"?><Response>' + "".join(parts) + "</Response>"
