@@ -1,0 +1,99 @@
+"""Rows of what was said and done in a call: consents, parties, and the edges of recorded spans.
+
+They are evidence: rows are added, never changed, and read as a set. All of it goes with the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from storage.tables import metadata
+
+consents = metadata.tables["consents"]
+parties = metadata.tables["parties"]
+spans = metadata.tables["spans"]
+
+
+@dataclass(frozen=True)
+class Consent:
+    """One answer to the question. `sealed` (the agent) is opened under the call key."""
+
+    id: str
+    call_id: str
+    decision: str
+    received_at: datetime
+    recording_id: str | None = None
+    method: str | None = None
+    at: datetime | None = None
+    clock: str = "platform"
+    offset_ms: int | None = None
+    digit: str | None = None
+    script: str | None = None
+    purposes: list[str] | None = None
+    language: str | None = None
+    confidence: float | None = None
+    sealed: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Party:
+    """Somebody came (`joined_at`) or went (`left_at`). `sealed` (the number) is opened under the call key."""
+
+    id: str
+    call_id: str
+    role: str
+    leg_id: str | None = None
+    joined_at: datetime | None = None
+    left_at: datetime | None = None
+    sealed: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One edge of a span; without a recording it holds for every recording of the call."""
+
+    id: str
+    call_id: str
+    edge: str
+    received_at: datetime
+    recording_id: str | None = None
+    at: datetime | None = None
+    clock: str = "platform"
+
+
+def add_consent(connection: Connection, consent: Consent) -> None:
+    connection.execute(insert(consents).values(asdict(consent)))
+
+
+def consents_of(connection: Connection, call_ids: Collection[str]) -> list[Consent]:
+    """In the order in which they came in."""
+    statement = select(consents).where(consents.c.call_id.in_(call_ids)).order_by(consents.c.received_at, consents.c.id)
+    return [Consent(**row) for row in connection.execute(statement).mappings()]
+
+
+def add_party(connection: Connection, party: Party) -> None:
+    connection.execute(insert(parties).values(asdict(party)))
+
+
+def parties_of(connection: Connection, call_ids: Collection[str]) -> list[Party]:
+    statement = select(parties).where(parties.c.call_id.in_(call_ids)).order_by(parties.c.id)
+    return [Party(**row) for row in connection.execute(statement).mappings()]
+
+
+def add_edge(connection: Connection, edge: Edge) -> None:
+    connection.execute(insert(spans).values(asdict(edge)))
+
+
+def edges_of(connection: Connection, call_ids: Collection[str]) -> list[Edge]:
+    statement = select(spans).where(spans.c.call_id.in_(call_ids)).order_by(spans.c.received_at, spans.c.id)
+    return [Edge(**row) for row in connection.execute(statement).mappings()]
+
+
+def remove(connection: Connection, call_id: str) -> None:
+    """Everything that was said and done in a call."""
+    for table in (consents, parties, spans):
+        connection.execute(delete(table).where(table.c.call_id == call_id))
