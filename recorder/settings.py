@@ -11,6 +11,7 @@ import ipaddress
 import json
 import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -28,7 +29,40 @@ from pydantic import (
 from recorder.errors import ConfigurationError
 
 PREFIX = "RECORDER_"
-EEA = frozenset(["AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IS", "IE", "IT", "LI", "LV", "LT", "LU", "MT", "NL", "NO", "PL", "PT", "RO", "SK", "SI", "ES", "SE"])
+EEA = frozenset(
+    [
+        "AT",
+        "BE",
+        "BG",
+        "HR",
+        "CY",
+        "CZ",
+        "DK",
+        "EE",
+        "FI",
+        "FR",
+        "DE",
+        "GR",
+        "HU",
+        "IS",
+        "IE",
+        "IT",
+        "LI",
+        "LV",
+        "LT",
+        "LU",
+        "MT",
+        "NL",
+        "NO",
+        "PL",
+        "PT",
+        "RO",
+        "SK",
+        "SI",
+        "ES",
+        "SE",
+    ]
+)
 TWILIO_REGIONS = {"ie1": "IE", "us1": "US", "au1": "AU"}
 
 
@@ -365,3 +399,19 @@ def _place(tree: dict[str, Any], name: str, value: str, faults: list[str]) -> No
 def _variable(location: tuple[str | int, ...]) -> str:
     parts = [part for part in location if isinstance(part, str)]
     return PREFIX + "__".join(part.upper() for part in parts) if parts else "settings"
+
+
+def described(model: type[BaseModel] = Settings, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str]]:
+    """Every setting as (variable, default, meaning), in the order of the model."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from described(field.annotation, (*path, name))
+            continue
+        default = field.get_default(call_default_factory=True, validated_data={})
+        shown = "" if default in ("", (), None, {}) else str(default)
+        variable = PREFIX + "__".join((*path, name)).upper()
+        yield (
+            variable,
+            shown if not isinstance(default, tuple) else ",".join(map(str, default)),
+            field.description or "",
+        )

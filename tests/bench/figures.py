@@ -24,7 +24,9 @@ class Figure:
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
-def ratio(name: str, measured: tuple[float, str], reference: tuple[float, str], limit: float, *, at_least: bool) -> Figure:
+def ratio(
+    name: str, measured: tuple[float, str], reference: tuple[float, str], limit: float, *, at_least: bool
+) -> Figure:
     """`measured` over `reference`, both as (value, words)."""
     return Figure(name, measured[1], reference[1], measured[0] / reference[0], limit, at_least)
 

@@ -97,8 +97,10 @@ def main() -> None:
     port, path, how, number, expect = sys.argv[1:]
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     requests: list[bytes] = pickle.loads(Path(path).read_bytes())  # our own file
-    run = closed(int(port), requests, int(number), int(expect)) if how == "closed" else opened(
-        int(port), requests, float(number), int(expect)
+    run = (
+        closed(int(port), requests, int(number), int(expect))
+        if how == "closed"
+        else opened(int(port), requests, float(number), int(expect))
     )
     print(json.dumps(asyncio.run(run)))
 

@@ -31,9 +31,7 @@ class Unkept:
     def __init__(self, service: Service) -> None:
         self._keyring = service.keyring
 
-    def submit(
-        self, platform: str, call_ref: bytes, dedupe: bytes, body: bytes, received_at: datetime
-    ) -> Future[bool]:
+    def submit(self, platform: str, call_ref: bytes, dedupe: bytes, body: bytes, received_at: datetime) -> Future[bool]:
         seal(self._keyring.inbox_key(received_at).material, {"body": body.decode()}, table="inbox", row_id="x")
         done: Future[bool] = Future()
         done.set_result(True)

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from recorder.errors import ConfigurationError
+from recorder.settings import described, load
+from tests.documents import ROOT, settings_page
+
+
+def test_defaults_stay_on_this_machine() -> None:
+    settings = load({})
+
+    assert settings.http.public_url == "http://127.0.0.1:8080"
+    assert settings.database_url.startswith("sqlite:////")
+    assert settings.store_url.startswith("file:///")
+
+
+def test_every_fault_is_named_at_once_and_no_value_repeated() -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        load(
+            {
+                "RECORDER_HTTP__PORT": "seven",
+                "RECORDER_HTTP__COLOUR": "blue",
+                "RECORDER_SPEED": "hunter2",
+                "RECORDER_CAPTURE__PAUSES": "whistle",
+            }
+        )
+
+    message = str(refusal.value)
+    for variable in ("RECORDER_HTTP__PORT", "RECORDER_HTTP__COLOUR", "RECORDER_SPEED", "RECORDER_CAPTURE__PAUSES"):
+        assert variable in message
+    assert "hunter2" not in message
+
+
+def test_environment_beats_file_beats_toml(tmp_path: Path) -> None:
+    toml = tmp_path / "config.toml"
+    toml.write_text('[http]\nport = 1\nhost = "127.0.0.9"\n[organisation]\nname = "Toml"\ncvr = "1"\n')
+    name = tmp_path / "name"
+    name.write_text("From file\n")
+
+    settings = load(
+        {
+            "RECORDER_CONFIG": str(toml),
+            "RECORDER_ORGANISATION__NAME_FILE": str(name),
+            "RECORDER_HTTP__PORT": "2",
+        }
+    )
+
+    assert (settings.http.port, settings.http.host) == (2, "127.0.0.9")
+    assert (settings.organisation.name, settings.organisation.cvr) == ("From file", "1")
+
+
+@pytest.mark.parametrize("text", ["alpha-1,beta-2", '["alpha-1", "beta-2"]', " alpha-1 , beta-2 "])
+def test_lists_come_as_json_or_comma_separated(text: str) -> None:
+    settings = load({"RECORDER_PLATFORMS__TWILIO__AUTH_TOKENS": text})
+
+    assert [token.get_secret_value() for token in settings.platforms.twilio.auth_tokens] == ["alpha-1", "beta-2"]
+    assert "alpha-1" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"RECORDER_MAIL__URL": "smtp://relay.example.com:587"},
+        {"RECORDER_MAIL__URL": "smtp://relay.example.com:587", "RECORDER_MAIL__COUNTRY": "US"},
+        {"RECORDER_SMS__URL": "https://sms.example.com"},
+        {"RECORDER_DIRECTORY__URL": "https://crm.example.com/find", "RECORDER_DIRECTORY__COUNTRY": "GB"},
+        {"RECORDER_STORE__URL": "s3://bucket/prefix", "RECORDER_STORE__ENDPOINT_URL": "https://s3.example.com"},
+        {"RECORDER_PLATFORMS__TWILIO__ACCOUNT_SID": "AC1", "RECORDER_PLATFORMS__TWILIO__REGION": "us1"},
+        {"RECORDER_PLATFORMS__STANDARD__MEDIA_ORIGINS": "https://pbx.example.com"},
+    ],
+)
+def test_no_outside_party_is_undeclared_or_outside_the_eea(environment: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="EU/EEA"):
+        load(environment)
+
+
+def test_a_declared_country_and_loopback_may_start() -> None:
+    load(
+        {
+            "RECORDER_MAIL__URL": "smtp://relay.example.com:587",
+            "RECORDER_MAIL__COUNTRY": "dk",
+            "RECORDER_PLATFORMS__TWILIO__ACCOUNT_SID": "AC1",
+            "RECORDER_PLATFORMS__STANDARD__MEDIA_ORIGINS": "http://127.0.0.1:9000",
+        }
+    )
+
+
+@pytest.mark.parametrize("url", ["http://calls.example.com", "ftp://x", "https://x/?q=1", "not a url"])
+def test_public_url_is_https_unless_loopback(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="HTTP"):
+        load({"RECORDER_HTTP__PUBLIC_URL": url})
+
+
+def test_mail_and_sms_as_files_only_on_loopback() -> None:
+    with pytest.raises(ConfigurationError, match="files are allowed only"):
+        load({"RECORDER_HTTP__PUBLIC_URL": "https://calls.example.com"})
+
+
+def test_a_brand_overrides_the_organisation() -> None:
+    settings = load({"RECORDER_BRANDS__NORDTEL__NAME": "Nordtel"})
+
+    assert settings.organisation_for("nordtel").name == "Nordtel"
+    assert settings.organisation_for("nordtel").cvr == settings.organisation.cvr
+    assert settings.organisation_for("flexii").name == "Flexii"
+    with pytest.raises(ConfigurationError, match="unknown fields"):
+        load({"RECORDER_BRANDS__NORDTEL__SLOGAN": "x"})
+
+
+@pytest.mark.parametrize("text", ["%%%", base64.b64encode(b"short").decode()])
+def test_a_root_key_is_32_bytes_of_base64(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="ROOT_KEY"):
+        load({"RECORDER_KEYS__ROOT_KEY": text}).root_key()
+
+
+def test_every_setting_is_documented() -> None:
+    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == settings_page()
+    assert all(meaning for _, _, meaning in described())
