@@ -32,7 +32,7 @@ FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 200
 CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 RECORDING_SID = re.compile(r"RE[0-9a-fA-F]{32}")
-SECONDS = re.compile(r"[0-9]{1,6}")
+DIGITS = re.compile(r"[0-9]{1,6}")
 OVER = frozenset(["completed", "busy", "failed", "no-answer", "canceled"])
 YES = "1"
 CAUSE = "cause"  # query parameter of the callback address in our own answer to the yes; signed with it
@@ -170,11 +170,6 @@ def _fields(request: WebhookRequest) -> dict[str, str]:
     return fields
 
 
-def _event(kind: EventType, call_id: str, key: str, now: datetime, **data: Any) -> Event:
-    """An event of a webhook without a time of its own: our clock says when."""
-    return Event(kind, Twilio.name, call_id, f"{call_id}:{key}", at=now, clock="service", data=data)
-
-
 def _call_started(call_id: str, fields: Mapping[str, str], now: datetime) -> Event:
     return Event(
         "call.started",
@@ -184,27 +179,32 @@ def _call_started(call_id: str, fields: Mapping[str, str], now: datetime) -> Eve
         at=now,
         clock="service",
         opens=True,
-        data={
-            "direction": "inbound" if fields.get("Direction", "inbound") == "inbound" else "outbound",
-            "from": phones.normalise(fields.get("From", "")),
-            "to": phones.normalise(fields.get("To", "")),
-        },
+        data=_ends(fields),
     )
+
+
+def _ends(fields: Mapping[str, str]) -> dict[str, str | None]:
+    return {
+        "direction": "inbound" if fields.get("Direction", "inbound") == "inbound" else "outbound",
+        "from": phones.normalise(fields.get("From", "")),
+        "to": phones.normalise(fields.get("To", "")),
+    }
 
 
 def consent_requested(started: Event, *, script: str, language: str, now: datetime) -> Event:
     """That our answer to `voice` plays the question: the line table knows, the webhook does not."""
-    return _event(
-        "consent.requested", started.call_id, "requested", now, method="dtmf", script=script, language=language
-    )
+    data = {"method": "dtmf", "script": script, "language": language}
+    key = f"{started.call_id}:requested"
+    return Event("consent.requested", Twilio.name, started.call_id, key, at=now, clock="service", data=data)
 
 
 def _consent(call_id: str, fields: Mapping[str, str], query: Mapping[str, str], now: datetime) -> Event:
     """The key pressed. Script and language stand in the address we gave out, which Twilio signs."""
     digits = fields.get("Digits", "")[:8]
     kind: EventType = "consent.granted" if digits == YES else "consent.refused" if digits else "consent.unanswered"
-    said = {name: query[name] for name in ("script", "language") if query.get(name)}
-    return _event(kind, call_id, f"consent:{digits}", now, method="dtmf", digit=digits or None, **said)
+    data: dict[str, Any] = {"method": "dtmf", "digit": digits or None, **_ends(fields)}
+    data |= {name: query[name][:128] for name in ("script", "language") if query.get(name)}
+    return Event(kind, Twilio.name, call_id, f"{call_id}:consent:{digits}", at=now, clock="service", data=data)
 
 
 def _recording(call_id: str, fields: Mapping[str, str], query: Mapping[str, str], now: datetime) -> list[Event]:
@@ -224,7 +224,7 @@ def _recording(call_id: str, fields: Mapping[str, str], query: Mapping[str, str]
     elif kind == "recording.available":
         data |= {"started_at": rfc3339(started_at), "content_type": "audio/wav"} | _measures(fields)
     else:
-        data["reason"] = fields.get("ErrorCode", status)[:64]
+        data["reason"] = (fields.get("ErrorCode") or status)[:64]
     at = started_at if kind == "recording.started" else None
     return [Event(kind, Twilio.name, call_id, f"{recording_id}:{status}", at=at, data=data)]
 
@@ -260,7 +260,7 @@ def _number(fields: Mapping[str, str], name: str, high: int) -> int | None:
     text = fields.get(name, "")
     if not text:
         return None
-    if not SECONDS.fullmatch(text) or int(text) > high:
+    if not DIGITS.fullmatch(text) or int(text) > high:
         raise InvalidEventError(f"{name} is not a number it can have")
     return int(text)
 
@@ -290,7 +290,7 @@ def _time(text: str | None, now: datetime) -> datetime | None:
     if not text:
         return None
     try:
-        stated = parsedate_to_datetime(text)
+        stated = parsedate_to_datetime(text[:64])
     except (ValueError, TypeError, IndexError, OverflowError):
         return instant(text, now)
     return plausible(stated if stated.tzinfo else stated.replace(tzinfo=UTC), now)

@@ -1,0 +1,141 @@
+"""What telephony platforms post: verified, parsed, made durable, answered, in this order.
+
+An answer is given after the commit of the events it answers. Where they cannot be taken, a caller who is waiting is
+connected unrecorded, and everything else is refused with 503, to be sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+from aiohttp import web
+
+from api.pools import run
+from api.routing import SERVICE, Route
+from recorder import answers
+from recorder.events import Event, encode
+from recorder.ports import Service, WebhookRequest
+from storage.errors import InboxFullError, StorageError
+from storage.inbox import dedupe_mark, ref
+
+CALLER_SECONDS = 3.0  # a caller hears nothing while we think; Twilio itself would wait for 15
+EVENT_SECONDS = 10.0  # platforms give up after 15 to 30 and send again
+
+log = structlog.get_logger(__name__)
+
+
+def routes(_service: Service) -> list[Route]:
+    return [
+        Route("POST", "/webhooks/twilio/voice", voice, "signature"),
+        Route("POST", "/webhooks/twilio/consent", consent, "signature"),
+        Route("POST", "/webhooks/twilio/recording", recording, "signature"),
+        Route("POST", "/webhooks/twilio/status", status, "signature"),
+        Route("POST", "/webhooks/events", events, "signature"),
+    ]
+
+
+async def voice(request: web.Request) -> web.Response:
+    """Twilio asks what to do with a new call."""
+    service, now = _at(request)
+    (started,) = await _received(request, service, "twilio", now)
+    try:
+        async with asyncio.timeout(CALLER_SECONDS):
+            answer = await run(request, answers.welcome, service, started, now)
+            await _accept(service, answer.events, now)
+    except (StorageError, TimeoutError) as exc:
+        return _unrecorded(service, started, exc)
+    return _twiml(answer.twiml)
+
+
+async def consent(request: web.Request) -> web.Response:
+    """Twilio says which key was pressed, if any, and asks how to go on."""
+    service, now = _at(request)
+    (answered,) = await _received(request, service, "twilio", now)
+    try:
+        async with asyncio.timeout(CALLER_SECONDS):
+            answer = await run(request, answers.after_key, service, answered)
+            await _accept(service, answer.events, now)
+    except (StorageError, TimeoutError) as exc:
+        return _unrecorded(service, answered, exc)
+    return _twiml(answer.twiml)
+
+
+async def recording(request: web.Request) -> web.Response:
+    """Twilio tells how a recording goes."""
+    return await _noted(request, "twilio")
+
+
+async def status(request: web.Request) -> web.Response:
+    """Twilio tells how a call goes."""
+    return await _noted(request, "twilio")
+
+
+async def events(request: web.Request) -> web.Response:
+    """Any exchange: one canonical event, signed by Standard Webhooks."""
+    return await _noted(request, "standard")
+
+
+async def _noted(request: web.Request, platform: str) -> web.Response:
+    service, now = _at(request)
+    found = await _received(request, service, platform, now)
+    try:
+        async with asyncio.timeout(EVENT_SECONDS):
+            await _accept(service, found, now)
+    except TimeoutError as exc:
+        raise InboxFullError from exc
+    except StorageError as exc:
+        if exc.retryable:
+            raise
+        raise InboxFullError from exc  # to the platform it is the same: not taken, send it again
+    return web.Response(status=204)
+
+
+async def _received(request: web.Request, service: Service, platform: str, now: datetime) -> list[Event]:
+    """The request's events, once its signature has been checked over the very bytes that came in."""
+    received = WebhookRequest(
+        url=service.settings.http.public_url + request.raw_path,
+        path=request.path.rpartition("/")[2],
+        query=request.query,
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=await request.read(),
+    )
+    handler = service.platforms[platform]
+    handler.verify(received, now)
+    return handler.parse(received, now)
+
+
+async def _accept(service: Service, found: Sequence[Event], now: datetime) -> None:
+    """Return when every event is durable; a duplicate already is. Raises `StorageError`.
+
+    Giving up waiting withdraws nothing: the inbox finishes what it was given.
+    """
+    written = [
+        service.inbox.submit(
+            event.platform,
+            ref(service.keyring, event.platform, event.call_id),
+            dedupe_mark(service.keyring, event.platform, event.key),
+            encode(event),
+            now,
+        )
+        for event in found
+    ]
+    new = await asyncio.gather(*(asyncio.shield(asyncio.wrap_future(future)) for future in written))
+    if any(new):
+        service.wake("apply")
+
+
+def _at(request: web.Request) -> tuple[Service, datetime]:
+    service = request.app[SERVICE]
+    return service, service.clock()
+
+
+def _unrecorded(service: Service, event: Event, cause: Exception) -> web.Response:
+    log.error("webhooks.connected_unrecorded", cause=type(cause).__name__)
+    return _twiml(answers.connect(service, event))
+
+
+def _twiml(text: str) -> web.Response:
+    return web.Response(text=text, content_type="application/xml")
