@@ -1,0 +1,71 @@
+"""The outline of a recording, for drawing it: smallest and largest sample of every fiftieth of a second.
+
+Format (docs/peaks.md), little-endian: `PEAK`, u8 version 1, u8 channels, u16 zero, u32 sample rate, u32 frames per
+point; then per point and channel one signed byte smallest, one largest (the upper half of the 16-bit sample).
+Handles plaintext audio.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from recorder.audio.wav import PcmFormat
+from recorder.errors import AudioError
+
+POINTS_PER_SECOND = 50
+CONTENT_TYPE = "application/octet-stream"
+_HEADER = struct.Struct("<4sBBHII")
+HEADER_BYTES = _HEADER.size
+
+
+@dataclass(frozen=True)
+class PeaksHeader:
+    channels: int
+    rate: int
+    frames_per_point: int
+
+
+class Peaks:
+    """Feed it PCM; it hands back the peaks' bytes."""
+
+    def __init__(self, pcm: PcmFormat) -> None:
+        self._channels = pcm.channels
+        self._frames = max(1, pcm.rate // POINTS_PER_SECOND)
+        self._point_bytes = self._frames * pcm.frame_bytes
+        self._rest = b""
+        self.header = _HEADER.pack(b"PEAK", 1, pcm.channels, 0, pcm.rate, self._frames)
+
+    def feed(self, sound: bytes | memoryview) -> bytes:
+        if self._rest:
+            sound = self._rest + bytes(sound)
+        whole = len(sound) - len(sound) % self._point_bytes
+        self._rest = bytes(sound[whole:])
+        return self._points(sound[:whole], self._frames)
+
+    def finish(self) -> bytes:
+        """The last point, made of what is left."""
+        frames = len(self._rest) // (2 * self._channels)
+        return self._points(self._rest, frames) if frames else b""
+
+    def _points(self, sound: bytes | memoryview, frames: int) -> bytes:
+        samples = np.frombuffer(sound, "<i2").reshape(-1, frames, self._channels)
+        points = np.empty((len(samples), self._channels, 2), np.int8)
+        for channel in range(self._channels):
+            # Contiguous rows let numpy use the whole width of the processor; strided ones are five times slower.
+            row = np.ascontiguousarray(samples[:, :, channel])
+            points[:, channel, 0] = row.min(axis=1) >> 8
+            points[:, channel, 1] = row.max(axis=1) >> 8
+        return points.tobytes()
+
+
+def read_header(data: bytes) -> PeaksHeader:
+    """What the first `HEADER_BYTES` of the peaks say. Raises `AudioError`."""
+    if len(data) < HEADER_BYTES:
+        raise AudioError("the peaks have no header")
+    magic, version, channels, _, rate, frames = _HEADER.unpack_from(data)
+    if magic != b"PEAK" or version != 1:
+        raise AudioError("the peaks are of an unknown format")
+    return PeaksHeader(channels, rate, frames)

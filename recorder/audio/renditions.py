@@ -1,0 +1,159 @@
+"""One pass over a recording's bytes: the original, the playback copy and the peaks. Handles plaintext audio."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from itertools import chain
+
+from recorder.audio import ffmpeg
+from recorder.audio.cut import Cut
+from recorder.audio.outputs import HashingSink, OpenSink, Outputs
+from recorder.audio.sniff import CONTENT_TYPES, HEAD_BYTES, Kind, looks_like_text, sniff
+from recorder.audio.wav import PcmFormat, WavReader
+from recorder.audio.wholeness import Wholeness
+from recorder.errors import AudioEmptyError, AudioNotReadyError, AudioUnsupportedError
+
+# An MP3 does not say where its sound begins: encoder and decoder together delay it by up to two frames, so that what
+# stands at a moment may have been said that much earlier.
+MP3_LAG_FRAMES = 2 * 1152
+
+
+@dataclass(frozen=True)
+class Limits:
+    max_seconds: int
+    timeout_s: float  # wall clock for all of it, fetching included
+
+
+@dataclass(frozen=True)
+class Produced:
+    """What was written: `content_type`, `size_bytes` and `sha256` are the original's; `frames` 0 means nothing kept."""
+
+    content_type: str
+    channels: int
+    rate: int
+    frames: int
+    size_bytes: int
+    sha256: bytes
+
+    @property
+    def duration_ms(self) -> int:
+        return self.frames * 1000 // self.rate
+
+
+def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sink: OpenSink, limits: Limits) -> Produced:
+    """Read a recording once and write its renditions.
+
+    Without a cut the original is the very bytes received; with one it is FLAC of what the cut keeps. A playback copy
+    (MP3) is made unless the original is PCM WAV or MP3. `open_sink(rendition, content_type)` is called when the first
+    byte of that rendition is there, never for something that is not audio. What was written is worth keeping only if
+    this returns: `AudioNotReadyError` and `AudioTruncatedError` are worth another try, other `AudioError`s are not.
+    """
+    head, kind, is_pcm = _opening(chunks)
+    deadline = time.monotonic() + limits.timeout_s
+    untouched = cut is None
+    original = HashingSink(open_sink, CONTENT_TYPES[kind if untouched else "flac"])
+    with ExitStack() as stack:
+        sound = _PcmSound() if is_pcm else stack.enter_context(closing(_DecodedSound(kind, head, deadline)))
+        outputs = stack.enter_context(
+            closing(
+                Outputs(
+                    open_sink,
+                    deadline=deadline,
+                    max_seconds=limits.max_seconds,
+                    cut=cut,
+                    lag=MP3_LAG_FRAMES if kind == "mp3" else 0,
+                    flac_to=None if untouched else original,
+                    playback=not (untouched and (is_pcm or kind == "mp3")),
+                )
+            )
+        )
+        for chunk in chain([head], chunks):
+            if untouched:
+                original.write(chunk)
+            for window in sound.feed(chunk):
+                outputs.take(window, sound.format)
+        for window in sound.finish():
+            outputs.take(window, sound.format)
+        sound.check(outputs.received)
+        if outputs.received == 0:
+            raise AudioEmptyError
+        outputs.finish()
+        pcm = sound.format
+        return Produced(original.content_type, pcm.channels, pcm.rate, outputs.kept, original.size, original.digest())
+
+
+def _opening(chunks: Iterator[bytes]) -> tuple[bytes, Kind, bool]:
+    """The first bytes, what they are, and whether their sound can be read without a decoder."""
+    head = bytearray()
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= HEAD_BYTES:
+            break
+    kind = sniff(bytes(head[:HEAD_BYTES]))
+    if kind is None:
+        if not head or looks_like_text(bytes(head)):
+            raise AudioNotReadyError
+        raise AudioUnsupportedError
+    reader = WavReader(decodes=False)
+    if kind == "wav":
+        reader.feed(bytes(head))
+        while not reader.ready and (chunk := next(chunks, b"")):
+            head += chunk
+            reader.feed(chunk)
+        reader.check_header()
+    return bytes(head), kind, reader.ready and reader.pcm
+
+
+class _PcmSound:
+    """Sound that lies open in its file."""
+
+    def __init__(self) -> None:
+        self._reader = WavReader()
+
+    @property
+    def format(self) -> PcmFormat:
+        return self._reader.format
+
+    def feed(self, data: bytes) -> Iterator[bytes | memoryview]:
+        if window := self._reader.feed(data):
+            yield window
+
+    def finish(self) -> Iterator[bytes | memoryview]:
+        return iter(())
+
+    def check(self, frames: int) -> None:  # noqa: ARG002 -- the same face as the decoder's
+        self._reader.finish()
+
+
+class _DecodedSound:
+    """Sound that a decoder has to bring out."""
+
+    def __init__(self, kind: Kind, head: bytes, deadline: float) -> None:
+        self._whole = Wholeness(kind, head)
+        self._decoder = ffmpeg.decoder(kind, deadline)
+        self._reader = WavReader()
+
+    @property
+    def format(self) -> PcmFormat:
+        return self._reader.format
+
+    def feed(self, data: bytes) -> Iterator[bytes | memoryview]:
+        self._whole.feed(data)
+        yield from self._windows(self._decoder.feed(data))
+
+    def finish(self) -> Iterator[bytes | memoryview]:
+        return self._windows(self._decoder.finish())
+
+    def check(self, frames: int) -> None:
+        self._whole.check(frames)
+
+    def close(self) -> None:
+        self._decoder.close()
+
+    def _windows(self, decoded: Iterator[bytes]) -> Iterator[bytes | memoryview]:
+        for data in decoded:
+            if window := self._reader.feed(data):
+                yield window

@@ -1,0 +1,64 @@
+"""Whether a file is all there, as far as its own format can say: half a call must never pass for a whole one."""
+
+from __future__ import annotations
+
+from recorder.audio.sniff import Kind
+from recorder.audio.wav import WavReader
+from recorder.errors import AudioTruncatedError
+
+TAIL_BYTES = 2 * 65_307  # the last Ogg page lies in here
+OGG_HEADER_BYTES, OGG_LAST_PAGE = 27, 4
+XING_LATEST = 36  # bytes from an MP3 frame's start to its Xing tag, at most
+FLAC_SAMPLES_MASK = (1 << 36) - 1
+
+
+class Wholeness:
+    """Feed it the file's bytes as they pass; `check` raises `AudioTruncatedError` where the end is missing.
+
+    An MP3 without an index cannot tell: there the declared length of the transfer is all there is.
+    """
+
+    def __init__(self, kind: Kind, head: bytes) -> None:
+        self._kind = kind
+        self._head = head
+        self._received = 0
+        self._tail = b""
+        self._wav = WavReader(decodes=False)
+
+    def feed(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._kind == "wav":
+            self._wav.feed(data)
+        elif self._kind == "ogg":
+            self._tail = (self._tail + data)[-TAIL_BYTES:]
+
+    def check(self, frames: int) -> None:
+        """`frames` is how many the decoder found."""
+        match self._kind:
+            case "wav":
+                self._wav.finish()
+            case "ogg" if not _ogg_ends(self._tail):
+                raise AudioTruncatedError
+            case "flac" if frames < int.from_bytes(self._head[18:26], "big") & FLAC_SAMPLES_MASK:
+                raise AudioTruncatedError
+            case "mp3" if self._received < _xing_bytes(self._head):
+                raise AudioTruncatedError
+
+
+def _ogg_ends(tail: bytes) -> bool:
+    page = tail[tail.rfind(b"OggS") :]
+    if len(page) < OGG_HEADER_BYTES or not page[5] & OGG_LAST_PAGE:
+        return False
+    segments = page[26]
+    lengths = page[OGG_HEADER_BYTES : OGG_HEADER_BYTES + segments]
+    return len(page) >= OGG_HEADER_BYTES + segments + sum(lengths)
+
+
+def _xing_bytes(head: bytes) -> int:
+    """How long an MP3 says that it is; 0 where it does not."""
+    at = max(head.find(b"Xing"), head.find(b"Info"))
+    flags = int.from_bytes(head[at + 4 : at + 8], "big") if at >= 0 else 0
+    if not flags & 2:
+        return 0
+    start = at + 8 + 4 * (flags & 1)
+    return at - XING_LATEST + int.from_bytes(head[start : start + 4], "big")

@@ -1,0 +1,341 @@
+"""Renditions from real audio of every kind, made and judged by the real ffmpeg; nothing is mocked."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import subprocess
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from recorder.audio import Cut, Limits, Produced, produce, read_peaks_header, sniff
+from recorder.audio.ffmpeg import executable
+from recorder.audio.peaks import HEADER_BYTES
+from recorder.errors import (
+    AudioEmptyError,
+    AudioError,
+    AudioNotReadyError,
+    AudioTimeoutError,
+    AudioTooLongError,
+    AudioTruncatedError,
+    AudioUnsupportedError,
+)
+
+RATE = 8000
+LIMITS = Limits(max_seconds=5 * 3600, timeout_s=60)
+
+
+def speechlike(seconds: float, channels: int = 2, rate: int = RATE) -> np.ndarray:
+    """A sound in which every sample tells where it stands: slow sweeps, different per channel."""
+    t = np.arange(int(seconds * rate)) / rate
+    rows = [np.sin(2 * np.pi * (200 + 150 * c) * t * (1 + t / 60)) * 12000 * (1 - 0.3 * c) for c in range(channels)]
+    return np.stack(rows, axis=1).astype("<i2")
+
+
+def wav(
+    samples: np.ndarray, rate: int = RATE, *, size: int | None = None, before: bytes = b"", after: bytes = b""
+) -> bytes:
+    data, channels = samples.tobytes(), samples.shape[1]
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, rate * channels * 2, channels * 2, 16)
+    body = b"WAVE" + before + fmt + struct.pack("<4sI", b"data", len(data) if size is None else size) + data + after
+    return struct.pack("<4sI", b"RIFF", len(body)) + body
+
+
+def encoded(samples: np.ndarray, *arguments: str, rate: int = RATE) -> bytes:
+    return subprocess.run(
+        [executable(), "-loglevel", "error", "-f", "s16le", "-ar", str(rate), "-ac", str(samples.shape[1]), "-i", "-",
+         *arguments, "-"],
+        input=samples.tobytes(), stdout=subprocess.PIPE, check=True,
+    ).stdout  # fmt: skip
+
+
+def decoded(data: bytes, kind: str) -> np.ndarray:
+    done = subprocess.run(
+        [executable(), "-loglevel", "error", "-f", kind, "-i", "-", "-f", "s16le", "-"],
+        input=data, capture_output=True, check=True,
+    )  # fmt: skip
+    return np.frombuffer(done.stdout, "<i2")
+
+
+class Kept:
+    """The renditions of one pass, in memory."""
+
+    def __init__(self, data: bytes, cut: Cut | None = None, *, step: int = 100_000, limits: Limits = LIMITS) -> None:
+        self.sinks: dict[str, io.BytesIO] = {}
+        self.types: dict[str, str] = {}
+        self.produced: Produced = produce(pieces(data, step), cut=cut, open_sink=self._open, limits=limits)
+
+    def _open(self, rendition: str, content_type: str) -> io.BytesIO:
+        assert rendition not in self.sinks
+        self.types[rendition] = content_type
+        return self.sinks.setdefault(rendition, io.BytesIO())
+
+    def __getitem__(self, rendition: str) -> bytes:
+        return self.sinks[rendition].getvalue()
+
+    def peaks(self) -> np.ndarray:
+        header = read_peaks_header(self["peaks"])
+        return np.frombuffer(self["peaks"][HEADER_BYTES:], np.int8).reshape(-1, header.channels, 2)
+
+
+def pieces(data: bytes, step: int) -> Iterator[bytes]:
+    for start in range(0, len(data), step):
+        yield data[start : start + step]
+
+
+def refused(data: bytes, **options: object) -> type[AudioError]:
+    opened: list[str] = []
+
+    def open_sink(rendition: str, _type: str) -> io.BytesIO:
+        opened.append(rendition)
+        return io.BytesIO()
+
+    with pytest.raises(AudioError) as error:
+        produce(pieces(data, 50_000), cut=None, open_sink=open_sink, limits=LIMITS, **options)  # type: ignore[arg-type] -- test options
+    if not isinstance(error.value, (AudioTruncatedError, AudioEmptyError)):
+        assert opened == [] or type(error.value) is AudioError
+    return type(error.value)
+
+
+def with_sizes(streamed: bytes) -> bytes:
+    """A WAV file as a writer makes it that can seek back, from one made by a pipe."""
+    at = streamed.index(b"data") + 4
+    sizes = struct.pack("<I", len(streamed) - 8), struct.pack("<I", len(streamed) - at - 4)
+    return streamed[:4] + sizes[0] + streamed[8:at] + sizes[1] + streamed[at + 4 :]
+
+
+SOUND = speechlike(6.5)
+MONO = speechlike(6.5, 1)
+KINDS = {
+    "pcm": (wav(SOUND), "audio/wav", False, 2),
+    "mono": (wav(MONO), "audio/wav", False, 1),
+    "8-bit": (encoded(SOUND, "-c:a", "pcm_u8", "-f", "wav"), "audio/wav", False, 2),
+    "24-bit": (encoded(SOUND, "-c:a", "pcm_s24le", "-f", "wav"), "audio/wav", False, 2),
+    "mu-law": (encoded(MONO, "-c:a", "pcm_mulaw", "-f", "wav"), "audio/wav", True, 1),
+    "a-law": (encoded(SOUND, "-c:a", "pcm_alaw", "-f", "wav"), "audio/wav", True, 2),
+    "float": (encoded(SOUND, "-c:a", "pcm_f32le", "-f", "wav"), "audio/wav", True, 2),
+    "mp3": (encoded(SOUND, "-c:a", "libmp3lame", "-b:a", "32k", "-f", "mp3"), "audio/mpeg", False, 2),
+    "mp3-bare": (
+        encoded(MONO, "-c:a", "libmp3lame", "-b:a", "32k", "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3"),
+        "audio/mpeg", False, 1,
+    ),
+    "opus": (encoded(SOUND, "-c:a", "libopus", "-b:a", "24k", "-f", "ogg"), "audio/ogg", True, 2),
+    "flac": (encoded(SOUND, "-c:a", "flac", "-f", "flac"), "audio/flac", True, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_whole_audio_is_kept_as_received(name: str) -> None:
+    data, content_type, playback, channels = KINDS[name]
+    kept = Kept(data)
+    assert kept["original"] == data
+    assert kept.produced.sha256 == hashlib.sha256(data).digest()
+    assert kept.produced.size_bytes == len(data)
+    assert kept.produced.content_type == kept.types["original"] == content_type
+    assert kept.produced.channels == channels
+    assert kept.produced.duration_ms == pytest.approx(6500, abs=300 if "mp3" in name else 10)
+    assert ("playback" in kept.sinks) is playback
+    if playback:
+        sound = decoded(kept["playback"], "mp3")
+        assert kept.types["playback"] == "audio/mpeg"
+        assert sniff(kept["playback"]) == "mp3"
+        assert np.abs(sound).max() > 8000
+    peaks = kept.peaks()
+    assert peaks.shape[1] == channels
+    assert len(peaks) == pytest.approx(325, abs=15)
+    assert peaks[20:300, 0, 0].max() < -35
+    assert peaks[20:300, 0, 1].min() > 35
+
+
+def test_peaks_are_the_extremes_of_each_point() -> None:
+    kept = Kept(wav(SOUND), step=777)
+    header = read_peaks_header(kept["peaks"])
+    assert (header.channels, header.rate, header.frames_per_point) == (2, RATE, RATE // 50)
+    points = SOUND.reshape(-1, 160, 2)
+    assert (kept.peaks()[:, :, 0] == points.min(axis=1) >> 8).all()
+    assert (kept.peaks()[:, :, 1] == points.max(axis=1) >> 8).all()
+
+
+@pytest.mark.parametrize("name", ["8-bit", "24-bit"])
+def test_other_widths_draw_the_same_outline(name: str) -> None:
+    difference = Kept(KINDS[name][0]).peaks().astype(int) - Kept(wav(SOUND)).peaks().astype(int)
+    assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize("step", [1, 13, 44, 4096, 10_000_000])
+def test_the_header_may_come_in_any_pieces(step: int) -> None:
+    short = speechlike(0.2)
+    junk = struct.pack("<4sI", b"LIST", 7) + b"seventh" + b"\0"
+    data = wav(short, before=junk, after=struct.pack("<4sI", b"id3 ", 3) + b"abc\0")
+    kept = Kept(data, step=step)
+    assert kept["original"] == data
+    assert kept.produced.frames == len(short)
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF])
+def test_streamed_wav_without_a_length_is_read_to_its_end(size: int) -> None:
+    assert Kept(wav(SOUND, size=size)).produced.frames == len(SOUND)
+
+
+def test_wave_format_extensible_is_pcm() -> None:
+    fmt = struct.pack("<HHIIHHHHIH", 0xFFFE, 2, RATE, RATE * 4, 4, 16, 22, 16, 3, 1) + bytes.fromhex(
+        "000000001000800000aa00389b71"
+    )
+    body = (
+        b"WAVE"
+        + struct.pack("<4sI", b"fmt ", len(fmt))
+        + fmt
+        + struct.pack("<4sI", b"data", SOUND.nbytes)
+        + SOUND.tobytes()
+    )
+    kept = Kept(struct.pack("<4sI", b"RIFF", len(body)) + body)
+    assert "playback" not in kept.sinks
+    assert kept.produced.frames == len(SOUND)
+
+
+SPANS = (((1001, 2503), (4000, 5000)), ((2100, 2200), (4990, 6000)))
+
+
+def expected(samples: np.ndarray, rate: int = RATE) -> np.ndarray:
+    """The spans by another way: a mask over time, a sample counting only if all of it lies inside."""
+    start, end = np.arange(len(samples)) * 1000, np.arange(1, len(samples) + 1) * 1000
+    keep = np.zeros(len(samples), bool)
+    for first, last in SPANS[0]:
+        keep |= (start >= first * rate) & (end <= last * rate)
+    sound = samples.copy()
+    for first, last in SPANS[1]:
+        sound[(end > first * rate) & (start < last * rate)] = 0
+    return sound[keep]
+
+
+@pytest.mark.parametrize("rate", [8000, 11025])
+@pytest.mark.parametrize("step", [999, 250_000])
+def test_p1_a_cut_is_exact_to_the_sample_on_all_channels(rate: int, step: int) -> None:
+    samples = speechlike(6.5, rate=rate)
+    kept = Kept(wav(samples, rate), Cut(*SPANS), step=step)
+    wanted = expected(samples, rate)
+    assert (decoded(kept["original"], "flac").reshape(-1, 2) == wanted).all()
+    assert kept.produced.frames == len(wanted)
+    assert kept.produced.content_type == "audio/flac"
+    assert kept.produced.sha256 == hashlib.sha256(kept["original"]).digest()
+    assert sorted(kept.sinks) == ["original", "peaks", "playback"]
+
+
+def test_p1_a_cut_of_a_decoded_kind_is_exact_too() -> None:
+    kept = Kept(KINDS["flac"][0], Cut(*SPANS))
+    assert (decoded(kept["original"], "flac").reshape(-1, 2) == expected(SOUND)).all()
+
+
+def test_p1_an_mp3_keeps_nothing_from_before_the_consent() -> None:
+    """Loud before the consent, silent after: whatever the codec's delay, nothing loud may be left."""
+    samples = speechlike(6, 1)
+    samples[3 * RATE :] = 0
+    for name in ("0", "1"):
+        data = encoded(samples, "-c:a", "libmp3lame", "-b:a", "64k", "-write_xing", name, "-f", "mp3")
+        kept = Kept(data, Cut(((3000, 6000),)))
+        sound = decoded(kept["original"], "flac")
+        assert 2.5 * RATE < len(sound) < 3 * RATE
+        assert np.abs(sound).max() < 200
+
+
+def test_p1_a_cut_that_keeps_nothing_writes_nothing() -> None:
+    kept = Kept(wav(SOUND), Cut(((7000, 9000),)))
+    assert kept.produced.frames == 0
+    assert kept.sinks == {}
+
+
+def test_overlapping_spans_keep_a_sample_once() -> None:
+    kept = Kept(wav(SOUND), Cut(((1000, 3000), (2000, 2500), (2900, 4000))))
+    assert (decoded(kept["original"], "flac").reshape(-1, 2) == SOUND[RATE : 4 * RATE]).all()
+
+
+def test_muting_alone_keeps_the_time_line() -> None:
+    kept = Kept(wav(SOUND), Cut(((0, 6500),), ((2000, 3000),)))
+    sound = decoded(kept["original"], "flac").reshape(-1, 2)
+    assert len(sound) == len(SOUND)
+    assert not sound[2 * RATE : 3 * RATE].any()
+    assert (sound[: 2 * RATE] == SOUND[: 2 * RATE]).all()
+    assert (sound[3 * RATE :] == SOUND[3 * RATE :]).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", AudioNotReadyError),
+        (b"<!DOCTYPE html><html><body>Sign in</body></html>", AudioNotReadyError),
+        (b"\xef\xbb\xbf<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", AudioNotReadyError),
+        (b'{"status": 404}', AudioNotReadyError),
+        (b"Not found\n", AudioNotReadyError),
+        (b"\x00\x00\x00\x20ftypM4A " + bytes(5000), AudioUnsupportedError),
+        (b"\xff\xf1\x50\x80" + bytes(5000), AudioUnsupportedError),
+        (b"\xff\xfb\x90\x00" + bytes(range(256)) * 20, AudioUnsupportedError),
+        (b"RIFF\x00\x00\x00\x00AVI LIST" + bytes(5000), AudioUnsupportedError),
+        (wav(SOUND)[:30], AudioTruncatedError),
+        (wav(SOUND)[:-2], AudioTruncatedError),
+        (wav(SOUND, size=SOUND.nbytes + 2), AudioTruncatedError),
+        (with_sizes(KINDS["mu-law"][0])[:-100], AudioTruncatedError),
+        (KINDS["opus"][0][:-100], AudioTruncatedError),
+        (KINDS["opus"][0][: len(KINDS["opus"][0]) // 2], AudioTruncatedError),
+        (wav(SOUND[:0]), AudioEmptyError),
+        (b"RIFF\x00\x00\x00\x00WAVEdata\x04\x00\x00\x00abcd", AudioError),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt \x02\x00\x00\x00\x01\x00" + bytes(4096), AudioError),
+        (b"RIFF\x00\x00\x00\x00WAVEjunk\xff\xff\xff\x7f" + bytes(3_000_000), AudioError),
+        (wav(SOUND).replace(struct.pack("<HH", 1, 2), struct.pack("<HH", 1, 0), 1), AudioUnsupportedError),
+        (wav(SOUND).replace(struct.pack("<I", RATE), struct.pack("<I", 0), 1), AudioUnsupportedError),
+        (b"OggS" + bytes(5000), AudioError),
+        (b"fLaC" + bytes(5000), AudioError),
+        (b"ID3\x03\x00\x00\x00\x00\x00\x00" + bytes(5000), AudioError),
+    ],
+)
+def test_what_is_not_audio_is_refused(data: bytes, error: type[AudioError]) -> None:
+    assert refused(data) is error
+
+
+def test_a_flac_shorter_than_it_says_is_truncated() -> None:
+    seekable = subprocess.run(
+        [executable(), "-loglevel", "error", "-f", "wav", "-i", "-", "-f", "flac", "-"],
+        input=wav(SOUND), capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    told = bytearray(seekable)
+    told[21:26] = (int.from_bytes(told[21:26], "big") & ~((1 << 36) - 1) | len(SOUND)).to_bytes(5, "big")
+    assert Kept(bytes(told)).produced.frames == len(SOUND)
+    assert refused(bytes(told[: len(told) * 2 // 3])) in {AudioTruncatedError, AudioError}
+
+
+def test_an_mp3_shorter_than_its_index_says_is_truncated() -> None:
+    data = bytearray(KINDS["mp3-bare"][0])
+    header = bytes(data[:4])
+    frame = header + bytes(9) + b"Xing" + struct.pack(">III", 3, 90, len(data) + 288)
+    indexed = frame.ljust(288, b"\0") + bytes(data)
+    assert Kept(indexed)["original"] == indexed
+    assert refused(indexed[:-1000]) is AudioTruncatedError
+
+
+def test_too_long_is_refused_at_the_limit() -> None:
+    assert Kept(wav(SOUND), limits=Limits(max_seconds=6, timeout_s=60)).produced.frames == len(SOUND)
+    for name in ("pcm", "opus", "mp3"):
+        with pytest.raises(AudioTooLongError):
+            Kept(KINDS[name][0], limits=Limits(max_seconds=5, timeout_s=60))
+
+
+def test_a_decoder_that_takes_too_long_is_killed() -> None:
+    with pytest.raises(AudioTimeoutError):
+        Kept(KINDS["opus"][0], limits=Limits(max_seconds=100, timeout_s=0))
+
+
+def test_a_playlist_is_not_followed_by_the_decoder() -> None:
+    """Told its demuxer and denied every protocol, ffmpeg reads nothing but its pipe."""
+    for playlist in (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", b"ffconcat version 1.0\nfile /etc/passwd\n"):
+        assert refused(playlist) is AudioNotReadyError
+
+
+def test_what_a_source_raises_comes_through() -> None:
+    def broken() -> Iterator[bytes]:
+        yield KINDS["opus"][0][:5000]
+        raise AudioTimeoutError
+
+    with pytest.raises(AudioTimeoutError):
+        produce(broken(), cut=None, open_sink=lambda *_: io.BytesIO(), limits=LIMITS)
