@@ -98,6 +98,12 @@ class HeldError(ConflictError):
     code = "held"
 
 
+class ChoiceNeededError(ConflictError):
+    """An open request asks for a copy: the person says whether that comes first."""
+
+    code = "choice_needed"
+
+
 class ErasingError(ConflictError):
     """The recording is being erased."""
 
