@@ -1,0 +1,87 @@
+"""What an object store must do. It is handed sealed bytes and opaque keys only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Protocol
+
+BLOCK = 16 * 16_400  # bytes per block read: whole sealed chunks, so that a reader need not regroup them
+
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*", re.ASCII)
+
+
+def checked(key: str) -> str:
+    """The key, if it is made of plain names: nothing hidden, nothing that climbs out of a folder."""
+    if not _KEY.fullmatch(key):
+        raise ValueError("not an object key")
+    return key
+
+
+class Upload(Protocol):
+    """One object being written. Nothing of it is visible before `commit`; after `commit` it is durable.
+
+    Every method raises `StoreFullError` or `StoreUnavailableError`; a failing `write` or `commit` leaves nothing
+    behind where the store can still be reached.
+    """
+
+    id: str
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Take `data` before returning: the caller reuses the buffer."""
+        ...
+
+    def commit(self) -> None:
+        """Make the object visible. Raises `ConflictError` where the key is already taken."""
+        ...
+
+    def abort(self) -> None:
+        """Drop what was written. May be called at any time, also twice, also after a failure."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """Objects by key, written once and never overwritten. Thread-safe.
+
+    Methods raise `StoreUnavailableError` when the store does not answer, and never mistake a store that is away for
+    an empty one: an erasure is believed on what `remaining` says.
+    """
+
+    name: str
+
+    def create(self, key: str, tags: Mapping[str, str]) -> Upload:
+        """Start an object; its `Upload.id` is known before the first byte is written."""
+        ...
+
+    def read(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Bytes `start`..`stop` in blocks of `BLOCK`. Raises `ObjectNotFoundError` at the first block."""
+        ...
+
+    def size(self, key: str) -> int:
+        """Raises `ObjectNotFoundError`."""
+        ...
+
+    def tags(self, key: str) -> dict[str, str]:
+        """The tags as the store kept them, which need not be as they were given."""
+        ...
+
+    def delete(self, key: str) -> int:
+        """Remove every version, marker and unfinished upload of the key; say how many went. Nothing there is done."""
+        ...
+
+    def remaining(self, key: str) -> int:
+        """How many versions, markers and unfinished uploads of the key there are."""
+        ...
+
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        """Drop an upload whose process is gone. Unknown is done."""
+        ...
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Keys of finished objects that start with `prefix`, in order."""
+        ...
+
+    def clock(self) -> datetime | None:
+        """The store's own time, where it has one: a second opinion on ours."""
+        ...

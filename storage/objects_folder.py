@@ -1,0 +1,231 @@
+"""Objects as files in a folder: `<key>`, and beside it `.<name>.<upload id>.part` while it is being written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from storage.errors import ConflictError, ObjectNotFoundError, StoreFullError, StoreUnavailableError
+from storage.objects import BLOCK, checked
+
+MARKER = ".recorder-store"  # tells an empty store from a folder whose volume is not mounted
+TAGS = ".tags"
+PART = ".part"
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of the file system as ours: full, or away."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StoreFullError from exc
+        raise StoreUnavailableError from exc
+
+
+class FolderUpload:
+    """A hidden file that becomes the object in one step."""
+
+    def __init__(self, path: Path, tags: Mapping[str, str]) -> None:
+        self.id = secrets.token_hex(16)
+        self._path = path
+        self._part = _part(path, self.id)
+        self._tags = dict(tags)
+        self._sidecar: Path | None = None  # once it is ours to remove
+        self._fd: int | None = None
+        with self._undone_on_failure():
+            self._fd = _open_new(self._part)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._fd is None:
+            raise ValueError("the upload is over")
+        with self._undone_on_failure():
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._fd, view) :]
+
+    def commit(self) -> None:
+        if self._fd is None:
+            raise ValueError("the upload is over")
+        with self._undone_on_failure():
+            os.fsync(self._fd)
+            self._close()
+            self._keep_tags()
+            # A link, because a rename would silently replace an object that is already there.
+            os.link(self._part, self._path)
+            self._sidecar = None
+            self._part.unlink()
+            _sync_folder(self._path.parent)
+
+    def abort(self) -> None:
+        self._close()
+        with translated():
+            self._part.unlink(missing_ok=True)
+            if self._sidecar is not None:
+                self._sidecar.unlink(missing_ok=True)
+
+    def _keep_tags(self) -> None:
+        if self._tags:
+            with _sidecar(self._path).open("x", encoding="utf-8") as file:
+                self._sidecar = _sidecar(self._path)
+                json.dump(self._tags, file)
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.close(fd)
+
+    @contextmanager
+    def _undone_on_failure(self) -> Iterator[None]:
+        try:
+            with translated():
+                yield
+        except StoreUnavailableError as exc:
+            with suppress(StoreUnavailableError, OSError):
+                self.abort()
+            if isinstance(exc.__cause__, FileExistsError):
+                raise ConflictError("there is already an object of this key") from exc.__cause__
+            raise
+
+
+class FolderStore:
+    """An `ObjectStore` in one folder, made where it is missing. Readable by the owner only."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path).absolute()
+        self.name = f"folder {self.path.name}"
+        with translated():
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._marker = self.path / MARKER
+            if not self._marker.exists():
+                self._marker.touch(mode=0o600)
+                _sync_folder(self.path)
+
+    def create(self, key: str, tags: Mapping[str, str]) -> FolderUpload:
+        self._present()
+        return FolderUpload(self._at(key), tags)
+
+    def read(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        with self._found(), self._at(key).open("rb", buffering=0) as file:
+            file.seek(start)
+            left = None if stop is None else stop - start
+            while left is None or left > 0:
+                block = file.read(BLOCK if left is None else min(BLOCK, left))
+                if not block:
+                    return
+                if left is not None:
+                    left -= len(block)
+                yield block
+
+    def size(self, key: str) -> int:
+        with self._found():
+            return self._at(key).stat().st_size
+
+    def tags(self, key: str) -> dict[str, str]:
+        self.size(key)
+        try:
+            kept: dict[str, str] = json.loads(_sidecar(self._at(key)).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return kept
+
+    def delete(self, key: str) -> int:
+        path = self._at(key)
+        self._present()
+        with translated():
+            found = _files_of(path)
+            for file in found:
+                file.unlink(missing_ok=True)
+            _sidecar(path).unlink(missing_ok=True)
+            if path.parent.exists():
+                _sync_folder(path.parent)
+        return len(found)
+
+    def remaining(self, key: str) -> int:
+        self._present()
+        with translated():
+            return len(_files_of(self._at(key)))
+
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        self._present()
+        with translated():
+            _part(self._at(key), checked(upload_id)).unlink(missing_ok=True)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        self._present()
+        folder = prefix.rpartition("/")[0]
+        with translated():
+            start = self._at(folder) if folder else self.path
+            for key in sorted(path.relative_to(self.path).as_posix() for path in _objects_below(start)):
+                if key.startswith(prefix):
+                    yield key
+
+    def clock(self) -> datetime | None:
+        """None: a folder goes by this machine's clock."""
+        return None
+
+    def _at(self, key: str) -> Path:
+        return self.path / checked(key)
+
+    def _present(self) -> None:
+        with translated():
+            self._marker.stat()
+
+    @contextmanager
+    def _found(self) -> Iterator[None]:
+        try:
+            with translated():
+                yield
+        except StoreUnavailableError as exc:
+            if isinstance(exc.__cause__, FileNotFoundError):
+                self._present()
+                raise ObjectNotFoundError from exc.__cause__
+            raise
+
+
+def _part(path: Path, upload_id: str) -> Path:
+    return path.with_name(f".{path.name}.{upload_id}{PART}")
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(f".{path.name}{TAGS}")
+
+
+def _files_of(path: Path) -> list[Path]:
+    upload_id = "[0-9a-f]" * 32  # spelled out, or `a` would take the uploads of `a.b` along
+    parts = sorted(path.parent.glob(f".{path.name}.{upload_id}{PART}")) if path.parent.exists() else []
+    return [*parts, path] if path.exists() else parts
+
+
+def _objects_below(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from (path for path in folder.rglob("[!.]*") if path.is_file())
+
+
+def _open_new(path: Path) -> int:
+    _make_folder(path.parent)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder so that it is still there after a power cut: each new name is synced into its parent."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True, mode=0o700)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
