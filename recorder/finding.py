@@ -1,0 +1,178 @@
+"""Finding and looking at recordings: by whom, by what, and what of it they get to see. Opens sealed columns.
+
+The data protection officer finds by everything. Reviewers and agents find by agent, queue and case, never by who the
+customer is, and are not shown it either; agents must say which of these they look for.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from recorder import phones
+from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
+from recorder.ports import Actor, Service
+from recorder.segments import SEGMENTS
+from storage.catalogue import evidence, holds, recordings
+from storage.catalogue.evidence import Consent
+from storage.catalogue.holds import Hold
+from storage.catalogue.recordings import Position, Recording
+from storage.clock import EPOCH, MICROSECOND
+from storage.columns import mark, open_sealed
+from storage.errors import KeyDestroyedError
+
+STATES = ("announced", "capturing", "stored", "erasing", "failed", "discarded")
+ABOUT_THE_CUSTOMER = ("phone", "account")
+MARKED = ("phone", "account", "agent", "case")
+PAGE = 50
+LONGEST_VALUE = 200
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to look for. Carries personal data: never logged, never in an address."""
+
+    phone: str | None = field(default=None, repr=False)
+    account: str | None = field(default=None, repr=False)
+    agent: str | None = field(default=None, repr=False)
+    case: str | None = field(default=None, repr=False)
+    queue: str | None = None
+    segment: str | None = None
+    state: str | None = None
+    started_from: datetime | None = None
+    started_to: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A recording with what this reader may know of it. `personal` is opened from its sealed column."""
+
+    recording: Recording
+    personal: dict[str, Any] = field(repr=False)
+    consent: Consent | None
+    holds: Sequence[Hold] = ()
+
+
+@dataclass(frozen=True)
+class FoundPage:
+    items: list[Found]
+    next: str | None
+
+
+def search(service: Service, query: Query, *, actor: Actor, now: datetime, cursor: str | None = None) -> FoundPage:
+    """Recordings by the start of their call, newest first. Past its time a recording is found by nobody.
+
+    Raises `ForbiddenError` where the role may not look for that, `InvalidInputError` naming the field.
+    """
+    query = _checked(query)
+    allow(actor, query)
+    after = _position(cursor)
+    marked = _marks(service, query, now)
+    wanted = recordings.Filter(
+        state=query.state,
+        segment=query.segment,
+        queue=query.queue,
+        started_from=query.started_from,
+        started_to=query.started_to,
+        marked=marked,
+    )
+    with service.database.read() as connection:
+        page = recordings.search(connection, wanted, limit=PAGE, after=after)
+        rows = [row for row in page.items if not past(row, now)]
+        found = _dressed(connection, rows)
+    items = [_for_reader(service, one, actor, now) for one in found]
+    return FoundPage(items, _cursor(page.next) if page.next else None)
+
+
+def look(service: Service, recording_id: str, *, actor: Actor, now: datetime) -> Found:
+    """One recording. Raises `RecordingNotFoundError`, also past its time."""
+    with service.database.read() as connection:
+        row = recordings.get(connection, recording_id)
+        if row is None or past(row, now) or row.state == "erased":
+            raise RecordingNotFoundError
+        (found,) = _dressed(connection, [row])
+    return _for_reader(service, found, actor, now)
+
+
+def past(recording: Recording, now: datetime) -> bool:
+    """Whether its time is over and nothing holds it: from that second on it is shown to nobody."""
+    return recording.expires_at is not None and recording.expires_at <= now and not recording.holds
+
+
+def allow(actor: Actor, query: Query) -> None:
+    if actor.role != "dpo" and any(getattr(query, name) for name in ABOUT_THE_CUSTOMER):
+        raise ForbiddenError
+    if actor.role == "agent" and not (query.agent or query.queue or query.case):
+        raise ForbiddenError
+
+
+def _checked(query: Query) -> Query:
+    for name in (*MARKED, "queue"):
+        value = getattr(query, name)
+        if value is not None and len(value) > LONGEST_VALUE:
+            raise InvalidInputError(f"{name} is too long")
+    if query.segment is not None and query.segment not in SEGMENTS:
+        raise InvalidInputError("segment is not one of " + ", ".join(SEGMENTS))
+    if query.state is not None and query.state not in STATES:
+        raise InvalidInputError("state is not one of " + ", ".join(STATES))
+    if query.phone is None:
+        return query
+    phone = phones.normalise(query.phone)
+    if phone is None:
+        raise InvalidInputError("phone is not a telephone number")
+    return replace(query, phone=phone)
+
+
+def _marks(service: Service, query: Query, now: datetime) -> list[list[bytes]]:
+    wanted = [(name, value) for name in MARKED if (value := getattr(query, name))]
+    if not wanted:
+        return []
+    keys = service.keyring.search_keys(now)
+    return [[mark(key, name, value) for key in keys] for name, value in wanted]
+
+
+def _dressed(connection: Connection, rows: Sequence[Recording]) -> list[Found]:
+    standing = holds.standing(connection, [row.id for row in rows])
+    said = evidence.consents_of(connection, {row.call_id for row in rows}) if rows else []
+    yes = {one.call_id: one for one in said if one.decision == "granted"}
+    return [Found(row, {}, yes.get(row.call_id), standing.get(row.id, [])) for row in rows]
+
+
+def _for_reader(service: Service, found: Found, actor: Actor, now: datetime) -> Found:
+    personal = _opened(service, found.recording, now)
+    if actor.role != "dpo":
+        personal = {name: value for name, value in personal.items() if name not in ABOUT_THE_CUSTOMER}
+    return replace(found, personal=personal)
+
+
+def _opened(service: Service, recording: Recording, now: datetime) -> dict[str, Any]:
+    if recording.dek is None or recording.sealed is None or recording.key_id is None:
+        return {}
+    try:
+        dek = service.vault.unwrap_dek(recording.id, recording.key_id, recording.dek, now)
+    except KeyDestroyedError:
+        return {}
+    return open_sealed(dek, recording.sealed, table="recordings", row_id=recording.id)
+
+
+def _cursor(position: Position) -> str:
+    moment, recording_id = position
+    text = f"{(moment - EPOCH) // MICROSECOND}.{recording_id}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _position(cursor: str | None) -> Position | None:
+    if cursor is None:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        micros, _, recording_id = text.partition(".")
+        return EPOCH + int(micros) * MICROSECOND, recording_id
+    except (binascii.Error, ValueError, OverflowError) as exc:
+        raise InvalidInputError("cursor is not one of ours") from exc
