@@ -1,0 +1,98 @@
+"""The second half of an erasure: delete every object, look again, and only then let a tombstone take the row's place.
+
+Works on recordings already claimed (`erasing`), whose keys are gone. May be repeated from the start at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from recorder import certificates
+from recorder.certificates import Certificate
+from recorder.ports import SYSTEM, Service
+from storage import audit
+from storage.audit import Entry
+from storage.catalogue import erasing, tasks, tombstones
+from storage.catalogue.recordings import Recording
+from storage.catalogue.tombstones import Tombstone
+from storage.clock import new_id
+from storage.errors import StorageError, StoreUnavailableError
+
+LATE_AFTER = timedelta(hours=1)  # P3: within the hour no version of the object is left
+LATE = "erasure_late"
+
+log = structlog.get_logger(__name__)
+
+
+def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Certificate]:
+    """Certificates of those whose objects are verified gone; the others are tried again later, and alarm when late."""
+    with service.database.read() as connection:
+        rows = erasing.rows(connection, ids)
+        objects = erasing.objects(connection, ids)
+    gone: dict[str, int] = {}
+    for recording in rows:
+        service.vault.forget(recording.id)
+        try:
+            gone[recording.id] = _delete(service, objects.get(recording.id, {}))
+        except StorageError as error:
+            _try_again(service, recording, error, now)
+            if isinstance(error, StoreUnavailableError):
+                break  # the others would only wait for the same answer
+    return {stone.recording_id: certificates.certificate(stone) for stone in _bury(service, gone, now)}
+
+
+def _delete(service: Service, objects: dict[str, str]) -> int:
+    removed = sum(service.vault.erase_object(key) for key in objects)
+    left = sum(service.vault.remaining(key) for key in objects)
+    if left:
+        raise StorageError(f"{left} versions are left after deleting")
+    # After a crash between deleting and counting, what was kept is still what was deleted.
+    return max(removed, sum(state == "kept" for state in objects.values()))
+
+
+def _try_again(service: Service, recording: Recording, error: StorageError, now: datetime) -> None:
+    log.warning("erasure.delayed", recording_id=recording.id, code=error.code)
+    delay = timedelta(seconds=min(300, 5 * 2 ** min(recording.tries, 10)))
+    with service.database.write() as connection:
+        erasing.retry_later(connection, recording.id, now + delay)
+        if now - (recording.erasing_since or now) >= LATE_AFTER:
+            tasks.open_task(connection, LATE, recording.id, now)
+
+
+def _bury(service: Service, gone: dict[str, int], now: datetime) -> list[Tombstone]:
+    """Of two workers at the same recording the one that comes second finds no row and buries nothing."""
+    if not gone:
+        return []
+    with service.database.write() as connection:
+        rows = erasing.rows(connection, list(gone), lock=True)
+        days = erasing.last_key_days(connection, list(gone))
+        stones = [
+            certificates.tombstone(
+                recording,
+                certificate_id=recording.certificate_id or new_id("crt"),
+                objects_deleted=gone[recording.id],
+                last_key_day=days.get(recording.id),
+                now=now,
+            )
+            for recording in rows
+        ]
+        tombstones.insert_all(connection, stones)
+        erasing.retire(connection, rows, now)
+        for recording in rows:
+            if recording.tries:
+                tasks.close_task(connection, LATE, recording.id, SYSTEM.id, now)
+        if stones:
+            audit.append_many(connection, [_entry(stone) for stone in stones], now=now)
+    return stones
+
+
+def _entry(stone: Tombstone) -> Entry:
+    body = {
+        "reason": stone.reason,
+        "certificate_id": stone.certificate_id,
+        "objects_deleted": stone.objects_deleted,
+    }
+    return Entry("recording.erased", SYSTEM.id, stone.recording_id, body)

@@ -1,0 +1,199 @@
+"""Erasure: from an order to a certificate. Idempotent, and resumable at every step.
+
+The first transaction takes the data key, the marks, the sessions and the call, so that nothing opens from then on,
+whether or not a store can be reached; `disposal` deletes and verifies. What a hold does is `hold_matrix`'s to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from recorder import certificates, disposal
+from recorder.certificates import EXPIRED, Certificate
+from recorder.errors import ChoiceNeededError, ErasingError, HeldError, RecordingNotFoundError
+from recorder.hold_matrix import cause_of, verdict
+from recorder.ports import SYSTEM, Actor, Service
+from storage import audit
+from storage.audit import Entry
+from storage.catalogue import calls, erasing, evidence, holds, recordings, tombstones
+from storage.catalogue.erasing import Order
+from storage.catalogue.evidence import Consent
+from storage.catalogue.recordings import Recording
+from storage.clock import new_id
+
+Choice = Literal["copy_first", "delete_now"]
+WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """What became of a call's recordings: erased, being erased, or waiting for a hold to end (ids)."""
+
+    certificates: list[Certificate]
+    erasing: list[str]
+    waiting: list[str]
+
+
+def erase(service: Service, recording_id: str, *, reason: str, actor: Actor, now: datetime) -> Certificate | None:
+    """Erase one recording and return its certificate; None while its objects are not verified gone.
+
+    May be called again at any time: what is begun is finished, what is done is answered by its certificate. Where a
+    hold makes a withdrawal wait, that is noted and None is returned; a recording not stored yet has its consent
+    taken back instead. Raises `HeldError` where a hold forbids an order, `RecordingNotFoundError` where there is
+    nothing to erase.
+    """
+    with service.database.write() as connection:
+        stone = tombstones.find(connection, recording_id)
+        if stone is not None:
+            return certificates.certificate(stone)
+        entries = _begin(connection, _locked(connection, recording_id), reason, actor, now)
+        if entries:
+            audit.append_many(connection, entries, now=now)
+    service.wake("capture")
+    return disposal.finish(service, [recording_id], now).get(recording_id)
+
+
+def withdraw(
+    service: Service, recording_id: str, actor: Actor, now: datetime, choice: Choice | None = None
+) -> Withdrawal:
+    """Take back the consent to a call: every recording of it goes, whole.
+
+    Raises `ChoiceNeededError`, changing nothing, where an open access request holds one of them and the person has
+    not yet said whether a copy comes first.
+    """
+    with service.database.write() as connection:
+        call_id = _locked(connection, recording_id).call_id
+        stored = [one for one in recordings.of_call(connection, call_id) if one.state in {"stored", "failed"}]
+        said = {one.id: _verdict(connection, one.id, "withdrawal") for one in stored}
+        if choice is None and "ask" in said.values():
+            raise ChoiceNeededError
+        going = [one for one, word in said.items() if word == "go" or (word == "ask" and choice == "delete_now")]
+        waiting = [one for one in said if one not in going]
+        _take_back(connection, call_id, actor, now)
+        order = Order(WITHDRAWN, actor.role, now)
+        for one in waiting:
+            erasing.postpone(connection, one, order, now)
+        body = {"erasing": sorted(going), "waiting": sorted(waiting)}
+        entries = [Entry("consent.withdrawn", actor.id, recording_id, body)]
+        audit.append_many(connection, entries + _claim(connection, going, order, actor, now), now=now)
+    service.wake("capture")
+    done = disposal.finish(service, going, now)
+    return Withdrawal(list(done.values()), [one for one in going if one not in done], waiting)
+
+
+def finish_erasures(service: Service, now: datetime, limit: int = 1000) -> int:
+    """Go on with erasures that were begun; returns how many were verified."""
+    with service.database.read() as connection:
+        ids = erasing.unfinished(connection, now, limit)
+    return len(disposal.finish(service, ids, now)) if ids else 0
+
+
+def certificate(service: Service, some_id: str) -> dict[str, object]:
+    """The certificate of a recording's or a certificate's id, as INTERFACES has it.
+
+    Raises `ErasingError` while the erasure is not verified, `RecordingNotFoundError` where nothing was erased.
+    """
+    with service.database.read() as connection:
+        stone = tombstones.find(connection, some_id)
+        if stone is not None:
+            return certificates.certificate(stone).as_json()
+        if erasing.rows(connection, [some_id]):
+            raise ErasingError
+    raise RecordingNotFoundError
+
+
+def preview(service: Service, recording_id: str) -> dict[str, object]:
+    """What an officer's order would do, for the person about to give it: counts, codes and ids only.
+
+    `verdict` is `go`, `warn` (a person has asked for a copy) or `refuse`; `platform_copy` is the state of its
+    deletion at the platform, None where none was asked for.
+    """
+    with service.database.read() as connection:
+        recording = recordings.get(connection, recording_id)
+        if recording is None:
+            raise RecordingNotFoundError
+        standing = holds.standing(connection, [recording_id]).get(recording_id, [])
+        attempts = erasing.renditions(connection, recording_id)
+        last_day = erasing.last_key_days(connection, [recording_id]).get(recording_id)
+        siblings = [one.id for one in recordings.of_call(connection, recording.call_id) if one.id != recording_id]
+        platform_copy = erasing.platform_copy(connection, recording_id)
+    return {
+        "recording_id": recording_id,
+        "state": recording.state,
+        "segment": recording.segment,
+        "objects": len(attempts),
+        "renditions": sorted({rendition for rendition, state in attempts if state == "kept"}),
+        "holds": [{"id": hold.id, "kind": hold.kind, "review_at": hold.review_at} for hold in standing],
+        "verdict": verdict({hold.kind for hold in standing}, "order"),
+        "siblings": siblings,
+        "platform_copy": platform_copy,
+        "unreadable_in_backups_from": None if last_day is None else certificates.day_after(last_day).isoformat(),
+    }
+
+
+def claim_due(connection: Connection, ids: Sequence[str], actor: Actor, now: datetime) -> list[Entry]:
+    """Begin the erasure of recordings past their moment; those held, or claimed by another, are left out.
+
+    The caller appends the entries returned, one per recording, to the audit log last in its transaction.
+    """
+    return _claim(connection, ids, Order(EXPIRED, SYSTEM.role), actor, now, expiring=True)
+
+
+def _begin(connection: Connection, recording: Recording, reason: str, actor: Actor, now: datetime) -> list[Entry]:
+    if recording.state == "erasing":
+        return []
+    if recording.state in {"announced", "capturing"}:
+        _take_back(connection, recording.call_id, actor, now)
+        return [Entry("consent.withdrawn", actor.id, recording.id, {"reason": reason})]
+    order = Order(reason, actor.role, now)
+    cause = cause_of(reason, actor.role)
+    if cause == "expiry":
+        return claim_due(connection, [recording.id], actor, now)
+    said = _verdict(connection, recording.id, cause)
+    if said == "refuse":
+        raise HeldError
+    if said in {"ask", "wait"}:
+        erasing.postpone(connection, recording.id, order, now)
+        return [Entry("recording.erasure_postponed", actor.id, recording.id, {"reason": reason})]
+    entries = _claim(connection, [recording.id], order, actor, now)
+    erasing.name_certificate(connection, recording.id, new_id("crt"))
+    return entries
+
+
+def _claim(
+    connection: Connection, ids: Sequence[str], order: Order, actor: Actor, now: datetime, *, expiring: bool = False
+) -> list[Entry]:
+    claimed = erasing.claim(connection, ids, order, now, expiring=expiring)
+    if not claimed:
+        return []
+    holds.release_all(connection, claimed, actor.id, now)
+    return [Entry("recording.erasing", actor.id, one, {"reason": order.reason}) for one in claimed]
+
+
+def _verdict(connection: Connection, recording_id: str, cause: Literal["withdrawal", "order"]) -> str:
+    standing = holds.standing(connection, [recording_id]).get(recording_id, [])
+    return verdict({hold.kind for hold in standing}, cause)
+
+
+def _locked(connection: Connection, recording_id: str) -> Recording:
+    found = recordings.get(connection, recording_id)
+    if found is not None:
+        calls.lock(connection, found.call_id)
+        found = recordings.lock(connection, recording_id)
+    if found is None or found.state in {"discarded", "erased"}:
+        raise RecordingNotFoundError
+    return found
+
+
+def _take_back(connection: Connection, call_id: str, actor: Actor, now: datetime) -> None:
+    """Leave the withdrawal among the call's evidence: what of the call is not stored yet is decided by it."""
+    method = "page" if actor.role == "customer" else "ordered"
+    evidence.add_consent(
+        connection,
+        Consent(new_id("con"), call_id, "withdrawn", received_at=now, method=method, at=now, clock="service"),
+    )

@@ -1,0 +1,240 @@
+"""The rows of an erasure: claimed in one transaction, from which on nothing opens, and retired in another."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
+
+from storage.catalogue import seen, sessions, sweeping
+from storage.catalogue.recordings import Recording
+from storage.tables import metadata
+
+_recordings = metadata.tables["recordings"]
+_calls = metadata.tables["calls"]
+_attempts = metadata.tables["attempts"]
+_key_uses = metadata.tables["key_uses"]
+_matches = metadata.tables["matches"]
+_sources = metadata.tables["source_deletions"]
+_links = metadata.tables["links"]
+
+SATELLITES = ("marks", "listenings", "spans")  # what goes with a recording at once, by `recording_id`
+EVIDENCE = ("consents", "parties", "spans", "legs")  # what goes with a call, by `call_id`
+NEEDING_THEIR_CALL = ("announced", "capturing", "stored", "failed")
+
+
+@dataclass(frozen=True)
+class Order:
+    """Why recordings are erased, for those that do not say so themselves yet."""
+
+    reason: str
+    ordered_by: str
+    due_at: datetime | None = None  # None: each at its own expiry
+
+
+def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetime, *, expiring: bool) -> list[str]:
+    """Turn stored or failed recordings to `erasing`: their data keys, marks, sessions and calls go at once.
+
+    With `expiring`, only those that are due and held by nobody. Returns the ids claimed; the others are another's,
+    or no longer what they were. From the commit on no read succeeds, and no backup made later opens.
+    """
+    calls = _lock_calls(connection, ids, skip_locked=expiring)
+    free = sweeping.is_due(now) if expiring else (_recordings.c.state.in_(("stored", "failed")),)
+    columns = (_recordings.c.id, _recordings.c.call_id, _recordings.c.expires_at)
+    unforeseen = and_(_recordings.c.state == "stored", _recordings.c.holds == 0, _recordings.c.expires_at.is_not(None))
+    chosen = and_(_recordings.c.id.in_(ids), _recordings.c.call_id.in_(calls), *free)
+    foreseen = list(connection.execute(select(_recordings.c.expires_at).where(chosen, unforeseen)).scalars())
+    claimed = connection.execute(
+        update(_recordings)
+        .where(chosen)
+        .values(
+            state="erasing",
+            dek=None,
+            sealed=None,
+            key_id=None,
+            holds=0,
+            lease=None,
+            lease_until=None,
+            tries=0,
+            next_try_at=now,
+            erasing_since=now,
+            erase_reason=func.coalesce(_recordings.c.erase_reason, order.reason),
+            erase_ordered_by=func.coalesce(_recordings.c.erase_ordered_by, order.ordered_by),
+            erase_due_at=func.coalesce(_recordings.c.erase_due_at, order.due_at or _recordings.c.expires_at),
+        )
+        .returning(*columns)
+    ).all()
+    taken = [row.id for row in claimed]
+    for name in SATELLITES:
+        table = metadata.tables[name]
+        connection.execute(delete(table).where(table.c.recording_id.in_(taken)))
+    _close_links(connection, taken)
+    blank_calls(connection, [row.call_id for row in claimed], now)
+    sweeping.unforesee(connection, foreseen)
+    return taken
+
+
+def name_certificate(connection: Connection, recording_id: str, certificate_id: str) -> None:
+    """Promise a certificate's number before the erasure is verified."""
+    connection.execute(
+        update(_recordings)
+        .where(_recordings.c.id == recording_id, _recordings.c.certificate_id.is_(None))
+        .values(certificate_id=certificate_id)
+    )
+
+
+def postpone(connection: Connection, recording_id: str, order: Order, now: datetime) -> None:
+    """Note that a held recording goes as soon as its last hold ends: it is due from now on."""
+    connection.execute(
+        update(_recordings)
+        .where(_recordings.c.id == recording_id, _recordings.c.state == "stored", _recordings.c.erase_reason.is_(None))
+        .values(
+            erase_reason=order.reason,
+            erase_ordered_by=order.ordered_by,
+            erase_due_at=now,
+            expires_at=now,
+        )
+    )
+
+
+def unfinished(connection: Connection, now: datetime, limit: int) -> list[str]:
+    """Claimed recordings whose next try is due."""
+    query = (
+        select(_recordings.c.id)
+        .where(_recordings.c.state == "erasing", _recordings.c.next_try_at <= now)
+        .order_by(_recordings.c.next_try_at)
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def rows(connection: Connection, ids: Sequence[str], *, lock: bool = False) -> list[Recording]:
+    """The claimed ones among these, in one order everywhere."""
+    query = select(_recordings).where(_recordings.c.id.in_(ids), _recordings.c.state == "erasing")
+    query = query.order_by(_recordings.c.id)
+    found = connection.execute(query.with_for_update() if lock else query).mappings()
+    return [Recording(**row) for row in found]
+
+
+def objects(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Every object any attempt may have written, by recording: object key → state of the attempt."""
+    query = select(_attempts.c.recording_id, _attempts.c.object_key, _attempts.c.state).where(
+        _attempts.c.recording_id.in_(ids)
+    )
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for recording_id, key, state in connection.execute(query):
+        found[recording_id][key] = state
+    return found
+
+
+def renditions(connection: Connection, recording_id: str) -> list[tuple[str, str]]:
+    """Rendition and state of every attempt."""
+    query = select(_attempts.c.rendition, _attempts.c.state).where(_attempts.c.recording_id == recording_id)
+    return [(rendition, state) for rendition, state in connection.execute(query)]
+
+
+def platform_copy(connection: Connection, recording_id: str) -> str | None:
+    """How far the deletion of the platform's own copy is: new, done or failed."""
+    query = select(_sources.c.state).where(_sources.c.recording_id == recording_id)
+    return connection.execute(query).scalars().first()
+
+
+def last_key_days(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """The latest day (`yyyymmdd`) of any key that ever wrapped each recording's data key."""
+    query = (
+        select(_key_uses.c.recording_id, func.max(_key_uses.c.day))
+        .where(_key_uses.c.recording_id.in_(ids))
+        .group_by(_key_uses.c.recording_id)
+    )
+    return {recording_id: str(day) for recording_id, day in connection.execute(query)}
+
+
+def retry_later(connection: Connection, recording_id: str, at: datetime) -> None:
+    connection.execute(
+        update(_recordings)
+        .where(_recordings.c.id == recording_id, _recordings.c.state == "erasing")
+        .values(next_try_at=at, tries=_recordings.c.tries + 1)
+    )
+
+
+def retire(connection: Connection, gone: Sequence[Recording], now: datetime) -> None:
+    """Remove the rows of recordings whose objects are verified gone; their refs are remembered against replays."""
+    ids = [recording.id for recording in gone]
+    for recording in gone:
+        if recording.ref is not None:
+            seen.add(connection, recording.ref, "recording", now)
+    for name in (*SATELLITES, "holds", "attempts", "key_uses"):
+        table = metadata.tables[name]
+        connection.execute(delete(table).where(table.c.recording_id.in_(ids)))
+    connection.execute(delete(_recordings).where(_recordings.c.id.in_(ids)))
+
+
+def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:
+    """Blank calls whose last recording goes: key, evidence and times. A day and a class remain, to be counted.
+
+    A call that is still going on stays: what is said after a new consent may be kept.
+    """
+    needed = select(_recordings.c.call_id).where(
+        _recordings.c.call_id.in_(call_ids), _recordings.c.state.in_(NEEDING_THEIR_CALL)
+    )
+    over = or_(_calls.c.state != "open", _calls.c.opened_at < datetime.combine(now, time(), UTC))
+    unneeded = select(_calls.c.id, _calls.c.ref, _calls.c.opened_at).where(
+        _calls.c.id.in_(call_ids), _calls.c.id.not_in(needed), _calls.c.state != "blank", over
+    )
+    calls = connection.execute(unneeded).all()
+    for call in calls:
+        if call.ref is not None:
+            seen.add(connection, call.ref, "call", now)
+        connection.execute(
+            update(_calls)
+            .where(_calls.c.id == call.id)
+            .values(opened_at=datetime.combine(call.opened_at, time(), UTC), **_BLANK)
+        )
+    ids = [call.id for call in calls]
+    for name in EVIDENCE:
+        table = metadata.tables[name]
+        connection.execute(delete(table).where(table.c.call_id.in_(ids)))
+
+
+_BLANK: dict[str, object] = {
+    "state": "blank",
+    "ref": None,
+    "started_at": None,
+    "ended_at": None,
+    "settle_at": None,
+    "skew_us": None,
+    "key_id": None,
+    "call_key": None,
+    "sealed": None,
+}
+
+
+def _lock_calls(connection: Connection, ids: Sequence[str], *, skip_locked: bool) -> list[str]:
+    """Calls are locked before recordings; a sweep leaves one that another holds for its next round."""
+    wanted = select(_recordings.c.call_id).where(_recordings.c.id.in_(ids))
+    query = (
+        select(_calls.c.id)
+        .where(_calls.c.id.in_(wanted))
+        .order_by(_calls.c.id)
+        .with_for_update(skip_locked=skip_locked)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def _close_links(connection: Connection, ids: Sequence[str]) -> None:
+    """Void links that lead to nothing else, and end who came in by them."""
+    hit = select(_matches.c.request_id).where(_matches.c.recording_id.in_(ids), _matches.c.approved.is_(True))
+    alive = (
+        select(_matches.c.request_id)
+        .join(_recordings, _recordings.c.id == _matches.c.recording_id)
+        .where(_matches.c.approved.is_(True), _recordings.c.state == "stored")
+    )
+    dead: ColumnElement[bool] = and_(
+        _links.c.request_id.in_(hit), _links.c.request_id.not_in(alive), _links.c.state.in_(("minted", "open"))
+    )
+    voided = update(_links).where(dead).values(state="void").returning(_links.c.id)
+    for link_id in connection.execute(voided).scalars().all():
+        sessions.end_of_link(connection, link_id)

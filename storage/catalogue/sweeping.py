@@ -1,0 +1,137 @@
+"""What is due, what was foreseen, and what still hangs on a key that must go."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    String,
+    cast,
+    delete,
+    func,
+    literal,
+    select,
+    type_coerce,
+    union_all,
+    update,
+)
+
+from storage.catalogue import forecast
+from storage.clock import EPOCH
+from storage.tables import metadata
+
+_recordings = metadata.tables["recordings"]
+_calls = metadata.tables["calls"]
+_forecast = metadata.tables["forecast"]
+_inbox = metadata.tables["inbox"]
+_requests = metadata.tables["requests"]
+_sources = metadata.tables["source_deletions"]
+
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Due:
+    """What is due at a moment, beside what was foreseen, by the UTC day of expiry and by class."""
+
+    found: dict[date, int]
+    foreseen: dict[date, int]
+    segments: dict[str, int]
+    waiting: int  # due, but held
+
+
+def due(connection: Connection, now: datetime, today: date) -> Due:
+    """Count what a sweep would claim. Found and foreseen come from one statement, so they are of one moment."""
+    day = cast(type_coerce(_recordings.c.expires_at, BigInteger) // DAY_US, String)
+    found = (
+        select(
+            literal("found").label("what"),
+            day.label("key"),
+            _recordings.c.segment.label("segment"),
+            func.count().label("n"),
+        )
+        .where(*is_due(now))
+        .group_by(day, _recordings.c.segment)
+    )
+    foreseen = select(literal("foreseen"), _forecast.c.day, literal(""), _forecast.c.due).where(
+        _forecast.c.day <= f"{today:%Y%m%d}"
+    )
+    by_day: defaultdict[date, int] = defaultdict(int)
+    segments: defaultdict[str, int] = defaultdict(int)
+    expected: dict[date, int] = {}
+    for what, key, segment, count in connection.execute(union_all(found, foreseen)):
+        if what == "foreseen":
+            expected[_day(key)] = count
+        else:
+            by_day[(EPOCH + timedelta(days=int(key))).date()] += count
+            segments[segment or "unknown"] += count
+    held = select(func.count()).where(
+        _recordings.c.state == "stored", _recordings.c.holds > 0, _recordings.c.expires_at <= now
+    )
+    return Due(dict(by_day), expected, dict(segments), connection.execute(held).scalar_one())
+
+
+def due_ids(connection: Connection, now: datetime, limit: int) -> list[str]:
+    """The next recordings to claim, longest due first; read off the partial index `ix_recordings_due`."""
+    query = select(_recordings.c.id).where(*is_due(now)).order_by(_recordings.c.expires_at).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def settle_forecast(connection: Connection, today: date) -> None:
+    """Forget what was foreseen for days that are over, once a sweep went on in spite of a difference."""
+    forecast.forget_before(connection, f"{today:%Y%m%d}")
+    connection.execute(update(_forecast).where(_forecast.c.due < 0).values(due=0))
+
+
+def unforesee(connection: Connection, expiries: Iterable[datetime]) -> None:
+    """Count recordings out of the forecast of the days they expire on."""
+    days: defaultdict[str, int] = defaultdict(int)
+    for moment in expiries:
+        days[f"{moment:%Y%m%d}"] += 1
+    for day in sorted(days):  # in one order everywhere, so that two sweeps never wait for each other
+        forecast.adjust(connection, day, -days[day])
+
+
+def named_by_stored(connection: Connection, key_id: str) -> int:
+    """How many recordings that are to be kept still hang on a key."""
+    query = select(func.count()).where(_recordings.c.key_id == key_id, _recordings.c.state == "stored")
+    return connection.execute(query).scalar_one()
+
+
+def let_go_of(connection: Connection, key_id: str) -> None:
+    """Blank everything else a key sealed: from here on it could not be opened anyway.
+
+    Recordings that never came to be stored, calls, requests, webhooks never applied, notes of copies at a platform.
+    """
+    gone = {"key_id": None, "sealed": None}
+    connection.execute(
+        update(_recordings)
+        .where(_recordings.c.key_id == key_id, _recordings.c.state != "stored")
+        .values(dek=None, **gone)
+    )
+    connection.execute(update(_calls).where(_calls.c.key_id == key_id).values(call_key=None, **gone))
+    connection.execute(update(_requests).where(_requests.c.key_id == key_id).values(request_key=None, **gone))
+    for table in (_inbox, _sources):
+        connection.execute(update(table).where(table.c.key_id == key_id).values(key_id=None, body=None))
+    connection.execute(update(_inbox).where(_inbox.c.body.is_(None), _inbox.c.state == "new").values(state="failed"))
+
+
+def forget_inbox_before(connection: Connection, moment: datetime, limit: int) -> int:
+    """Forget dedupe marks of webhooks received before a moment; call again until it returns 0."""
+    old = select(_inbox.c.id).where(_inbox.c.received_at < moment).limit(limit)
+    return connection.execute(delete(_inbox).where(_inbox.c.id.in_(old))).rowcount
+
+
+def is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """What the sweep may claim: stored, past its moment, held by nobody."""
+    return (_recordings.c.state == "stored", _recordings.c.holds == 0, _recordings.c.expires_at <= now)
+
+
+def _day(text: str) -> date:
+    return datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007 -- a day has no zone
