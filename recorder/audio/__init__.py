@@ -4,6 +4,7 @@
 browsers need one, and peaks. pydub and ffmpeg are known only in here.
 """
 
+from recorder.audio.coder import ffmpeg
 from recorder.audio.cut import Cut
 from recorder.audio.outputs import OpenSink, Rendition, Sink
 from recorder.audio.peaks import read_header as read_peaks_header
@@ -18,6 +19,7 @@ __all__ = [
     "Produced",
     "Rendition",
     "Sink",
+    "ffmpeg",
     "produce",
     "read_peaks_header",
     "sniff",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain
 
-from recorder.audio import ffmpeg
+from recorder.audio import coder
 from recorder.audio.cut import Cut
 from recorder.audio.outputs import HashingSink, OpenSink, Outputs
 from recorder.audio.sniff import CONTENT_TYPES, HEAD_BYTES, Kind, looks_like_text, sniff
@@ -29,7 +30,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Produced:
-    """What was written: `content_type`, `size_bytes` and `sha256` are the original's; `frames` 0 means nothing kept."""
+    """What was written: `content_type`, `size_bytes` and `sha256` are the original's; `frames` 0 means nothing kept.
+
+    `received_sha256` is of the bytes as they came, whatever was cut: the same recording sent again is known by it.
+    """
 
     content_type: str
     channels: int
@@ -37,6 +41,7 @@ class Produced:
     frames: int
     size_bytes: int
     sha256: bytes
+    received_sha256: bytes
 
     @property
     def duration_ms(self) -> int:
@@ -51,6 +56,7 @@ def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sink: OpenSink, li
     byte of that rendition is there, never for something that is not audio. What was written is worth keeping only if
     this returns: `AudioNotReadyError` and `AudioTruncatedError` are worth another try, other `AudioError`s are not.
     """
+    received = hashlib.sha256()
     head, kind, is_pcm = _opening(chunks)
     deadline = time.monotonic() + limits.timeout_s
     untouched = cut is None
@@ -73,6 +79,8 @@ def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sink: OpenSink, li
         for chunk in chain([head], chunks):
             if untouched:
                 original.write(chunk)
+            else:
+                received.update(chunk)
             for window in sound.feed(chunk):
                 outputs.take(window, sound.format)
         for window in sound.finish():
@@ -82,7 +90,15 @@ def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sink: OpenSink, li
             raise AudioEmptyError
         outputs.finish()
         pcm = sound.format
-        return Produced(original.content_type, pcm.channels, pcm.rate, outputs.kept, original.size, original.digest())
+        return Produced(
+            content_type=original.content_type,
+            channels=pcm.channels,
+            rate=pcm.rate,
+            frames=outputs.kept,
+            size_bytes=original.size,
+            sha256=original.digest(),
+            received_sha256=original.digest() if untouched else received.digest(),
+        )
 
 
 def _opening(chunks: Iterator[bytes]) -> tuple[bytes, Kind, bool]:
@@ -133,7 +149,7 @@ class _DecodedSound:
 
     def __init__(self, kind: Kind, head: bytes, deadline: float) -> None:
         self._whole = Wholeness(kind, head)
-        self._decoder = ffmpeg.decoder(kind, deadline)
+        self._decoder = coder.decoder(kind, deadline)
         self._reader = WavReader()
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from recorder.audio import Cut, Limits, Produced, produce, read_peaks_header, sniff
-from recorder.audio.ffmpeg import executable
+from recorder.audio import ffmpeg
 from recorder.audio.peaks import HEADER_BYTES
 from recorder.errors import (
     AudioEmptyError,
@@ -46,7 +46,7 @@ def wav(
 
 def encoded(samples: np.ndarray, *arguments: str, rate: int = RATE) -> bytes:
     return subprocess.run(
-        [executable(), "-loglevel", "error", "-f", "s16le", "-ar", str(rate), "-ac", str(samples.shape[1]), "-i", "-",
+        [ffmpeg(), "-loglevel", "error", "-f", "s16le", "-ar", str(rate), "-ac", str(samples.shape[1]), "-i", "-",
          *arguments, "-"],
         input=samples.tobytes(), stdout=subprocess.PIPE, check=True,
     ).stdout  # fmt: skip
@@ -54,7 +54,7 @@ def encoded(samples: np.ndarray, *arguments: str, rate: int = RATE) -> bytes:
 
 def decoded(data: bytes, kind: str) -> np.ndarray:
     done = subprocess.run(
-        [executable(), "-loglevel", "error", "-f", kind, "-i", "-", "-f", "s16le", "-"],
+        [ffmpeg(), "-loglevel", "error", "-f", kind, "-i", "-", "-f", "s16le", "-"],
         input=data, capture_output=True, check=True,
     )  # fmt: skip
     return np.frombuffer(done.stdout, "<i2")
@@ -221,6 +221,7 @@ def test_p1_a_cut_is_exact_to_the_sample_on_all_channels(rate: int, step: int) -
     assert kept.produced.frames == len(wanted)
     assert kept.produced.content_type == "audio/flac"
     assert kept.produced.sha256 == hashlib.sha256(kept["original"]).digest()
+    assert kept.produced.received_sha256 == hashlib.sha256(wav(samples, rate)).digest()
     assert sorted(kept.sinks) == ["original", "peaks", "playback"]
 
 
@@ -296,7 +297,7 @@ def test_what_is_not_audio_is_refused(data: bytes, error: type[AudioError]) -> N
 
 def test_a_flac_shorter_than_it_says_is_truncated() -> None:
     seekable = subprocess.run(
-        [executable(), "-loglevel", "error", "-f", "wav", "-i", "-", "-f", "flac", "-"],
+        [ffmpeg(), "-loglevel", "error", "-f", "wav", "-i", "-", "-f", "flac", "-"],
         input=wav(SOUND), capture_output=True, check=True,
     ).stdout  # fmt: skip
     told = bytearray(seekable)

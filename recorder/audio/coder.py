@@ -32,7 +32,7 @@ PLAYBACK_KBIT = 32  # per channel
 
 
 @functools.cache
-def executable() -> str:
+def ffmpeg() -> str:
     """The system's ffmpeg, or the one that came with the installation."""
     return shutil.which("ffmpeg") or str(imageio_ffmpeg.get_ffmpeg_exe())
 
@@ -65,7 +65,7 @@ class Coder:
     def __init__(self, arguments: Sequence[str], deadline: float) -> None:
         self._deadline = deadline
         self._process = subprocess.Popen(  # noqa: S603 -- our own arguments; input goes through the pipe only
-            [executable(), *_COMMON, *arguments, "pipe:1"],
+            [ffmpeg(), *_COMMON, *arguments, "pipe:1"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
