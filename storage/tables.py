@@ -245,7 +245,7 @@ class AttemptRow(Table, table=True):
     rendition: str  # original | playback | peaks
     object_key: str = Field(unique=True)
     upload_id: str | None = None
-    state: str = "open"  # open | kept | lost
+    state: str = "open"  # open | kept | lost | gone
     created_at: datetime = instant(nullable=False)
     head: bytes | None = blob()  # the container's first 56 bytes: saves a round trip per range
     plain_bytes: int | None = Field(default=None, sa_type=BigInteger)

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from recorder.audio.cut import Cut, Cutter
 from recorder.audio.coder import Coder, flac_encoder, mp3_encoder
+from recorder.audio.cut import Cut, Cutter
 from recorder.audio.peaks import CONTENT_TYPE as PEAKS_TYPE
 from recorder.audio.peaks import Peaks
 from recorder.audio.sniff import CONTENT_TYPES

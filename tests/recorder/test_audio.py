@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from recorder.audio import Cut, Limits, Produced, produce, read_peaks_header, sniff
-from recorder.audio import ffmpeg
+from recorder.audio import Cut, Limits, Produced, ffmpeg, produce, read_peaks_header, sniff
 from recorder.audio.peaks import HEADER_BYTES
 from recorder.errors import (
     AudioEmptyError,

@@ -1,0 +1,61 @@
+"""Copies that still lie at a platform, each with what is needed to delete it there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from storage.catalogue.upsert import insert_new
+from storage.tables import metadata
+
+source_deletions = metadata.tables["source_deletions"]
+
+
+@dataclass(frozen=True)
+class SourceDeletion:
+    """`body` (the platform's ids and address) is wrapped by the inbox key `key_id` names."""
+
+    id: str
+    recording_ref: bytes = field(repr=False)
+    platform: str
+    reason: str
+    created_at: datetime
+    next_try_at: datetime
+    recording_id: str | None = None
+    state: str = "new"
+    tries: int = 0
+    key_id: str | None = None
+    body: bytes | None = field(default=None, repr=False)
+    done_at: datetime | None = None
+
+
+def add(connection: Connection, deletion: SourceDeletion) -> bool:
+    """Note a copy to be deleted; False where that copy is noted already."""
+    return bool(insert_new(connection, source_deletions, [asdict(deletion)], conflict=["recording_ref"]))
+
+
+def due(connection: Connection, now: datetime, limit: int) -> list[SourceDeletion]:
+    """What is to be tried now, longest due first."""
+    statement = (
+        select(source_deletions)
+        .where(source_deletions.c.state == "new", source_deletions.c.next_try_at <= now)
+        .order_by(source_deletions.c.next_try_at)
+        .limit(limit)
+    )
+    return [SourceDeletion(**row) for row in connection.execute(statement).mappings()]
+
+
+def change(connection: Connection, before: SourceDeletion, **values: object) -> bool:
+    """Set columns of a deletion still as it was read; False where another worker has moved on with it."""
+    statement = (
+        update(source_deletions)
+        .where(
+            source_deletions.c.id == before.id,
+            source_deletions.c.state == before.state,
+            source_deletions.c.tries == before.tries,
+        )
+        .values(**values)
+    )
+    return connection.execute(statement).rowcount == 1
