@@ -15,20 +15,22 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from recorder import phones
+from recorder import personal, phones
 from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
 from recorder.ports import Actor, Service
 from recorder.segments import SEGMENTS
-from storage.catalogue import evidence, holds, recordings
+from storage.catalogue import calls, evidence, holds, recordings
+from storage.catalogue.calls import Call
 from storage.catalogue.evidence import Consent
 from storage.catalogue.holds import Hold
 from storage.catalogue.recordings import Position, Recording
 from storage.clock import EPOCH, MICROSECOND
-from storage.columns import mark, open_sealed
+from storage.columns import mark
 from storage.errors import KeyDestroyedError
 
 STATES = ("announced", "capturing", "stored", "erasing", "failed", "discarded")
 ABOUT_THE_CUSTOMER = ("phone", "account")
+NUMBERS = ("from", "to")  # shown as the customer's one, or not at all
 MARKED = ("phone", "account", "agent", "case")
 PAGE = 50
 LONGEST_VALUE = 200
@@ -54,9 +56,12 @@ class Found:
     """A recording with what this reader may know of it. `personal` is opened from its sealed column."""
 
     recording: Recording
-    personal: dict[str, Any] = field(repr=False)
+    personal: dict[str, Any] = field(repr=False)  # of INTERFACES' names: phone, account, agent, case, …
     consent: Consent | None
     holds: Sequence[Hold] = ()
+
+
+Dressed = tuple[Found, Call | None]
 
 
 @dataclass(frozen=True)
@@ -137,28 +142,32 @@ def _marks(service: Service, query: Query, now: datetime) -> list[list[bytes]]:
     return [[mark(key, name, value) for key in keys] for name, value in wanted]
 
 
-def _dressed(connection: Connection, rows: Sequence[Recording]) -> list[Found]:
+def _dressed(connection: Connection, rows: Sequence[Recording]) -> list[Dressed]:
     standing = holds.standing(connection, [row.id for row in rows])
-    said = evidence.consents_of(connection, {row.call_id for row in rows}) if rows else []
+    of_calls = {row.call_id for row in rows}
+    said = evidence.consents_of(connection, of_calls) if rows else []
     yes = {one.call_id: one for one in said if one.decision == "granted"}
-    return [Found(row, {}, yes.get(row.call_id), standing.get(row.id, [])) for row in rows]
+    its_call = calls.many(connection, of_calls) if rows else {}
+    return [
+        (Found(row, {}, yes.get(row.call_id), standing.get(row.id, [])), its_call.get(row.call_id)) for row in rows
+    ]
 
 
-def _for_reader(service: Service, found: Found, actor: Actor, now: datetime) -> Found:
-    personal = _opened(service, found.recording, now)
-    if actor.role != "dpo":
-        personal = {name: value for name, value in personal.items() if name not in ABOUT_THE_CUSTOMER}
-    return replace(found, personal=personal)
+def _for_reader(service: Service, dressed: Dressed, actor: Actor, now: datetime) -> Found:
+    found, call = dressed
+    known = _opened(service, found.recording, call, now)
+    known.setdefault("phone", personal.customer_number(found.recording.direction, known))
+    hidden = NUMBERS if actor.role == "dpo" else (*NUMBERS, *ABOUT_THE_CUSTOMER)
+    return replace(found, personal={name: value for name, value in known.items() if name not in hidden})
 
 
-def _opened(service: Service, recording: Recording, now: datetime) -> dict[str, Any]:
-    if recording.dek is None or recording.sealed is None or recording.key_id is None:
+def _opened(service: Service, recording: Recording, call: Call | None, now: datetime) -> dict[str, Any]:
+    if call is None:
         return {}
     try:
-        dek = service.vault.unwrap_dek(recording.id, recording.key_id, recording.dek, now)
+        return dict(personal.of_recording(service, call, recording, now))
     except KeyDestroyedError:
         return {}
-    return open_sealed(dek, recording.sealed, table="recordings", row_id=recording.id)
 
 
 def _cursor(position: Position) -> str:

@@ -1,0 +1,63 @@
+"""Where each role starts: the DPO with what is late and what waits, everybody else with finding calls."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from aiohttp import web
+
+from api import inputs
+from api.auth import now
+from api.pages import render
+from api.pools import run
+from api.routing import ACTOR, SERVICE, Route, staff
+from recorder import chores
+from recorder.ports import Service
+from storage.catalogue import figures
+from storage.catalogue.figures import Figures
+
+
+async def start(request: web.Request) -> web.Response:
+    """The first page after signing in."""
+    if request[ACTOR].role != "dpo":
+        return web.Response(status=303, headers={"Location": "/console/recordings"})
+    service = request.app[SERVICE]
+    numbers = await run(request, _figures, service, now(request))
+    tasks = await run(request, chores.open_chores, service)
+    return render(
+        request,
+        "console/overview.html",
+        tasks=tasks,
+        overdue=int(numbers["erasures_overdue"][()]),
+        stored=int(numbers["recordings"].get(("stored",), 0)),
+        failed=int(numbers["recordings"].get(("failed",), 0)),
+        holds=int(sum(numbers["holds_active"].values())),
+        requests=int(sum(numbers["requests_open"].values())),
+        days_left=int(numbers["requests_min_days_left"][()]),
+    )
+
+
+async def close_task(request: web.Request) -> web.Response:
+    """Take a task off the list."""
+    fields = await inputs.form(request)
+    await run(
+        request,
+        chores.close,
+        request.app[SERVICE],
+        inputs.needed(fields, "kind", longest=60),
+        inputs.needed(fields, "subject", longest=100),
+        actor=request[ACTOR],
+        now=now(request),
+    )
+    return web.Response(status=303, headers={"Location": "/console/"})
+
+
+def _figures(service: Service, moment: datetime) -> Figures:
+    with service.database.read() as connection:
+        return figures.read(connection, moment)
+
+
+ROUTES = [
+    Route("GET", "/console/", start, staff("agent", "reviewer", "dpo")),
+    Route("POST", "/console/tasks/close", close_task, staff("dpo")),
+]

@@ -1,0 +1,26 @@
+"""What waits for a person, and that they have seen to it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from recorder.errors import NotFoundError
+from recorder.ports import Actor, Service
+from storage import audit
+from storage.catalogue import tasks
+from storage.catalogue.tasks import Task
+
+
+def open_chores(service: Service) -> list[Task]:
+    with service.database.read() as connection:
+        return tasks.open_tasks(connection)
+
+
+def close(service: Service, kind: str, subject_id: str, *, actor: Actor, now: datetime) -> None:
+    """Take a task off the list. Raises `NotFoundError` where somebody did already."""
+    with service.database.write() as connection:
+        if not tasks.close_task(connection, kind, subject_id, actor.id, now):
+            raise NotFoundError
+        audit.append(
+            connection, type="task.closed", actor=actor.id, subject=subject_id, body={"kind": kind}, now=now
+        )
