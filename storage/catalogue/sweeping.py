@@ -13,7 +13,6 @@ from sqlalchemy import (
     Connection,
     String,
     cast,
-    delete,
     func,
     literal,
     select,
@@ -77,9 +76,14 @@ def due(connection: Connection, now: datetime, today: date) -> Due:
     return Due(dict(by_day), expected, dict(segments), connection.execute(held).scalar_one())
 
 
-def due_ids(connection: Connection, now: datetime, limit: int) -> list[str]:
-    """The next recordings to claim, longest due first; read off the partial index `ix_recordings_due`."""
+def due_ids(connection: Connection, now: datetime, limit: int, *, key_id: str | None = None) -> list[str]:
+    """The next recordings to claim, longest due first; read off the partial index `ix_recordings_due`.
+
+    With `key_id`, only those whose data key that key wraps.
+    """
     query = select(_recordings.c.id).where(*is_due(now)).order_by(_recordings.c.expires_at).limit(limit)
+    if key_id is not None:
+        query = query.where(_recordings.c.key_id == key_id)
     return list(connection.execute(query).scalars())
 
 
@@ -122,10 +126,10 @@ def let_go_of(connection: Connection, key_id: str) -> None:
     connection.execute(update(_inbox).where(_inbox.c.body.is_(None), _inbox.c.state == "new").values(state="failed"))
 
 
-def forget_inbox_before(connection: Connection, moment: datetime, limit: int) -> int:
-    """Forget dedupe marks of webhooks received before a moment; call again until it returns 0."""
-    old = select(_inbox.c.id).where(_inbox.c.received_at < moment).limit(limit)
-    return connection.execute(delete(_inbox).where(_inbox.c.id.in_(old))).rowcount
+def count_erasing(connection: Connection) -> int:
+    """How many erasures are begun and not verified."""
+    query = select(func.count()).where(_recordings.c.state == "erasing")
+    return connection.execute(query).scalar_one()
 
 
 def is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
