@@ -25,30 +25,30 @@ NONCE = 12
 
 def wrap(kek: Key, secret: bytes, *, table: str, column: str, row_id: str) -> bytes:
     """Encrypt a secret (a data key, a call key, an inbox body) under a key of the ring, for one place."""
-    return encrypt(kek.wrapper, secret, _place("recorder/wrap/v1", table, column, row_id, kek.id))
+    return encrypt(kek.wrapper, secret, place("recorder/wrap/v1", table, column, row_id, kek.id))
 
 
 def unwrap(kek: Key, wrapped: bytes, *, table: str, column: str, row_id: str) -> bytes:
     """Raises `IntegrityError` where key, place or bytes are not the ones it was wrapped with."""
-    return decrypt(kek.wrapper, wrapped, _place("recorder/wrap/v1", table, column, row_id, kek.id))
+    return decrypt(kek.wrapper, wrapped, place("recorder/wrap/v1", table, column, row_id, kek.id))
 
 
 def seal(secret: bytes, data: dict[str, Any], *, table: str, row_id: str, column: str = "sealed") -> bytes:
     """Encrypt a row's personal data under its data key or call key."""
     text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-    return encrypt(_column_key(secret), text, _place("recorder/column/v1", table, column, row_id))
+    return encrypt(_column_key(secret), text, place("recorder/column/v1", table, column, row_id))
 
 
 def open_sealed(secret: bytes, blob: bytes, *, table: str, row_id: str, column: str = "sealed") -> dict[str, Any]:
     """Raises `IntegrityError` where secret, place or bytes are not the ones it was sealed with."""
-    text = decrypt(_column_key(secret), blob, _place("recorder/column/v1", table, column, row_id))
+    text = decrypt(_column_key(secret), blob, place("recorder/column/v1", table, column, row_id))
     data: dict[str, Any] = json.loads(text)
     return data
 
 
 def mark(kek: Key, kind: str, value: str) -> bytes:
     """A blind-index entry: equal for equal values under one day key, and meaningless once that key is gone."""
-    return hmac.digest(kek.index_key, _place(kind, value), sha256)
+    return hmac.digest(kek.index_key, place(kind, value), sha256)
 
 
 def encrypt(aead: AESGCM, secret: bytes, bound_to: bytes) -> bytes:
@@ -69,7 +69,7 @@ def _column_key(secret: bytes) -> AESGCM:
     return AESGCM(derive(secret, "recorder/column/v1"))
 
 
-def _place(*names: str) -> bytes:
-    """Length-prefixed, so that no two places are written alike."""
+def place(*names: str) -> bytes:
+    """What a blob is bound to: length-prefixed, so that no two places are written alike."""
     encoded = [name.encode() for name in names]
     return b"".join(struct.pack(">H", len(name)) + name for name in encoded)

@@ -78,7 +78,7 @@ class ObjectStore(Protocol):
         """Drop an upload whose process is gone. Unknown is done."""
         ...
 
-    def keys(self, prefix: str = "") -> Iterator[str]:
+    def keys(self, prefix: str) -> Iterator[str]:
         """Keys of finished objects that start with `prefix`, in order."""
         ...
 

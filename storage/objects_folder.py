@@ -158,7 +158,7 @@ class FolderStore:
         with translated():
             _part(self._at(key), checked(upload_id)).unlink(missing_ok=True)
 
-    def keys(self, prefix: str = "") -> Iterator[str]:
+    def keys(self, prefix: str) -> Iterator[str]:
         self._present()
         folder = prefix.rpartition("/")[0]
         with translated():

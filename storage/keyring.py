@@ -1,0 +1,299 @@
+"""The key ring: day keys that die with the recordings of their day, inbox keys that die with the events of theirs.
+
+A key's id is claimed by its database row before its object is written, so that no store has to decide between two
+writers; it is used only after it was read back. Losing the ring loses every recording: that is what it is for.
+Handles key material.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection, select, update
+
+from storage.catalogue.upsert import insert_new
+from storage.clock import new_id, utc_day
+from storage.database import Database
+from storage.errors import (
+    ConfigurationError,
+    KeyDestroyedError,
+    KeyUnavailableError,
+    ObjectNotFoundError,
+    StoreUnavailableError,
+)
+from storage.keyobjects import KeyName, KeyObjects, RootKey
+from storage.keys import Key, KeyCache, derive
+from storage.objects import ObjectStore
+from storage.rootkey import load_root_key
+from storage.tables import KeyRow
+
+__all__ = ["DAYS_AHEAD", "INBOX_DAYS", "INBOX_DAYS_AHEAD", "Key", "KeyRing", "load_root_key"]
+
+DAYS_AHEAD = 97  # 90 days kept, and a week in which the ring may be away
+INBOX_DAYS_AHEAD = 7
+INBOX_DAYS = 8  # an event not applied by then is lost, and nothing of it is left
+ATTEMPTS = 8
+
+keys = KeyRow.__table__
+
+
+class KeyRing:
+    """Makes, finds and destroys keys. Thread-safe; `open` comes first, `ensure` at least once a day.
+
+    Lifetimes: a day key exists from `DAYS_AHEAD` days before its UTC day until it is destroyed after that day; an
+    inbox key from `INBOX_DAYS_AHEAD` days before its day until `INBOX_DAYS` days after. In memory an inbox key stays
+    while it may be needed to accept events, any other key for minutes (`KeyCache`).
+    """
+
+    def __init__(
+        self, database: Database, ring: ObjectStore, root_key: bytes, mirror: ObjectStore | None = None
+    ) -> None:
+        self._database = database
+        self._stores = [ring] if mirror is None else [ring, mirror]
+        self._objects = KeyObjects(RootKey(root_key), self._stores)
+        self._making = threading.Lock()
+        self._cache = KeyCache()
+        self._inbox: dict[date, Key] = {}
+        self._service: tuple[KeyName, bytes] | None = None
+
+    # -- starting
+
+    def open(self, now: datetime) -> None:
+        """Check that ring, root key and database belong together; make the pinned service key of an empty ring.
+
+        Raises `ConfigurationError` where they do not. Copies what ring or mirror lack of each other.
+        """
+        if self._named("service", "service") is None:
+            if any(name.purpose != "service" for name in self._objects.names()):
+                raise ConfigurationError("the key ring is in use by another database")
+            if self._rows("ready"):
+                raise ConfigurationError("the database names keys, but none that pins the root key")
+            self._make([("service", "service")], now)
+        name = self._named("service", "service")
+        if name is None:
+            raise KeyUnavailableError
+        try:
+            self._service = (name, self._objects.read(name))
+        except ObjectNotFoundError as exc:
+            empty = not any(True for _ in self._objects.names())
+            raise ConfigurationError(
+                "the key ring is empty, but the database names keys" if empty else "not the root key of this key ring"
+            ) from exc
+        if len(self._stores) > 1:
+            self._objects.mend(self._rows("ready"))
+
+    def ensure(self, now: datetime) -> int:
+        """Make every key that the coming days need, and have the inbox keys at hand; gives how many were made."""
+        today = utc_day(now)
+        days = [today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1)]
+        inbox_days = [today + timedelta(days=ahead) for ahead in range(-1, INBOX_DAYS_AHEAD + 1)]
+        wanted = [("day", _text(day)) for day in days] + [("inbox", _text(day)) for day in inbox_days]
+        with self._making:
+            made = self._make(wanted, now)
+            self._inbox = {day: self._held_inbox_key(day, now) for day in inbox_days}
+        return made
+
+    def service_key(self, label: str) -> bytes:
+        """A lasting key for one use ("refs", "dedupe", …). It outlives a change of the root key."""
+        return derive(self._pin()[1], f"recorder/service/{label}/v1")
+
+    # -- using
+
+    def day_key(self, day: date, now: datetime) -> Key:
+        """The key for what expires on `day`. Raises `KeyDestroyedError` once the day is over or being closed."""
+        name = self._named("day", _text(day))
+        if name is None:
+            gone = day < utc_day(now)
+            raise KeyDestroyedError("no new use of a past day's key") if gone else KeyUnavailableError
+        return self._cached(name, now)
+
+    def inbox_key(self, now: datetime) -> Key:
+        """Today's inbox key: in memory, unless `ensure` has not run for a week."""
+        key = self._inbox.get(utc_day(now))
+        if key is None:
+            self.ensure(now)
+            key = self._inbox[utc_day(now)]
+        return key
+
+    def key(self, key_id: str, now: datetime) -> Key:
+        """A key by its id. Raises `KeyDestroyedError` when it is gone for good, `KeyUnavailableError` to try again."""
+        for key in self._inbox.values():
+            if key.id == key_id:
+                return key
+        cached = self._cache.get(key_id, now)
+        if cached is not None:
+            return cached
+        with self._database.read() as connection:
+            row = connection.execute(select(keys.c.state, keys.c.day).where(keys.c.id == key_id)).one_or_none()
+        if row is not None and row.state == "destroyed":
+            raise KeyDestroyedError
+        if row is None or row.state == "claimed":
+            raise KeyUnavailableError("there is no such key in the ring")
+        return self._cached(KeyName(key_id, row.day), now)
+
+    def search_keys(self, now: datetime) -> list[Key]:
+        """Every day key under which something may be indexed, for computing a search's marks."""
+        found = []
+        for name in self._rows("ready", "closing"):
+            if name.purpose == "day":
+                with suppress(KeyDestroyedError):
+                    found.append(self._cached(name, now))
+        return found
+
+    # -- ending
+
+    def close_day(self, connection: Connection, day: date) -> None:
+        """Forbid new uses of a day's key, from this transaction's commit on."""
+        the_key = (keys.c.purpose == "day") & (keys.c.day == _text(day)) & (keys.c.state == "ready")
+        connection.execute(update(keys).where(the_key).values(state="closing"))
+
+    def require_open(self, connection: Connection, key_id: str) -> None:
+        """Raise `KeyDestroyedError` unless the key still takes new uses; the row stays locked until the commit."""
+        statement = select(keys.c.state).where(keys.c.id == key_id).with_for_update(read=True)
+        if connection.execute(statement).scalar_one_or_none() != "ready":
+            raise KeyDestroyedError
+
+    def due_for_destruction(self, now: datetime) -> list[KeyName]:
+        """Keys whose time is over: by their rows, and by what lies in ring and mirror without a row, if they answer."""
+        self._cache.prune(now)
+        today = utc_day(now)
+        names = set(self._rows("claimed", "ready", "closing"))
+        with suppress(StoreUnavailableError):  # what has a row goes, whether or not the stores can be listed
+            names |= set(self._objects.names())
+        return sorted((name for name in names if _is_over(name, today)), key=lambda name: (name.folder, name.id))
+
+    def destroy(self, key_id: str, now: datetime) -> None:
+        """Remove a key from ring and mirror, for good. Idempotent; raises, and stays `closing`, where a store fails."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(keys).where(keys.c.id == key_id, keys.c.state != "destroyed").values(state="closing")
+            )
+            folder = connection.execute(select(keys.c.day).where(keys.c.id == key_id)).scalar_one_or_none()
+        self._cache.drop(key_id)
+        names = [KeyName(key_id, folder)] if folder else [n for n in self._objects.names() if n.id == key_id]
+        for name in names:
+            self._objects.remove(name)
+        with self._database.write() as connection:
+            ended = {"state": "destroyed", "destroyed_at": now}
+            connection.execute(update(keys).where(keys.c.id == key_id, keys.c.state == "closing").values(**ended))
+
+    def rotate_root(self, new_root: bytes, saved: Callable[[], None]) -> None:
+        """Seal every key under a new root key, call `saved` so that the caller keeps it, then drop the old objects.
+
+        May be repeated after a failure, with either root. Other running processes hold the old root: they stop
+        making and finding keys (`KeyUnavailableError`) until they are started with the new one.
+        """
+        old, new = self._objects, KeyObjects(RootKey(new_root), self._stores)
+        with self._making:
+            old.reseal(new)
+            saved()
+            old.forget(self._pin()[0])  # from here on no process finishes a key under the old root
+            old.reseal(new)
+            old.retire()
+            self._objects = new
+
+    # -- making
+
+    def _make(self, wanted: Sequence[tuple[str, str]], now: datetime) -> int:
+        """Claim and write what is missing, and finish what others claimed and did not write: they may be dead."""
+        own, made = self._claim(wanted, now), 0
+        for _ in range(ATTEMPTS):
+            unfinished = [name for name in self._rows("claimed") if (name.purpose, name.folder) in set(wanted)]
+            if not unfinished:
+                return made
+            random.shuffle(unfinished)  # so that two processes at it meet seldom
+            for name in unfinished:
+                made += self._finish(name, now, ours=name.id in own)
+        raise KeyUnavailableError("keys are being claimed faster than they are made")
+
+    def _claim(self, wanted: Sequence[tuple[str, str]], now: datetime) -> set[str]:
+        with self._database.read() as connection:
+            known = {(row.purpose, row.day) for row in connection.execute(select(keys.c.purpose, keys.c.day))}
+        new = [
+            {"id": new_id(purpose), "purpose": purpose, "day": day, "state": "claimed", "created_at": now}
+            for purpose, day in wanted
+            if (purpose, day) not in known
+        ]
+        if not new:
+            return set()
+        with self._database.write() as connection:
+            rows = insert_new(connection, keys, new, conflict=["purpose", "day"], returning=[keys.c.id])
+        return {row.id for row in rows}
+
+    def _finish(self, name: KeyName, now: datetime, *, ours: bool) -> bool:
+        """Write a claimed key and call it ready; False where somebody else got there first."""
+        if not self._objects.written(name):
+            if not ours:
+                found, name = name, KeyName(new_id(name.purpose), name.folder)
+                if not self._move(found, id=name.id, created_at=now):
+                    return False
+                self._objects.remove(found)
+            self._objects.create(name)
+        if name.purpose != "service" and not self._objects.written(self._pin()[0]):
+            raise KeyUnavailableError("the root key was changed; start again with the new one")
+        if self._move(name, state="ready"):
+            return True
+        if name not in self._rows("ready", "closing", "destroyed"):
+            self._objects.remove(name)  # our claim was taken over while we wrote
+        return False
+
+    def _move(self, name: KeyName, **values: object) -> bool:
+        """Change a claim, if it is still one."""
+        with self._database.write() as connection:
+            claim = (keys.c.id == name.id) & (keys.c.state == "claimed")
+            return connection.execute(update(keys).where(claim).values(**values)).rowcount == 1
+
+    def _pin(self) -> tuple[KeyName, bytes]:
+        if self._service is None:
+            raise KeyUnavailableError("the key ring is not open")
+        return self._service
+
+    # -- looking
+
+    def _rows(self, *states: str) -> list[KeyName]:
+        with self._database.read() as connection:
+            rows = connection.execute(select(keys.c.id, keys.c.day).where(keys.c.state.in_(states))).all()
+        return [KeyName(row.id, row.day) for row in rows]
+
+    def _named(self, purpose: str, folder: str) -> KeyName | None:
+        the_key = (keys.c.purpose == purpose) & (keys.c.day == folder) & (keys.c.state == "ready")
+        with self._database.read() as connection:
+            key_id = connection.execute(select(keys.c.id).where(the_key)).scalar_one_or_none()
+        return None if key_id is None else KeyName(key_id, folder)
+
+    def _held_inbox_key(self, day: date, now: datetime) -> Key:
+        name = self._named("inbox", _text(day))
+        if name is None:
+            raise KeyUnavailableError
+        return self._inbox.get(day) or self._read(name, now)
+
+    def _cached(self, name: KeyName, now: datetime) -> Key:
+        key = self._cache.get(name.id, now)
+        if key is None:
+            key = self._read(name, now)
+            self._cache.put(key, now)
+        return key
+
+    def _read(self, name: KeyName, now: datetime) -> Key:
+        try:
+            material = self._objects.read(name)
+        except ObjectNotFoundError as exc:
+            if _is_over(name, utc_day(now)):
+                raise KeyDestroyedError from exc
+            raise KeyUnavailableError("the key ring lacks a key that is not due to go") from exc
+        return Key(name.id, name.purpose, date.fromisoformat(name.folder), material)
+
+
+def _text(day: date) -> str:
+    return f"{day:%Y%m%d}"
+
+
+def _is_over(name: KeyName, today: date) -> bool:
+    if name.purpose == "service":
+        return False
+    kept = timedelta(days=INBOX_DAYS if name.purpose == "inbox" else 0)
+    return date.fromisoformat(name.folder) + kept < today
