@@ -93,10 +93,10 @@ def decide(
     running = _running(call, recording, timedelta(seconds=wait_for_end_s))
     if running is None or now < running:
         return Decision("wait", "call_running", until=running)
-    barred = _barred(call)
-    if barred is not None:
-        return Decision("discard", barred)
-    grants = _grants(call)
+    bar = barred(call)
+    if bar is not None:
+        return Decision("discard", bar)
+    grants = standing(call)
     if grants and recording.available_at is None:
         return Decision("wait", "not_available")
     fault, keep, mute = _coverage(call, recording, grants)
@@ -128,21 +128,21 @@ def _running(call: CallFacts, recording: RecordingFacts, wait: timedelta) -> dat
     return None if recording.available_at is None else recording.available_at + (wait if call.opened else OPENER_GRACE)
 
 
-def _barred(call: CallFacts) -> str | None:
+def barred(call: CallFacts) -> str | None:
     """Why nothing of a call that is over may be kept, whatever still arrives."""
     if not call.opened:
         return "unknown_call"
     if call.segment is None:
         return "class_unknown"
     said = {fact.decision for fact in call.consents}
-    if _grants(call):
+    if standing(call):
         return None
     if said & NO:
         return "withdrawn" if said & {"granted", "withdrawn"} else "refused"
     return "unanswered" if "unanswered" in said else None
 
 
-def _grants(call: CallFacts) -> list[ConsentFact]:
+def standing(call: CallFacts) -> list[ConsentFact]:
     """Every yes that no refusal or withdrawal has taken back: the ones proven to come after all of them."""
     clocks = Timeline(None, call.skew_us)
     noes = [fact for fact in call.consents if fact.decision in NO]

@@ -1,0 +1,48 @@
+"""The agent's buttons: the customer said yes, pause, resume, stop and delete.
+
+A press is an event like any other: it goes through the inbox, is timed by our clock, and is applied at once.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from recorder import calls
+from recorder.errors import CallNotFoundError
+from recorder.events import Event, EventType
+from recorder.ports import Actor, Service
+from storage.clock import new_id
+
+
+def consent(service: Service, platform_call_id: str, *, actor: Actor, now: datetime, script: str | None = None) -> str:
+    """The customer said yes. Returns the call's id. Raises `CallNotFoundError`."""
+    data = {"method": "verbal"} if script is None else {"method": "verbal", "script": script}
+    return _press(service, "consent.granted", platform_call_id, data, actor, now)
+
+
+def pause(service: Service, platform_call_id: str, *, actor: Actor, now: datetime) -> str:
+    """Something follows that must not be kept, a card number for one. Holds for every recording of the call."""
+    return _press(service, "recording.paused", platform_call_id, {}, actor, now)
+
+
+def resume(service: Service, platform_call_id: str, *, actor: Actor, now: datetime) -> str:
+    return _press(service, "recording.resumed", platform_call_id, {}, actor, now)
+
+
+def stop(service: Service, platform_call_id: str, *, actor: Actor, now: datetime) -> str:
+    """The customer takes the yes back: nothing of the call is kept, not even what was recorded before."""
+    return _press(service, "consent.withdrawn", platform_call_id, {"method": "button"}, actor, now)
+
+
+def _press(
+    service: Service, kind: EventType, platform_call_id: str, data: dict[str, Any], actor: Actor, now: datetime
+) -> str:
+    with service.database.read() as connection:
+        known = (name for name in service.platforms if calls.resolve(service, connection, name, platform_call_id))
+        platform = next(known, None)
+    if platform is None:
+        raise CallNotFoundError
+    key = f"button:{new_id('btn')}"
+    event = Event(kind, platform, platform_call_id, key, at=now, clock="service", data=data | {"agent": actor.id})
+    return calls.register(service, event, now)

@@ -1,0 +1,222 @@
+"""Applies what the inbox has taken in: every event once, call by call, whatever order events come in.
+
+Only a call's first webhook opens a call. Where a platform's answers are ours, so that its call's own webhook must
+have come first, a recording of an unknown call is deleted at its source at once. Events of other platforms that
+overtook their call's opening wait for it in a row of their own. What was once here and is gone never comes back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from recorder import announcing, applying, leftovers, settling
+from recorder.case import Case, open_call, put, take
+from recorder.errors import CallNotFoundError
+from recorder.events import Event, ReceivedEvent, decode, encode
+from recorder.ports import Service
+from storage import audit, inbox
+from storage.catalogue import calls, seen, tasks
+from storage.catalogue.calls import Call, Leg
+from storage.clock import new_id
+from storage.errors import RecorderError
+from storage.inbox import InboxItem
+
+BATCH = 20  # calls per transaction: one flush of the disk for all, and nobody waits long for the lock
+FAILED = "event_failed"
+LYING_THERE = ("recording.available", "recording.started")  # events that say a platform has a copy
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Applied:
+    """What a round of applying did, still to be written to the audit log or looked after."""
+
+    call_id: str | None = None
+    count: int = 0
+    unclassed: bool = False
+    entries: list[audit.Entry] = field(default_factory=list)
+    jobs: set[str] = field(default_factory=set)
+
+
+def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
+    """Apply the oldest pending events of up to `limit` events' calls, then settle what is due. Returns how many."""
+    with service.database.read() as connection:
+        refs = inbox.claim_calls(connection, limit)
+    # Whoever works on a batch at the same time locks calls in the same order.
+    refs.sort()
+    done = [one for start in range(0, len(refs), BATCH) for one in _batch(service, refs[start : start + BATCH], now)]
+    for one in done:
+        if one.unclassed and one.call_id is not None:
+            settling.classify_if_possible(service, one.call_id, now)
+    settling.settle(service, now)
+    for job in sorted({job for one in done for job in one.jobs}):
+        service.wake(job)
+    return sum(one.count for one in done)
+
+
+def apply_call(service: Service, connection: Connection, call_ref: bytes, now: datetime) -> str | None:
+    """Lock a call, bring it up to date, and return its id; None where there is no such call any more."""
+    applied = _apply(service, connection, call_ref, now)
+    audit.append_many(connection, applied.entries, now=now)
+    return applied.call_id
+
+
+def register(service: Service, event: Event, now: datetime) -> str:
+    """Take in an event of our own making (an agent's button, a push) like any other, and apply it at once.
+
+    Returns the call's id. Raises `CallNotFoundError`; `StorageError` where it could not be kept.
+    """
+    keyring = service.keyring
+    ref = inbox.ref(keyring, event.platform, event.call_id)
+    mark = inbox.dedupe_mark(keyring, event.platform, event.key)
+    service.inbox.submit(event.platform, ref, mark, encode(event), now).result()
+    with service.database.write() as connection:
+        call_id = apply_call(service, connection, ref, now)
+    if call_id is None:
+        raise CallNotFoundError
+    for job in ("apply", "capture"):
+        service.wake(job)
+    return call_id
+
+
+def resolve(service: Service, connection: Connection, platform: str, platform_call_id: str) -> str | None:
+    """The id of the call a platform's id names, blank ones excepted."""
+    call = calls.by_ref(connection, inbox.ref(service.keyring, platform, platform_call_id))
+    return None if call is None else call.id
+
+
+def _batch(service: Service, refs: list[bytes], now: datetime) -> list[Applied]:
+    applied: list[Applied] = []
+    with service.database.write() as connection:
+        for ref in refs:
+            savepoint = connection.begin_nested()
+            try:
+                applied.append(_apply(service, connection, ref, now))
+            except RecorderError as exc:
+                # The key ring is away for this call's key: the others need not wait.
+                savepoint.rollback()
+                log.warning("call.not_applied", code=exc.code)
+            else:
+                savepoint.commit()
+        audit.append_many(connection, [entry for one in applied for entry in one.entries], now=now)
+    return applied
+
+
+def _apply(service: Service, connection: Connection, ref: bytes, now: datetime) -> Applied:
+    applied = Applied()
+    call = calls.by_ref(connection, ref)
+    if call is not None:
+        # Everything that is pending under any of its ids, read only once the lock is held.
+        calls.lock(connection, call.id)
+    items = [
+        item for one in (calls.refs(connection, call) if call else [ref]) for item in inbox.pending(connection, one)
+    ]
+    if not items:
+        applied.call_id = call.id if call else None
+        return applied
+    events = _decoded(service, connection, items, now)
+    if call is None and events:
+        call = _opened(service, connection, ref, events, now)
+    case = take(service, connection, call.id, now) if call is not None else None
+    if case is None:
+        _gone(service, connection, events, applied, now)
+        done = [received.inbox_id for received in events]
+    else:
+        done = _bring_up(case, events, applied)
+    inbox.done(connection, done)
+    applied.count = len(items)
+    return applied
+
+
+def _bring_up(case: Case, events: list[ReceivedEvent], applied: Applied) -> list[str]:
+    """Apply a call's events; returns the inbox rows of those that went through."""
+    before, data_before = case.call, dict(case.data)
+    done = [received.inbox_id for received in events if _one(case, received)]
+    put(case, before, data_before)
+    announcing.refresh(case)
+    applied.call_id, applied.entries, applied.jobs = case.call.id, case.entries, case.jobs
+    applied.unclassed = case.call.segment is None
+    return done
+
+
+def _one(case: Case, received: ReceivedEvent) -> bool:
+    """Apply one event, or leave no trace of it but a task: a poisoned event blocks nothing."""
+    call, data, entries, jobs = case.call, dict(case.data), list(case.entries), set(case.jobs)
+    savepoint = case.connection.begin_nested()
+    try:
+        applying.apply(case, received)
+    except Exception as exc:
+        savepoint.rollback()
+        if isinstance(exc, OperationalError) or (isinstance(exc, RecorderError) and exc.retryable):
+            raise
+        case.call, case.data, case.entries, case.jobs = call, data, entries, jobs
+        _fail(case.connection, received.inbox_id, exc, case.now)
+        return False
+    savepoint.commit()
+    return True
+
+
+def _decoded(service: Service, connection: Connection, items: list[InboxItem], now: datetime) -> list[ReceivedEvent]:
+    """The events in the order to apply them: a call's own start first, then as they came in."""
+    events = []
+    for item in items:
+        try:
+            event = decode(service.inbox.open_body(item, now))
+        except RecorderError as exc:
+            if exc.retryable:
+                raise
+            _fail(connection, item.id, exc, now)
+        else:
+            events.append(ReceivedEvent(event, item.received_at, item.id))
+    return sorted(events, key=lambda one: (one.event.type != "call.started", one.received_at, one.inbox_id))
+
+
+def _fail(connection: Connection, inbox_id: str, exc: Exception, now: datetime) -> None:
+    log.error("event.failed", inbox_id=inbox_id, error=type(exc).__name__)
+    inbox.failed(connection, inbox_id)
+    tasks.open_task(connection, FAILED, inbox_id, now)
+
+
+def _opened(
+    service: Service, connection: Connection, ref: bytes, events: list[ReceivedEvent], now: datetime
+) -> Call | None:
+    """A call's row for events nobody expected: its parent's, a new one, or none for what is gone or never was ours."""
+    if seen.has(connection, ref):
+        return None
+    parent = _parent(service, connection, events)
+    if parent is not None:
+        calls.add_leg(connection, Leg(id=new_id("leg"), call_id=parent.id, ref=ref))
+        calls.lock(connection, parent.id)
+        return parent
+    if not any(one.event.opens for one in events) and any("by_answer" in one.event.data for one in events):
+        return None
+    first = min(events, key=lambda one: one.received_at)
+    return open_call(service, connection, first.event.platform, first.event.call_id, first.received_at, now)
+
+
+def _parent(service: Service, connection: Connection, events: list[ReceivedEvent]) -> Call | None:
+    """The call these events' call came out of: a leg without a life of its own belongs to it."""
+    if any(one.event.type == "call.started" for one in events):
+        return None
+    for one in events:
+        parent_id = one.event.data.get("parent_call_id")
+        if parent_id is not None and parent_id != one.event.call_id:
+            return calls.by_ref(connection, inbox.ref(service.keyring, one.event.platform, parent_id))
+    return None
+
+
+def _gone(
+    service: Service, connection: Connection, events: list[ReceivedEvent], applied: Applied, now: datetime
+) -> None:
+    """Events of a call that is gone or never was ours: what a platform recorded of it is deleted there."""
+    for received in events:
+        event = received.event
+        if event.recording_id is not None and event.type in LYING_THERE:
+            leftovers.leave(service, connection, event, "unknown_call", None, now)
+            applied.jobs.add("source")

@@ -1,0 +1,90 @@
+"""A call while its events are applied: locked, opened, and what its transaction has still to write down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from recorder import personal
+from recorder.events import ReceivedEvent
+from recorder.ports import SYSTEM, Service
+from storage import audit, inbox
+from storage.catalogue import calls
+from storage.catalogue.calls import Call
+from storage.clock import new_id
+
+AHEAD = timedelta(minutes=5)  # a time this far after its own arrival is a wrong clock's
+LONGEST_CALL = timedelta(hours=24)
+
+
+@dataclass
+class Case:
+    """Handles personal data and the call key."""
+
+    service: Service
+    connection: Connection
+    now: datetime
+    call: Call
+    secret: bytes = field(repr=False)
+    data: dict[str, Any] = field(repr=False)
+    entries: list[audit.Entry] = field(default_factory=list)
+    jobs: set[str] = field(default_factory=set)
+
+    def note(self, kind: str, **body: Any) -> None:
+        """An audit entry, written when the transaction ends."""
+        self.entries.append(audit.Entry(kind, SYSTEM.id, self.call.id, body))
+
+
+def take(service: Service, connection: Connection, call_id: str, now: datetime) -> Case | None:
+    """Lock a call and open it; None when it is blank. Raises `KeyDestroyedError`, `KeyUnavailableError`."""
+    call = calls.lock(connection, call_id)
+    secret = personal.call_secret(service, call, now) if call else None
+    if call is None or secret is None:
+        return None
+    data = personal.unseal(secret, "calls", call.id, call.sealed)
+    return Case(service, connection, now, call, secret, data)
+
+
+def put(case: Case, before: Call, data_before: dict[str, Any]) -> None:
+    """Write down what has changed of the call, and of what its waiting recordings show of it."""
+    changed = {name: value for name, value in vars(case.call).items() if value != getattr(before, name)}
+    if case.data != data_before:
+        changed["sealed"] = personal.seal(case.secret, "calls", case.call.id, case.data)
+    if changed:
+        calls.change(case.connection, case.call.id, **changed)
+
+
+def open_call(
+    service: Service, connection: Connection, platform: str, platform_call_id: str, received_at: datetime, now: datetime
+) -> Call | None:
+    """The row of a call nobody has seen; two who make it at once make one."""
+    call = Call(
+        id=new_id("call"),
+        platform=platform,
+        ref=inbox.ref(service.keyring, platform, platform_call_id),
+        opened_at=received_at,
+        settle_at=received_at + LONGEST_CALL,
+    )
+    calls.insert(connection, personal.keyed(service, call, {"platform_call_id": platform_call_id}, now))
+    return None if call.ref is None else calls.by_ref(connection, call.ref)
+
+
+def moment(received: ReceivedEvent) -> tuple[datetime, str]:
+    """When an event happened and by whose clock: where the platform does not say, when it came in, by ours."""
+    event = received.event
+    return (received.received_at, "service") if event.at is None else (event.at, event.clock)
+
+
+def plausible(at: datetime, received_at: datetime) -> datetime:
+    """A time nobody can have known yet is taken as the time it came in."""
+    return received_at if at > received_at + AHEAD else at
+
+
+def with_opener(case: Case, received: ReceivedEvent) -> None:
+    """Count a call's first webhook."""
+    if received.event.opens and not case.call.opened:
+        case.call = replace(case.call, opened=True)
+        case.note("call.opened", platform=received.event.platform)

@@ -1,0 +1,78 @@
+"""What is personal about a call and its recordings, sealed under the call key or the recording's data key.
+
+Handles personal data and keys. A call key is wrapped by an inbox key until somebody has consented, then by the key
+of the day on which the call's recordings expire.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from recorder.ports import Service
+from storage import columns
+from storage.catalogue.calls import Call
+from storage.catalogue.recordings import Recording
+from storage.keys import Key
+
+CALL_FIELDS = ("platform_call_id", "from", "to", "account", "agent", "case")
+
+
+def keyed(service: Service, call: Call, data: dict[str, Any], now: datetime) -> Call:
+    """A new call with a key of its own, under the inbox key of the day."""
+    secret = secrets.token_bytes(32)
+    return replace(rewrapped(call, secret, service.keyring.inbox_key(now)), sealed=seal(secret, "calls", call.id, data))
+
+
+def rewrapped(call: Call, secret: bytes, key: Key) -> Call:
+    """The call with its key wrapped by this one."""
+    wrapped = columns.wrap(key, secret, table="calls", column="call_key", row_id=call.id)
+    return replace(call, key_id=key.id, call_key=wrapped)
+
+
+def call_secret(service: Service, call: Call, now: datetime) -> bytes | None:
+    """The call key, or None when the call is blank. Raises `KeyDestroyedError`, `KeyUnavailableError`."""
+    if call.key_id is None or call.call_key is None:
+        return None
+    key = service.keyring.key(call.key_id, now)
+    return columns.unwrap(key, call.call_key, table="calls", column="call_key", row_id=call.id)
+
+
+def seal(secret: bytes, table: str, row_id: str, data: dict[str, Any]) -> bytes:
+    return columns.seal(secret, data, table=table, row_id=row_id)
+
+
+def unseal(secret: bytes, table: str, row_id: str, sealed: bytes | None) -> dict[str, Any]:
+    return {} if sealed is None else columns.open_sealed(secret, sealed, table=table, row_id=row_id)
+
+
+def of_call(service: Service, call: Call, now: datetime) -> dict[str, Any]:
+    """What is personal about a call (`CALL_FIELDS`); nothing when it is blank."""
+    secret = call_secret(service, call, now)
+    return {} if secret is None else unseal(secret, "calls", call.id, call.sealed)
+
+
+def of_recording(service: Service, call: Call, recording: Recording, now: datetime) -> dict[str, Any]:
+    """What is personal about a recording: its own, and while it has no data key, its call's."""
+    if recording.dek is not None and recording.key_id is not None:
+        dek = service.vault.unwrap_dek(recording.id, recording.key_id, recording.dek, now)
+        return unseal(dek, "recordings", recording.id, recording.sealed)
+    secret = call_secret(service, call, now)
+    if secret is None:
+        return {}
+    of_call_ = unseal(secret, "calls", call.id, call.sealed)
+    return of_call_ | unseal(secret, "recordings", recording.id, recording.sealed)
+
+
+def customer_number(direction: str | None, data: dict[str, Any]) -> str | None:
+    """The customer's number: the caller's when called, the called one's when calling; None where withheld."""
+    number: str | None = data.get({"inbound": "from", "outbound": "to"}.get(direction or "", ""))
+    return number
+
+
+def our_number(direction: str | None, data: dict[str, Any]) -> str | None:
+    """The line's own number."""
+    number: str | None = data.get({"inbound": "to", "outbound": "from"}.get(direction or "", ""))
+    return number

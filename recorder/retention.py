@@ -1,0 +1,56 @@
+"""How long a recording is kept, and from when to when it may be heard: rules of time, as pure functions.
+
+A day is 86 400 seconds in UTC: neither summer time nor a leap year moves an expiry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from recorder.errors import ForbiddenError, RecordingNotFoundError
+from recorder.settings import Retention
+from storage.catalogue.recordings import Recording
+
+
+def anchor(
+    call_ended: datetime | None, recording_ended: datetime | None, call_started: datetime | None
+) -> datetime | None:
+    """From when the days are counted: the end of the call, else of the recording, else the start of the call."""
+    return call_ended or recording_ended or call_started
+
+
+def expires_at(anchored: datetime, days: int) -> datetime:
+    """The second from which on every read refuses."""
+    return anchored + timedelta(days=days)
+
+
+def policy_days(settings: Retention, segment: str, told: Iterable[int]) -> int:
+    """Days kept: the class's policy, but never longer than any script (`told`) said that was consented to."""
+    return min(settings.days(segment), *told)
+
+
+def readable(
+    recording: Recording, purpose: str, now: datetime, *, consented: Iterable[str] = (), held_for: Iterable[str] = ()
+) -> None:
+    """Return if it may be heard now for this purpose.
+
+    `consented` are the purposes the consent was given for, `held_for` the kinds of its open holds: while it is held
+    for a dispute, by law, or at the person's wish, only that purpose opens it. The person's own access always does
+    as long as nothing restricts it. Raises `RecordingNotFoundError` where it is gone or its time is over, whatever
+    has or has not been swept yet, and `ForbiddenError` where the purpose is not one that was agreed to.
+    """
+    if recording.state != "stored" or recording.dek is None:
+        raise RecordingNotFoundError
+    kinds = set(held_for)
+    if recording.expires_at is None or (recording.expires_at <= now and not (recording.holds or kinds)):
+        raise RecordingNotFoundError
+    blocking = kinds - {"access"}
+    if blocking:
+        allowed = blocking
+    elif recording.expires_at <= now:
+        allowed = {"access"}
+    else:
+        allowed = {*consented, "access"}
+    if purpose not in allowed:
+        raise ForbiddenError("this recording is not open for that purpose")

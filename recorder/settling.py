@@ -1,0 +1,133 @@
+"""What becomes of a call once it is over: kept with its recordings, under the key of their last day, or blanked.
+
+Also the one thing about a call that must be asked of others, its class; never inside a transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from recorder import facts, personal
+from recorder.consent import barred, standing
+from recorder.errors import DirectoryUnavailableError
+from recorder.ports import SYSTEM, Service
+from recorder.retention import anchor, expires_at
+from recorder.segments import segment_of
+from storage import audit
+from storage.catalogue import calls, erasing, recordings, tasks
+from storage.catalogue.calls import Call
+from storage.catalogue.recordings import Recording
+from storage.clock import utc_day
+from storage.errors import RecorderError
+
+AGAIN = timedelta(minutes=5)
+NEEDING_THEIR_CALL = frozenset(["announced", "capturing", "stored", "failed"])
+REFUSED = frozenset(["refused", "withdrawn", "unanswered"])
+
+log = structlog.get_logger(__name__)
+
+
+def classify(service: Service, call_id: str, now: datetime) -> str | None:
+    """The call's class, asking the directory where neither event nor line said whether it is private or business.
+
+    Raises `DirectoryUnavailableError`: the class stays open and may be asked for again.
+    """
+    with service.database.read() as connection:
+        call = calls.get(connection, call_id)
+    if call is None or call.segment is not None or call.customer_type is not None or call.direction is None:
+        return call.segment if call else None
+    number = personal.customer_number(call.direction, personal.of_call(service, call, now))
+    customer = service.directory.by_phone(number) if number else None
+    if customer is None or customer.customer_type is None:
+        return None
+    with service.database.write() as connection:
+        locked = calls.lock(connection, call_id)
+        if locked is None or locked.customer_type is not None:
+            return locked.segment if locked else None
+        segment = segment_of(locked.direction, customer.customer_type, locked.call_kind)
+        calls.change(connection, call_id, customer_type=customer.customer_type, segment=segment)
+        recordings.change_of_call(connection, call_id, when={"state": "announced"}, segment=segment)
+        body = {"segment": segment}
+        audit.append(connection, type="call.classified", actor=SYSTEM.id, subject=call_id, body=body, now=now)
+    return segment
+
+
+def classify_if_possible(service: Service, call_id: str, now: datetime) -> None:
+    try:
+        classify(service, call_id, now)
+    except DirectoryUnavailableError as exc:
+        log.warning("call.class_open", call_id=call_id, code=exc.code)
+
+
+def settle(service: Service, now: datetime, limit: int = 100) -> int:
+    """Keep or blank the calls that are due for it; returns how many were looked at."""
+    with service.database.read() as connection:
+        due = calls.due_to_settle(connection, now, limit)
+    for call in due:
+        try:
+            _settle(service, call, now)
+        except RecorderError as exc:
+            log.warning("call.not_settled", call_id=call.id, code=exc.code)
+            with service.database.write() as connection:
+                calls.change(connection, call.id, settle_at=now + AGAIN)
+    return len(due)
+
+
+def _settle(service: Service, call: Call, now: datetime) -> None:
+    with service.database.read() as connection:
+        known = facts.of_call(service, connection, call, now)
+        day = _last_day(service, connection, call, now) if standing(known) else None
+    # Keys may have to be fetched: before the transaction, which then finds them at hand.
+    key = service.keyring.day_key(day, now) if day is not None else None
+    secret = personal.call_secret(service, call, now)
+    with service.database.write() as connection:
+        current = calls.lock(connection, call.id)
+        if current is None or current != call or secret is None:
+            return  # Something came in meanwhile: the next round decides on that.
+        if key is not None and key.id != current.key_id:
+            wrapped = personal.rewrapped(current, secret, key)
+            calls.change(connection, call.id, key_id=wrapped.key_id, call_key=wrapped.call_key)
+        entries = _decide(service, connection, current, kept=key is not None, refused=barred(known) in REFUSED, now=now)
+        audit.append_many(connection, entries, now=now)
+
+
+def _last_day(service: Service, connection: Connection, call: Call, now: datetime) -> date | None:
+    """The day on which the call's recordings expire, by what is known now."""
+    days = facts.kept_days(service, connection, call, now)
+    begun = anchor(call.ended_at, None, call.started_at or call.opened_at)
+    return None if days is None or begun is None else utc_day(expires_at(begun, days))
+
+
+def _decide(
+    service: Service, connection: Connection, call: Call, *, kept: bool, refused: bool, now: datetime
+) -> list[audit.Entry]:
+    """When to look at the call again; a call nothing needs any more is blanked."""
+    over = call.state == "over"
+    deadline = (call.ended_at or now) + timedelta(seconds=service.settings.consent.deadline_s)
+    rows = [one for one in recordings.of_call(connection, call.id) if one.state in NEEDING_THEIR_CALL]
+    if not over:
+        calls.change(connection, call.id, state="over", ended_at=call.ended_at, settle_at=deadline)
+        return []
+    if now < deadline and (kept or not refused):
+        calls.change(connection, call.id, settle_at=deadline)
+        return []
+    missing = [one for one in rows if kept and one.state == "announced" and one.available_at is None]
+    entries = [_missed(connection, one, now) for one in missing]
+    if any(one.state in {"announced", "capturing"} for one in rows if one not in missing):
+        calls.change(connection, call.id, settle_at=now + AGAIN)
+        return entries
+    if rows:
+        calls.change(connection, call.id, settle_at=None)
+        return entries
+    erasing.blank_calls(connection, [call.id], now)
+    return [*entries, audit.Entry("call.blanked", SYSTEM.id, call.id, {"refused": refused})]
+
+
+def _missed(connection: Connection, recording: Recording, now: datetime) -> audit.Entry:
+    """It was consented to, announced, and never came."""
+    recordings.change(connection, recording.id, when={"state": "announced"}, state="failed", reason="never_available")
+    tasks.open_task(connection, "capture_failed", recording.id, now)
+    return audit.Entry("recording.failed", SYSTEM.id, recording.id, {"reason": "never_available"})
