@@ -122,7 +122,7 @@ async def _accept(service: Service, found: Sequence[Event], now: datetime) -> No
         )
         for event in found
     ]
-    new = await asyncio.gather(*(asyncio.shield(asyncio.wrap_future(future)) for future in written))
+    new = await asyncio.gather(*map(asyncio.wrap_future, written))
     if any(new):
         service.wake("apply")
 

@@ -31,7 +31,8 @@ def normalise(text: str, region: str = "DK") -> str | None:
         return None
     if number.extension or not phonenumbers.is_possible_number(number):
         return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    spelled = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return spelled if E164.fullmatch(spelled) else None
 
 
 def last_digits(number: str, count: int = 2) -> str:

@@ -1,0 +1,61 @@
+"""The far side of a platform: a server on loopback that answers every method as told and writes down what it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+
+@dataclass
+class FarSide:
+    url: str
+    seen: list[tuple[str, str, str | None]]  # method, path, Authorization
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        return [(method, path) for method, path, _ in self.seen]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    status: int
+    body: bytes
+    seen: list[tuple[str, str, str | None]]
+
+    def log_message(self, *_: object) -> None: ...
+
+    def _answer(self) -> None:
+        self.seen.append((self.command, self.path, self.headers.get("Authorization")))
+        body = self.body if self.command == "GET" else b""
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_DELETE = _answer  # noqa: N815 -- the names http.server calls
+
+
+@contextmanager
+def _serving(status: int, body: bytes) -> Iterator[FarSide]:
+    handler = type("Handler", (_Handler,), {"status": status, "body": body, "seen": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield FarSide(f"http://127.0.0.1:{server.server_address[1]}", handler.seen)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def far_side() -> Iterator[Callable[..., FarSide]]:
+    with ExitStack() as stack:
+        yield lambda status, body=b"": stack.enter_context(_serving(status, body))

@@ -1,0 +1,58 @@
+"""Numbers come in many spellings and leave in one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder import phones
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "+4520123456",
+        "+45 20 12 34 56",
+        "20 12 34 56",
+        "20123456",
+        "0045 20123456",
+        "4520123456",
+        "(+45) 20-12-34-56",
+        "tel:+4520123456",
+        "sip:+4520123456@pbx.example.com;user=phone",
+        "sips:20123456@pbx.example.com",
+        "SIP:20123456",
+        " +4520123456 ",
+    ],
+)
+def test_every_spelling_is_the_same_number(spelling: str) -> None:
+    assert phones.normalise(spelling) == "+4520123456"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "anonymous", "Anonymous", "RESTRICTED", "unavailable", "+266696687", "+7378742833",
+        "sip:anonymous@anonymous.invalid", "Anonymous@anonymous.invalid", "alice", "client:jenny", "100", "+45",
+        "20123456 ext. 9", "+" + "1" * 40, "1" * 1000, "\x00", "²³",
+    ],
+)  # fmt: skip
+def test_withheld_and_other_things_are_no_number(text: str) -> None:
+    assert phones.normalise(text) is None
+
+
+def test_foreign_numbers_stay_foreign() -> None:
+    assert phones.normalise("+49 30 123456") == "+4930123456"
+    assert phones.normalise("030 123456", region="DE") == "+4930123456"
+
+
+@given(st.text())
+def test_what_comes_out_comes_out_the_same_again(text: str) -> None:
+    number = phones.normalise(text)
+
+    assert number is None or (phones.E164.fullmatch(number) and phones.normalise(number) == number)
+
+
+def test_last_digits_name_a_number_without_telling_it() -> None:
+    assert phones.last_digits("+4520123442") == "42"
