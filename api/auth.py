@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from aiohttp import web
 
+from api.origins import origin
 from api.pools import run
 from api.routing import ACTOR, ROUTE, SAFE_METHODS, SERVICE, Roles
-from api.origins import origin
 from recorder import tokens
 from recorder.errors import CrossSiteError, ForbiddenError, UnauthenticatedError
 from recorder.ports import Actor, Service
@@ -57,8 +57,8 @@ def by_token(service: Service, token: str, moment: datetime) -> Actor:
 def refuse_other_sites(request: web.Request) -> None:
     """Raise where a browser says that another site's page sent this.
 
-    Every browser sends `Sec-Fetch-Site` to us (https or loopback); `Origin` is for those from before 2023. A client that
-    sends neither is not a browser, and carries no cookies it did not mean to send.
+    Every browser sends `Sec-Fetch-Site` to us (https or loopback); `Origin` is for those from before 2023. A client
+    that sends neither is not a browser, and carries no cookies it did not mean to send.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:

@@ -25,9 +25,8 @@ def environment(lang: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    env.install_gettext_callables(  # type: ignore[attr-defined] -- the i18n extension adds it
-        partial(words.translate, lang), partial(words.translate_plural, lang), newstyle=True
-    )
+    install = env.install_gettext_callables  # type: ignore[attr-defined]  # the i18n extension adds it
+    install(partial(words.translate, lang), partial(words.translate_plural, lang), newstyle=True)
     env.policies["ext.i18n.trimmed"] = True
     env.filters.update(words.filters(lang))
     env.globals.update(lang=lang, languages=words.LANGUAGES, asset=asset)

@@ -142,12 +142,12 @@ class Batches:
     def __init__(self, request: web.Request, reader: Reader, wanted: Slice) -> None:
         self._request = request
         self._iterator = reader.read(wanted.start, wanted.stop) if wanted.stop > wanted.start else iter(())
-        self._ahead: asyncio.Task[bytes] | None = None
+        self._ahead: asyncio.Future[bytes] | None = None
 
     async def next(self) -> bytes:
         """The next bytes, empty at the end."""
         batch = await (self._ahead or self._read())
-        self._ahead = asyncio.create_task(self._read()) if batch else None
+        self._ahead = self._read() if batch else None
         return batch
 
     async def close(self) -> None:

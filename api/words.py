@@ -50,7 +50,9 @@ def catalogue(lang: str) -> dict[str, str | tuple[str, ...]]:
                 for message in read_po(file, locale=lang):
                     if message.id:
                         key = message.id if isinstance(message.id, str) else message.id[0]
-                        sentences[key] = message.string if isinstance(message.string, str) else tuple(message.string)
+                        sentences[key] = (
+                            message.string if isinstance(message.string, str) else tuple(message.string or ())
+                        )
     return sentences
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from aiohttp import web
 
@@ -19,33 +19,26 @@ STALL_SECONDS = 60.0  # a push that sends nothing for so long has died
 LONGEST_ID = 200
 
 
-async def consent(request: web.Request) -> web.Response:
+async def agent_consent(request: web.Request) -> web.Response:
     """The customer said yes to being recorded."""
     body = await inputs.document(request) if request.can_read_body else {}
-    inputs.known(body, ("script", "at", "offset_ms", "recording_id"))
-    script = inputs.text(body, "script")
-    call_id = await run(
-        request, buttons.consent, request.app[SERVICE], _id(request, "call"), actor=request[ACTOR], now=now(request), script=script
-    )
-    return web.json_response({"call_id": call_id, "state": "consented"})
+    inputs.known(body, ("script",))
+    return await _pressed(request, buttons.consent, script=inputs.text(body, "script", longest=100))
 
 
-async def pause(request: web.Request) -> web.Response:
+async def agent_pause(request: web.Request) -> web.Response:
     """Keep nothing of what is said from now on, for card data."""
-    call_id = await run(request, buttons.pause, request.app[SERVICE], _id(request, "call"), actor=request[ACTOR], now=now(request))
-    return web.json_response({"call_id": call_id, "state": "paused"})
+    return await _pressed(request, buttons.pause)
 
 
-async def resume(request: web.Request) -> web.Response:
+async def agent_resume(request: web.Request) -> web.Response:
     """Keep what is said again."""
-    call_id = await run(request, buttons.resume, request.app[SERVICE], _id(request, "call"), actor=request[ACTOR], now=now(request))
-    return web.json_response({"call_id": call_id, "state": "resumed"})
+    return await _pressed(request, buttons.resume)
 
 
-async def stop(request: web.Request) -> web.Response:
+async def agent_stop(request: web.Request) -> web.Response:
     """The customer changed their mind: stop, and delete every recording of this call whole."""
-    call_id = await run(request, buttons.stop, request.app[SERVICE], _id(request, "call"), actor=request[ACTOR], now=now(request))
-    return web.json_response({"call_id": call_id, "state": "stopped"})
+    return await _pressed(request, buttons.stop)
 
 
 async def push(request: web.Request) -> web.Response:
@@ -84,6 +77,13 @@ def arriving(request: web.Request) -> Iterator[bytes]:
     return pieces()
 
 
+async def _pressed(request: web.Request, button: Callable[..., str], **details: str | None) -> web.Response:
+    call_id = await run(
+        request, button, request.app[SERVICE], _id(request, "call"), actor=request[ACTOR], now=now(request), **details
+    )
+    return web.json_response({"call_id": call_id})
+
+
 def _id(request: web.Request, what: str) -> str:
     value = request.match_info[f"platform_{what}_id"]
     if not value or len(value) > LONGEST_ID or not value.isprintable():
@@ -93,11 +93,9 @@ def _id(request: web.Request, what: str) -> str:
 
 CALL = "/v1/calls/{platform_call_id}"
 ROUTES = [
-    Route("POST", CALL + "/consent", consent, roles("agent")),
-    Route("POST", CALL + "/pause", pause, roles("agent")),
-    Route("POST", CALL + "/resume", resume, roles("agent")),
-    Route("POST", CALL + "/stop", stop, roles("agent")),
-    Route(
-        "PUT", CALL + "/recordings/{platform_recording_id}", push, roles("platform"), pool="push", streams=True
-    ),
+    Route("POST", CALL + "/consent", agent_consent, roles("agent")),
+    Route("POST", CALL + "/pause", agent_pause, roles("agent")),
+    Route("POST", CALL + "/resume", agent_resume, roles("agent")),
+    Route("POST", CALL + "/stop", agent_stop, roles("agent")),
+    Route("PUT", CALL + "/recordings/{platform_recording_id}", push, roles("platform"), pool="push", streams=True),
 ]

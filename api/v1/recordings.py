@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from api import inputs, listening, shapes
@@ -106,15 +107,22 @@ async def erase(request: web.Request, recording_id: str, code: str) -> dict[str,
 
     None while it is not verified.
     """
-    work = asyncio.ensure_future(
-        run(request, erasure.erase, request.app[SERVICE], recording_id, reason=code, actor=request[ACTOR], now=now(request))
-    )
+    service, actor = request.app[SERVICE], request[ACTOR]
+    ordered = run(request, erasure.erase, service, recording_id, reason=code, actor=actor, now=now(request))
+    work = asyncio.ensure_future(ordered)
     done, _pending = await asyncio.wait({work}, timeout=ERASE_SECONDS)
     certificate = work.result() if done else None
     if certificate is None:
-        request.app[SERVICE].wake("erase")
+        work.add_done_callback(_noted)
+        service.wake("erase")
         return None
     return certificate.as_json()
+
+
+def _noted(work: asyncio.Future[Any]) -> None:
+    """What fails after we have answered is taken up by the job that finishes erasures."""
+    if not work.cancelled() and work.exception() is not None:
+        log.warning("erasure.left_to_the_job")
 
 
 async def _found(request: web.Request, fields: Mapping[str, Any], names: tuple[str, ...]) -> web.Response:
@@ -134,9 +142,7 @@ async def _found(request: web.Request, fields: Mapping[str, Any], names: tuple[s
 def query(fields: Mapping[str, Any]) -> Query:
     """The search that the fields ask for."""
     words = {name: inputs.text(fields, name) for name in FIELDS[:7]}
-    return Query(
-        **words, started_from=inputs.moment(fields, "from"), started_to=inputs.moment(fields, "to", end=True)
-    )
+    return Query(**words, started_from=inputs.moment(fields, "from"), started_to=inputs.moment(fields, "to", end=True))
 
 
 def _certificate_id(service: Service, recording_id: str) -> str | None:
@@ -144,6 +150,8 @@ def _certificate_id(service: Service, recording_id: str) -> str | None:
         row = recordings.get(connection, recording_id)
     return row.certificate_id if row else None
 
+
+log = structlog.get_logger(__name__)
 
 ONE = "/v1/recordings/{id}"
 READERS = roles("dpo", "reviewer")

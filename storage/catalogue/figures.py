@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from storage.tables import metadata
 
-Figures = dict[str, dict[tuple[str, ...], float]]
+Values = dict[tuple[str, ...], float]
+Figures = dict[str, Values]
 
 # (name, help, labels): every label is a closed set of the schema's own words.
 NAMES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -56,16 +58,16 @@ def read(connection: Connection, now: datetime) -> Figures:
     }
 
 
-def _by(connection, table, column, *conditions):
+def _by(connection: Connection, table: str, column: str, *conditions: ColumnElement[bool]) -> Values:
     rows = metadata.tables[table]
     label = rows.c[column]
     found = connection.execute(select(label, func.count()).where(*conditions).group_by(label))
     return {(str(value),): float(number) for value, number in found}
 
 
-def _one(connection, statement):
+def _one(connection: Connection, statement: Select[Any]) -> Values:
     return {(): float(connection.execute(statement).scalar() or 0)}
 
 
-def _scalar(connection, statement):
+def _scalar(connection: Connection, statement: Select[Any]) -> Any:
     return connection.execute(statement).scalar()
