@@ -180,7 +180,7 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
     needed = select(_recordings.c.call_id).where(
         _recordings.c.call_id.in_(call_ids), _recordings.c.state.in_(NEEDING_THEIR_CALL)
     )
-    over = or_(_calls.c.state != "open", _calls.c.opened_at < datetime.combine(now, time(), UTC))
+    over = or_(_calls.c.state != "open", _calls.c.opened_at < _midnight(now))
     unneeded = select(_calls.c.id, _calls.c.ref, _calls.c.opened_at).where(
         _calls.c.id.in_(call_ids), _calls.c.id.not_in(needed), _calls.c.state != "blank", over
     )
@@ -189,15 +189,43 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
         if call.ref is not None:
             seen.add(connection, call.ref, "call", now)
         connection.execute(
-            update(_calls)
-            .where(_calls.c.id == call.id)
-            .values(opened_at=datetime.combine(call.opened_at, time(), UTC), **_BLANK)
+            update(_calls).where(_calls.c.id == call.id).values(opened_at=_midnight(call.opened_at), **_BLANK)
         )
     ids = [call.id for call in calls]
+    _blank_discarded(connection, ids, now)
     for name in EVIDENCE:
         table = metadata.tables[name]
         connection.execute(delete(table).where(table.c.call_id.in_(ids)))
 
+
+def _blank_discarded(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:
+    """Of what was never kept there remain a class, a reason and a day."""
+    discarded = and_(_recordings.c.call_id.in_(call_ids), _recordings.c.state == "discarded")
+    for ref in connection.execute(select(_recordings.c.ref).where(discarded, _recordings.c.ref.is_not(None))).scalars():
+        seen.add(connection, ref, "recording", now)
+    day = _midnight(now)
+    connection.execute(update(_recordings).where(discarded).values(call_started_at=day, **_BLANK_RECORDING))
+
+
+def _midnight(moment: datetime) -> datetime:
+    return datetime.combine(moment, time(), UTC)
+
+
+_BLANK_RECORDING: dict[str, object] = dict.fromkeys(
+    (
+        "ref",
+        "started_at",
+        "ended_at",
+        "available_at",
+        "call_ended_at",
+        "spans",
+        "duration_ms",
+        "size_bytes",
+        "key_id",
+        "dek",
+        "sealed",
+    )
+)
 
 _BLANK: dict[str, object] = {
     "state": "blank",
