@@ -120,7 +120,6 @@ def sweep(
                 actor=OPERATOR,
                 progress=lambda done: progress.update(bar, completed=done),
             )
-        sweeping.destroy_due_keys(service, now)
         for line in report.lines():
             print(line)
 
@@ -219,8 +218,8 @@ def keys_rotate() -> None:
     from recorder import keys as key_use_cases
 
     with running() as service:
-        count = key_use_cases.rotate(service, OPERATOR, service.clock())
-        say(f"{count} keys are sealed under a new root key")
+        key_use_cases.rotate(service, OPERATOR, service.clock())
+        say("the ring is sealed under a new root key; restart what runs beside this")
 
 
 @config.command("show")

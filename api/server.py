@@ -6,15 +6,15 @@ import asyncio
 import errno
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from typing import Any
 
 from aiohttp import web
-from recorder.jobs import Jobs
 
 from api.app import create_app
 from recorder.errors import ConfigurationError
+from recorder.jobs import Jobs
 from recorder.ports import Service
 from recorder.service import Bell, opened
 from recorder.settings import Settings, is_loopback
@@ -54,8 +54,8 @@ def listening(service: Service) -> Iterator[int]:
     thread = threading.Thread(target=loop.run_forever, name="http", daemon=True)
     thread.start()
 
-    def on_loop(work: object) -> object:
-        return asyncio.run_coroutine_threadsafe(work, loop).result()  # type: ignore[arg-type] -- any coroutine
+    def on_loop(work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result()
 
     runner = web.AppRunner(
         create_app(service, jobs=jobs), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handle_signals=False
@@ -77,9 +77,3 @@ def listening(service: Service) -> Iterator[int]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-
-
-def origin(url: str) -> str:
-    """Scheme and authority of a URL, as browsers send it in `Origin`."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

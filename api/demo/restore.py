@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from storage.keyring import KeyRing, load_root_key
-from storage.vault import Vault
-
 from recorder.ports import Service
 from recorder.service import store_for
 from storage.catalogue import recordings
 from storage.database import Database
+from storage.keyring import KeyRing, load_root_key
+from storage.vault import Vault
 
 
 def read_everything(service: Service, backup: Path, now: datetime) -> int:
@@ -26,11 +25,12 @@ def read_everything(service: Service, backup: Path, now: datetime) -> int:
     vault = Vault(KeyRing(database, ring, root_key), store_for((backup / "objects").as_uri()))
     try:
         with database.read() as connection:
-            sealed = [item for item in recordings.all_of(connection, state="stored") if item.dek and item.key_id]
+            stored = recordings.search(connection, recordings.Filter(state="stored")).items
+        sealed = [(item.id, item.key_id, item.dek) for item in stored if item.key_id and item.dek]
         if not sealed:
             raise AssertionError("the backup holds no recording")
-        for item in sealed:
-            vault.unwrap_dek(item.id, item.key_id, item.dek, now)
+        for recording_id, key_id, dek in sealed:
+            vault.unwrap_dek(recording_id, key_id, dek, now)
         return len(sealed)
     finally:
         database.close()

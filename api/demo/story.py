@@ -24,9 +24,9 @@ from api.demo.exchange import Exchange
 from api.demo.stage import ANNA, BENT, LINE, DemoClock, prepare, staged
 from api.demo.visitor import Visitor
 from api.server import listening
-from recorder import sweep, tokens
+from recorder import subject_requests, sweep, tokens
 from recorder.audio import ffmpeg
-from recorder.ports import SYSTEM, Service
+from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import Settings
 from storage.errors import RecorderError
@@ -189,9 +189,8 @@ def _settle(stage: Stage) -> None:
     """What the jobs do by themselves within minutes, done now: the story does not wait."""
     now = stage.clock()
     stage.service.keyring.ensure(now)
-    sweep.review(stage.service, now)
-    sweep.sweep(stage.service, now, unattended=False, actor=SYSTEM)
-    sweep.destroy_due_keys(stage.service, now)
+    subject_requests.due(stage.service, now)
+    sweep.sweep(stage.service, now, unattended=False)
 
 
 def _copy(stage: Stage, backup: Path) -> None:
