@@ -1,0 +1,117 @@
+"""Rows of data subjects' requests and of the recordings they matched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, Select, delete, or_, select, update
+
+from storage.catalogue.upsert import insert_new
+from storage.tables import metadata
+
+requests = metadata.tables["requests"]
+matches = metadata.tables["matches"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request. `sealed` (whom it is about) is opened under the request key, that under the key `key_id` names."""
+
+    id: str
+    kind: str
+    received_at: datetime
+    due_at: datetime
+    state: str = "received"
+    outcome: str | None = None
+    extended: bool = False
+    reminded_at: datetime | None = None
+    identity_method: str | None = None
+    identity_by: str | None = None
+    identity_at: datetime | None = None
+    answered_at: datetime | None = None
+    closed_at: datetime | None = None
+    key_id: str | None = None
+    request_key: bytes | None = field(default=None, repr=False)
+    sealed: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A recording a request may be about. Unticked, it needs a person's eye: `doubt` is a code for why."""
+
+    request_id: str
+    recording_id: str
+    ticked: bool = True
+    doubt: str | None = None
+    approved: bool = False
+
+
+def insert(connection: Connection, request: Request, found: Sequence[Match]) -> None:
+    connection.execute(requests.insert().values(asdict(request)))
+    insert_new(connection, matches, [asdict(one) for one in found], conflict=["request_id", "recording_id"])
+
+
+def get(connection: Connection, request_id: str) -> Request | None:
+    return _one(connection, select(requests).where(requests.c.id == request_id))
+
+
+def lock(connection: Connection, request_id: str) -> Request | None:
+    """The request, its row locked until the transaction ends. Requests are locked before links."""
+    return _one(connection, select(requests).where(requests.c.id == request_id).with_for_update())
+
+
+def change(connection: Connection, request_id: str, *, state: Collection[str], **values: object) -> bool:
+    """Set columns, only in one of these states. Says whether it did."""
+    statement = update(requests).where(requests.c.id == request_id, requests.c.state.in_(state)).values(**values)
+    return connection.execute(statement).rowcount == 1
+
+
+def matched(connection: Connection, request_id: str) -> list[Match]:
+    statement = select(matches).where(matches.c.request_id == request_id).order_by(matches.c.recording_id)
+    return [Match(**row) for row in connection.execute(statement).mappings()]
+
+
+def approve(connection: Connection, request_id: str, recording_ids: Collection[str]) -> None:
+    """Mark these matches as approved, and no others."""
+    chosen = matches.c.recording_id.in_(list(recording_ids))
+    connection.execute(update(matches).where(matches.c.request_id == request_id).values(approved=chosen))
+
+
+def unmatch(connection: Connection, request_id: str, recording_id: str) -> None:
+    """Forget a match: the recording was gone before it could be held."""
+    connection.execute(
+        delete(matches).where(matches.c.request_id == request_id, matches.c.recording_id == recording_id)
+    )
+
+
+def open_ones(connection: Connection) -> list[Request]:
+    """Requests not closed or refused, the most urgent first."""
+    statement = select(requests).where(requests.c.state.in_(("received", "answered")))
+    return [Request(**row) for row in connection.execute(statement.order_by(requests.c.due_at)).mappings()]
+
+
+def latest(connection: Connection, limit: int) -> list[Request]:
+    statement = select(requests).order_by(requests.c.received_at.desc(), requests.c.id).limit(limit)
+    return [Request(**row) for row in connection.execute(statement).mappings()]
+
+
+def to_remind(connection: Connection, due_before: datetime) -> list[Request]:
+    """Unanswered requests whose deadline is near and that nobody was reminded of."""
+    statement = select(requests).where(
+        requests.c.state == "received", requests.c.due_at < due_before, requests.c.reminded_at.is_(None)
+    )
+    return [Request(**row) for row in connection.execute(statement).mappings()]
+
+
+def ended_but_sealed(connection: Connection) -> list[str]:
+    """Requests that are over while their personal columns are not gone yet."""
+    ended = requests.c.state.in_(("refused", "closed"))
+    left = or_(requests.c.sealed.is_not(None), requests.c.request_key.is_not(None))
+    return list(connection.execute(select(requests.c.id).where(ended, left)).scalars())
+
+
+def _one(connection: Connection, statement: Select[tuple[object, ...]]) -> Request | None:
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else Request(**row)
