@@ -1,0 +1,58 @@
+"""Access tokens of people and machines: the SHA-256 of each, never its text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, insert, select, update
+
+from storage.tables import TokenRow
+
+tokens = TokenRow.__table__
+
+
+@dataclass(frozen=True)
+class TokenInfo:
+    id: str
+    name: str
+    role: str
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+    def valid(self, now: datetime) -> bool:
+        return self.revoked_at is None and now < self.expires_at
+
+
+INFO = [tokens.c[name] for name in TokenInfo.__dataclass_fields__]
+
+
+def add(connection: Connection, token: TokenInfo, token_hash: bytes) -> None:
+    connection.execute(insert(tokens).values(**token.__dict__, token_hash=token_hash))
+
+
+def by_hash(connection: Connection, token_hash: bytes) -> TokenInfo | None:
+    return _one(connection, tokens.c.token_hash == token_hash)
+
+
+def by_id(connection: Connection, token_id: str) -> TokenInfo | None:
+    return _one(connection, tokens.c.id == token_id)
+
+
+def all_tokens(connection: Connection) -> list[TokenInfo]:
+    """Every token there ever was, oldest first."""
+    return [TokenInfo(*row) for row in connection.execute(select(*INFO).order_by(tokens.c.created_at, tokens.c.id))]
+
+
+def revoke(connection: Connection, token_id: str, now: datetime) -> bool:
+    """False where there is no such token, or it is revoked already."""
+    revoked = connection.execute(
+        update(tokens).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    return revoked.rowcount == 1
+
+
+def _one(connection: Connection, condition: ColumnElement[bool]) -> TokenInfo | None:
+    row = connection.execute(select(*INFO).where(condition)).first()
+    return None if row is None else TokenInfo(*row)

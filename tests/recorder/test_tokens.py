@@ -1,0 +1,99 @@
+import re
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder import tokens
+from recorder.errors import InvalidInputError, NotFoundError, UnauthenticatedError
+from recorder.ports import Actor, Service
+from storage import audit
+from storage.catalogue import sessions
+
+NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("role", tokens.ROLES)
+def test_a_token_says_who_it_is(service: Service, role: str) -> None:
+    text, info = tokens.create(service, role, "Anna", NOW)
+
+    assert re.fullmatch(rf"rec_{role}_[A-Za-z0-9_-]{{43}}", text)
+    assert tokens.authenticate(service, text, NOW) == Actor(info.id, role)
+    assert tokens.holder(service, info.id, NOW) == Actor(info.id, role)
+
+
+def test_p4_a_token_is_nowhere_but_with_its_holder(service: Service) -> None:
+    text, _ = tokens.create(service, "dpo", "Anna", NOW)
+
+    secret = text.removeprefix("rec_dpo_").encode()
+    with service.database.write():  # everything else is committed and nobody writes
+        files = [path for path in Path(service.settings.data_dir).rglob("*") if path.is_file()]
+        assert any(b"token.created" in path.read_bytes() for path in files)
+        assert not any(secret in path.read_bytes() for path in files)
+    assert secret.decode() not in "".join(audit.export(service.database))
+
+
+def test_a_token_ends_at_its_second(service: Service) -> None:
+    text, info = tokens.create(service, "reviewer", "Bo", NOW, days=1)
+    end = NOW + timedelta(days=1)
+
+    assert info.expires_at == end
+    assert tokens.authenticate(service, text, end - timedelta(microseconds=1)).id == info.id
+    with pytest.raises(UnauthenticatedError):
+        tokens.authenticate(service, text, end)
+
+
+def test_p4_a_revoked_token_opens_nothing_and_its_sessions_end(service: Service) -> None:
+    text, info = tokens.create(service, "dpo", "Anna", NOW)
+    _, other = tokens.create(service, "dpo", "Bo", NOW)
+    with service.database.write() as connection:
+        cookies = [
+            sessions.start(connection, kind="staff", now=NOW, expires_at=NOW + timedelta(hours=1), token_id=token.id)[0]
+            for token in (info, other)
+        ]
+
+    tokens.revoke(service, info.id, NOW)
+    tokens.revoke(service, info.id, NOW + timedelta(minutes=1))
+
+    with pytest.raises(UnauthenticatedError):
+        tokens.authenticate(service, text, NOW)
+    with pytest.raises(UnauthenticatedError):
+        tokens.holder(service, info.id, NOW)
+    with service.database.read() as connection:
+        found = [sessions.find(connection, cookie, NOW) for cookie in cookies]
+    assert found[0] is None
+    assert found[1] is not None
+    assert [token.revoked_at for token in tokens.list_tokens(service)] == [NOW, None]
+
+
+@pytest.mark.parametrize("text", ["", "rec_dpo_", "rec_dpo_" + "A" * 43, "x" * 10_000, "rec_dpo_\udc80", "rec\0"])
+def test_what_is_no_token_is_refused(service: Service, text: str) -> None:
+    tokens.create(service, "dpo", "Anna", NOW)
+
+    with pytest.raises(UnauthenticatedError):
+        tokens.authenticate(service, text, NOW)
+
+
+@pytest.mark.parametrize(("role", "days"), [("customer", 90), ("system", 90), ("", 90), ("dpo", 0), ("dpo", 366)])
+def test_bad_wishes_are_refused(service: Service, role: str, days: int) -> None:
+    with pytest.raises(InvalidInputError):
+        tokens.create(service, role, "Anna", NOW, days)
+
+    assert tokens.list_tokens(service) == []
+
+
+def test_revoking_an_unknown_token_is_an_error(service: Service) -> None:
+    with pytest.raises(NotFoundError):
+        tokens.revoke(service, "tok_unknown", NOW)
+
+
+def test_p5_making_and_revoking_are_in_the_record(service: Service) -> None:
+    _, info = tokens.create(service, "agent", "Carla", NOW, actor=Actor("tok_admin", "operator"))
+    tokens.revoke(service, info.id, NOW)
+
+    with closing(audit.export(service.database)) as lines:
+        entries = "".join(line for line in lines if info.id in line)
+
+    assert entries.count('"type":"token.created"') == entries.count('"type":"token.revoked"') == 1
+    assert "Carla" not in entries
