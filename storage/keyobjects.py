@@ -5,6 +5,7 @@ Knows no rows: which id counts, and when it may go, is the key ring's to say. Ha
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +17,8 @@ from storage.columns import decrypt, encrypt, place
 from storage.errors import IntegrityError, KeyUnavailableError, ObjectNotFoundError, StoreUnavailableError
 from storage.keys import KEY_BYTES, derive
 from storage.objects import ObjectStore
+
+_OBJECT = re.compile(r"(?P<folder>[0-9]{8}|service)/(?P<id>[a-z]+_[a-z2-7]+)\.(?P<root>[0-9a-f]{16})")
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class KeyObjects:
 
     def names(self) -> Iterator[KeyName]:
         """Every key lying in any store, under whatever root."""
-        yield from {_parsed(key)[0] for store in self.stores for key in store.keys("")}
+        yield from {name for store in self.stores for _key, name, _root_id in _listed(store)}
 
     def mend(self, names: Sequence[KeyName]) -> None:
         """Copy those of `names` that one store lacks from another that holds them."""
@@ -100,8 +103,7 @@ class KeyObjects:
     def reseal(self, new: KeyObjects) -> None:
         """Write everything sealed by this root under the new one too. May be called again after a failure."""
         for store in self.stores:
-            for key in list(store.keys("")):
-                name, root_id = _parsed(key)
+            for _key, name, root_id in _listed(store):
                 if root_id == self.root.id and not new.written(name):
                     new._put(name, new.root.seal(name, self.read(name)))
 
@@ -110,11 +112,11 @@ class KeyObjects:
         for store in self.stores:
             store.delete(self._key(name))
 
-    def retire(self) -> None:
-        """Remove everything sealed by this root."""
+    def keep_only_own(self) -> None:
+        """Remove what other roots sealed of the keys that this root opens."""
         for store in self.stores:
-            for key in list(store.keys("")):
-                if _parsed(key)[1] == self.root.id:
+            for key, name, root_id in _listed(store):
+                if root_id != self.root.id and self.written(name):
                     store.delete(key)
 
     def _key(self, name: KeyName) -> str:
@@ -141,7 +143,7 @@ def _has(store: ObjectStore, key: str) -> bool:
     return False
 
 
-def _parsed(key: str) -> tuple[KeyName, str]:
-    folder, _, rest = key.partition("/")
-    key_id, _, root_id = rest.partition(".")
-    return KeyName(key_id, folder), root_id
+def _listed(store: ObjectStore) -> list[tuple[str, KeyName, str]]:
+    """Key objects with their names and root ids; whatever else lies there is not ours to touch."""
+    found = [(key, _OBJECT.fullmatch(key)) for key in store.keys("")]
+    return [(key, KeyName(match["id"], match["folder"]), match["root"]) for key, match in found if match]

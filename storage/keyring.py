@@ -7,16 +7,14 @@ Handles key material.
 
 from __future__ import annotations
 
-import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, select, update
 
-from storage.catalogue.upsert import insert_new
-from storage.clock import new_id, utc_day
+from storage.clock import utc_day
 from storage.database import Database
 from storage.errors import (
     ConfigurationError,
@@ -25,20 +23,17 @@ from storage.errors import (
     ObjectNotFoundError,
     StoreUnavailableError,
 )
+from storage.keymaking import keys, make, rows_in
 from storage.keyobjects import KeyName, KeyObjects, RootKey
 from storage.keys import Key, KeyCache, derive
 from storage.objects import ObjectStore
 from storage.rootkey import load_root_key
-from storage.tables import KeyRow
 
 __all__ = ["DAYS_AHEAD", "INBOX_DAYS", "INBOX_DAYS_AHEAD", "Key", "KeyRing", "load_root_key"]
 
 DAYS_AHEAD = 97  # 90 days kept, and a week in which the ring may be away
 INBOX_DAYS_AHEAD = 7
 INBOX_DAYS = 8  # an event not applied by then is lost, and nothing of it is left
-ATTEMPTS = 8
-
-keys = KeyRow.__table__
 
 
 class KeyRing:
@@ -72,7 +67,7 @@ class KeyRing:
                 raise ConfigurationError("the key ring is in use by another database")
             if self._rows("ready"):
                 raise ConfigurationError("the database names keys, but none that pins the root key")
-            self._make([("service", "service")], now)
+            make(self._database, self._objects, [("service", "service")], now)
         name = self._named("service", "service")
         if name is None:
             raise KeyUnavailableError
@@ -84,7 +79,8 @@ class KeyRing:
                 "the key ring is empty, but the database names keys" if empty else "not the root key of this key ring"
             ) from exc
         if len(self._stores) > 1:
-            self._objects.mend(self._rows("ready"))
+            with suppress(StoreUnavailableError):  # keys are then not made, but those in the other store still open
+                self._objects.mend(self._rows("ready"))
 
     def ensure(self, now: datetime) -> int:
         """Make every key that the coming days need, and have the inbox keys at hand; gives how many were made."""
@@ -93,7 +89,7 @@ class KeyRing:
         inbox_days = [today + timedelta(days=ahead) for ahead in range(-1, INBOX_DAYS_AHEAD + 1)]
         wanted = [("day", _text(day)) for day in days] + [("inbox", _text(day)) for day in inbox_days]
         with self._making:
-            made = self._make(wanted, now)
+            made = make(self._database, self._objects, wanted, now, pinned_by=self._pin()[0])
             self._inbox = {day: self._held_inbox_key(day, now) for day in inbox_days}
         return made
 
@@ -193,71 +189,19 @@ class KeyRing:
             saved()
             old.forget(self._pin()[0])  # from here on no process finishes a key under the old root
             old.reseal(new)
-            old.retire()
+            new.keep_only_own()
             self._objects = new
 
-    # -- making
-
-    def _make(self, wanted: Sequence[tuple[str, str]], now: datetime) -> int:
-        """Claim and write what is missing, and finish what others claimed and did not write: they may be dead."""
-        own, made = self._claim(wanted, now), 0
-        for _ in range(ATTEMPTS):
-            unfinished = [name for name in self._rows("claimed") if (name.purpose, name.folder) in set(wanted)]
-            if not unfinished:
-                return made
-            random.shuffle(unfinished)  # so that two processes at it meet seldom
-            for name in unfinished:
-                made += self._finish(name, now, ours=name.id in own)
-        raise KeyUnavailableError("keys are being claimed faster than they are made")
-
-    def _claim(self, wanted: Sequence[tuple[str, str]], now: datetime) -> set[str]:
-        with self._database.read() as connection:
-            known = {(row.purpose, row.day) for row in connection.execute(select(keys.c.purpose, keys.c.day))}
-        new = [
-            {"id": new_id(purpose), "purpose": purpose, "day": day, "state": "claimed", "created_at": now}
-            for purpose, day in wanted
-            if (purpose, day) not in known
-        ]
-        if not new:
-            return set()
-        with self._database.write() as connection:
-            rows = insert_new(connection, keys, new, conflict=["purpose", "day"], returning=[keys.c.id])
-        return {row.id for row in rows}
-
-    def _finish(self, name: KeyName, now: datetime, *, ours: bool) -> bool:
-        """Write a claimed key and call it ready; False where somebody else got there first."""
-        if not self._objects.written(name):
-            if not ours:
-                found, name = name, KeyName(new_id(name.purpose), name.folder)
-                if not self._move(found, id=name.id, created_at=now):
-                    return False
-                self._objects.remove(found)
-            self._objects.create(name)
-        if name.purpose != "service" and not self._objects.written(self._pin()[0]):
-            raise KeyUnavailableError("the root key was changed; start again with the new one")
-        if self._move(name, state="ready"):
-            return True
-        if name not in self._rows("ready", "closing", "destroyed"):
-            self._objects.remove(name)  # our claim was taken over while we wrote
-        return False
-
-    def _move(self, name: KeyName, **values: object) -> bool:
-        """Change a claim, if it is still one."""
-        with self._database.write() as connection:
-            claim = (keys.c.id == name.id) & (keys.c.state == "claimed")
-            return connection.execute(update(keys).where(claim).values(**values)).rowcount == 1
+    # -- looking
 
     def _pin(self) -> tuple[KeyName, bytes]:
         if self._service is None:
             raise KeyUnavailableError("the key ring is not open")
         return self._service
 
-    # -- looking
-
     def _rows(self, *states: str) -> list[KeyName]:
         with self._database.read() as connection:
-            rows = connection.execute(select(keys.c.id, keys.c.day).where(keys.c.state.in_(states))).all()
-        return [KeyName(row.id, row.day) for row in rows]
+            return rows_in(connection, *states)
 
     def _named(self, purpose: str, folder: str) -> KeyName | None:
         the_key = (keys.c.purpose == purpose) & (keys.c.day == folder) & (keys.c.state == "ready")
