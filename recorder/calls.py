@@ -24,7 +24,7 @@ from storage.catalogue import calls, seen, tasks
 from storage.catalogue.calls import Call, Leg
 from storage.clock import new_id
 from storage.errors import RecorderError
-from storage.inbox import InboxItem
+from storage.inbox import Inbox, InboxItem
 
 BATCH = 20  # calls per transaction: one flush of the disk for all, and nobody waits long for the lock
 FAILED = "event_failed"
@@ -47,7 +47,7 @@ class Applied:
 def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
     """Apply the oldest pending events of up to `limit` events' calls, then settle what is due. Returns how many."""
     with service.database.read() as connection:
-        refs = inbox.claim_calls(connection, limit)
+        refs = service.inbox.claim_calls(connection, limit)
     # Whoever works on a batch at the same time locks calls in the same order.
     refs.sort()
     done = [one for start in range(0, len(refs), BATCH) for one in _batch(service, refs[start : start + BATCH], now)]
@@ -115,7 +115,7 @@ def _apply(service: Service, connection: Connection, ref: bytes, now: datetime) 
         # Everything that is pending under any of its ids, read only once the lock is held.
         calls.lock(connection, call.id)
     items = [
-        item for one in (calls.refs(connection, call) if call else [ref]) for item in inbox.pending(connection, one)
+        item for one in (calls.refs(connection, call) if call else [ref]) for item in service.inbox.pending(connection, one)
     ]
     if not items:
         applied.call_id = call.id if call else None
@@ -129,7 +129,7 @@ def _apply(service: Service, connection: Connection, ref: bytes, now: datetime) 
         done = [received.inbox_id for received in events]
     else:
         done = _bring_up(case, events, applied)
-    inbox.done(connection, done)
+    service.inbox.done(connection, done)
     applied.count = len(items)
     return applied
 
@@ -179,7 +179,7 @@ def _decoded(service: Service, connection: Connection, items: list[InboxItem], n
 
 def _fail(connection: Connection, inbox_id: str, exc: Exception, now: datetime) -> None:
     log.error("event.failed", inbox_id=inbox_id, error=type(exc).__name__)
-    inbox.failed(connection, inbox_id)
+    Inbox.failed(connection, inbox_id)
     tasks.open_task(connection, FAILED, inbox_id, now)
 
 

@@ -173,10 +173,10 @@ def _starts(grants: list[ConsentFact], timeline: Timeline) -> list[int]:
 def _caused(call: CallFacts, recording: RecordingFacts, grants: list[ConsentFact]) -> bool:
     """Whether a yes given through us started this recording: cause beats clock.
 
-    Not once any yes was taken back: it could be that one which started it.
+    Not where anybody said no: a yes before it, perhaps one we never heard of, could be the one which started it.
     """
     ours = [fact for fact in grants if fact.clock == "service"]
-    if not ours or sum(fact.decision == "granted" for fact in call.consents) > len(grants):
+    if not ours or any(fact.decision in NO for fact in call.consents):
         return False
     if recording.by_answer:
         return True

@@ -100,16 +100,19 @@ def _restarted(placed: Mapping[Edge, Span]) -> list[Span]:
 
 
 def visits(moves: Collection[Move]) -> list[tuple[Move | None, Move | None]]:
-    """One party's comings and goings paired; a going without a coming was there from the beginning."""
+    """One party's comings, each with the going that ended it; a going nobody came before was there from the beginning.
+
+    Come twice without going is here since the first and, for whoever is asked, since the second.
+    """
     if any(move.at is None for move in moves):
         return [(None, None)]
     found: list[tuple[Move | None, Move | None]] = []
-    here: Move | None = None
+    here: list[Move] = []
     # Gone and come at the same moment is come.
     for move in sorted(moves, key=lambda move: (move.at, move.came)):
         if move.came:
-            here = here or move
+            here.append(move)
         else:
-            found.append((here, move))
-            here = None
-    return [*found, (here, None)] if here else found
+            found += [(came, move) for came in here] or [(None, move)]
+            here = []
+    return [*found, *((came, None) for came in here)]
