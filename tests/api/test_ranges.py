@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from aiohttp import ClientPayloadError, web
+from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api import ranges
+from api.pools import POOLS, pools
+from api.ranges import Slice, UnsatisfiableError, parse
+from api.routing import SERVICE
+from recorder.errors import UnauthenticatedError
+from storage.errors import IntegrityError
+
+BODY = bytes(range(256)) * 16 * 1024  # 4 MiB: several batches
+
+
+class Bytes:
+    """A reader of plain bytes that may break at a place, as a sealed one does at a bad chunk."""
+
+    def __init__(self, data: bytes, *, breaks_at: int | None = None, before: Callable[[int], None] = lambda _: None):
+        self.data, self.breaks_at, self.before = data, breaks_at, before
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        for at in range(start, stop, 256 * 1024):
+            self.before(at)
+            if self.breaks_at is not None and at >= self.breaks_at:
+                raise IntegrityError
+            yield self.data[at : min(at + 256 * 1024, stop)]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 9, 3, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@asynccontextmanager
+async def serving(reader: Bytes, **options: object) -> AsyncIterator[TestClient]:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await ranges.respond(request, reader, "audio/mpeg", **options)
+
+    app = web.Application()
+    app[SERVICE] = SimpleNamespace(clock=options.pop("clock", Clock()))
+    app[POOLS] = {}
+    app.cleanup_ctx.append(pools)
+    app.router.add_get("/", handler)
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        (None, None),
+        ("", None),
+        ("bytes=0-", Slice(0, 1000)),
+        ("bytes=0-0", Slice(0, 1)),
+        ("bytes=0-1", Slice(0, 2)),
+        ("BYTES=5-9", Slice(5, 10)),
+        ("bytes=999-", Slice(999, 1000)),
+        ("bytes=900-5000", Slice(900, 1000)),
+        ("bytes=-1", Slice(999, 1000)),
+        ("bytes=-5000", Slice(0, 1000)),
+        ("bytes=0-1,5-6", None),
+        ("bytes=0-1, -1", None),
+        ("bytes=-", None),
+        ("bytes=9-5", None),
+        ("bytes=a-b", None),
+        ("bytes=0-1x", None),
+        ("bytes=٣-٤", None),
+        ("items=0-1", None),
+        ("bytes=" + "9" * 5000 + "-", None),
+    ],
+)
+def test_parse_reads_one_range_and_takes_everything_else_for_the_whole(header: str | None, wanted: Slice | None) -> None:
+    assert parse(header, 1000) == wanted
+
+
+@pytest.mark.parametrize("header", ["bytes=1000-", "bytes=1000-2000", "bytes=-0", "bytes=999999999999999999-"])
+def test_parse_refuses_a_range_of_no_bytes(header: str) -> None:
+    with pytest.raises(UnsatisfiableError):
+        parse(header, 1000)
+
+
+@given(st.integers(0, 2000), st.one_of(st.none(), st.integers(0, 2000)), st.integers(0, 1500))
+def test_parse_never_leaves_the_body(first: int, last: int | None, size: int) -> None:
+    header = f"bytes={first}-{'' if last is None else last}"
+    try:
+        part = parse(header, size)
+    except UnsatisfiableError:
+        assert first >= size
+        return
+    if part is None:
+        assert last is not None
+        assert last < first
+    else:
+        assert 0 <= part.start == first < part.stop <= size
+
+
+async def test_the_whole_is_sent_in_order() -> None:
+    async with serving(Bytes(BODY)) as client, client.get("/") as answer:
+        assert answer.status == 200
+        assert answer.headers["Accept-Ranges"] == "bytes"
+        assert await answer.read() == BODY
+
+
+async def test_a_range_is_a_206_of_exactly_its_bytes() -> None:
+    async with serving(Bytes(BODY)) as client:
+        async with client.get("/", headers={"Range": "bytes=1000000-3000000"}) as answer:
+            assert answer.status == 206
+            assert answer.headers["Content-Range"] == f"bytes 1000000-3000000/{len(BODY)}"
+            assert await answer.read() == BODY[1_000_000:3_000_001]
+
+
+async def test_several_ranges_are_answered_with_the_whole_and_not_with_an_error() -> None:
+    async with serving(Bytes(BODY)) as client, client.get("/", headers={"Range": "bytes=0-1,5-6"}) as answer:
+        assert answer.status == 200
+        assert len(await answer.read()) == len(BODY)
+
+
+async def test_an_impossible_range_is_a_416_with_the_size() -> None:
+    async with serving(Bytes(b"abc")) as client, client.get("/", headers={"Range": "bytes=3-"}) as answer:
+        assert answer.status == 416
+        assert answer.headers["Content-Range"] == "bytes */3"
+
+
+async def test_an_empty_body_is_sent_empty() -> None:
+    async with serving(Bytes(b"")) as client, client.get("/") as answer:
+        assert answer.status == 200
+        assert await answer.read() == b""
+
+
+async def test_a_download_has_a_name_and_resumes_only_the_same_recording() -> None:
+    async with serving(Bytes(BODY), filename="samtale.mp3", etag="rec_a") as client:
+        async with client.get("/", headers={"Range": "bytes=5-9", "If-Range": '"rec_a"'}) as answer:
+            assert answer.status == 206
+            assert answer.headers["Content-Disposition"] == 'attachment; filename="samtale.mp3"'
+        async with client.get("/", headers={"Range": "bytes=5-9", "If-Range": '"rec_b"'}) as answer:
+            assert answer.status == 200
+
+
+async def test_p2_a_bad_chunk_in_mid_body_drops_the_connection() -> None:
+    async with serving(Bytes(BODY, breaks_at=3 << 20)) as client, client.get("/") as answer:
+        assert answer.status == 200
+        with pytest.raises(ClientPayloadError):
+            await answer.read()
+
+
+async def test_p4_a_stream_ends_when_its_reader_may_no_longer_listen() -> None:
+    clock, allowed = Clock(), [True]
+
+    def recheck(now: datetime) -> None:
+        if not allowed[0]:
+            raise UnauthenticatedError
+
+    def before(at: int) -> None:
+        if at == 2 << 20:  # half way the person signs out, and 31 s pass
+            allowed[0] = False
+            clock.now += timedelta(seconds=31)
+
+    async with serving(Bytes(BODY, before=before), recheck=recheck, clock=clock) as client, client.get("/") as answer:
+        assert answer.status == 200
+        with pytest.raises(ClientPayloadError):
+            await answer.read()
+
+
+async def test_a_stream_is_not_asked_again_within_30_seconds() -> None:
+    asked: list[datetime] = []
+    async with serving(Bytes(BODY), recheck=asked.append) as client, client.get("/") as answer:
+        await answer.read()
+    assert asked == []
