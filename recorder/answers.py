@@ -13,7 +13,7 @@ import structlog
 
 from recorder import prompts, scripts
 from recorder.events import Event
-from recorder.platforms.twilio import BY_CONSENT, CAUSE, consent_requested
+from recorder.platforms.twilio import BY_CONSENT, CAUSE, consent_requested, played
 from recorder.ports import Service
 from recorder.prompts import Voice
 from recorder.scripts import Script
@@ -46,7 +46,7 @@ def welcome(service: Service, started: Event, now: datetime) -> Answer:
     if line is None or script is None:
         return Answer(connect(service, started), (started,))
     asked = consent_requested(started, script=script.id, language=script.language, now=now)
-    action = _url(service, "consent", script=script.id, language=script.language)
+    action = _url(service, "consent", **played(script.id, script.language))
     return Answer(prompts.question(_voice(service, line, script), action), (started, asked))
 
 

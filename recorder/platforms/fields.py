@@ -9,10 +9,9 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
-from recorder import phones
-from recorder.errors import InvalidEventError
+from recorder import fetch, phones
+from recorder.errors import InvalidEventError, MediaRefusedError
 from storage.clock import rfc3339
 
 Reader = Callable[[Any, datetime], Any]
@@ -21,7 +20,6 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(minutes=10)  # twice the tolerance of a signature: a clock further ahead is wrong
 DAY_MS = 86_400_000  # no call is longer
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-HTTP_SCHEMES = frozenset(["http", "https"])
 
 
 def text(limit: int, pattern: str | None = None) -> Reader:
@@ -97,13 +95,10 @@ def plausible(value: datetime, now: datetime) -> datetime:
 
 
 def web_address(value: Any, now: datetime) -> str:
-    """An absolute http(s) URL without a user. Whether it may be fetched is decided when it is."""
+    """A plain http(s) URL. Whether it may be fetched is decided when it is."""
     url: str = text(2048)(value, now)
     try:
-        parts = urlsplit(url)
-        good = parts.scheme in HTTP_SCHEMES and bool(parts.hostname) and parts.username is None and parts.port != 0
-    except ValueError as exc:
+        fetch.origin_of(url)
+    except MediaRefusedError as exc:
         raise InvalidEventError("must be an http or https URL") from exc
-    if not good or " " in url:
-        raise InvalidEventError("must be an http or https URL")
     return url

@@ -113,6 +113,8 @@ class Twilio:
         return f"{self._rest}/2010-04-01/Accounts/{self._account}/Recordings/{source.recording_id}{ending}"
 
     def _headers(self) -> dict[str, str]:
+        if not self._tokens:
+            raise PlatformError("Twilio is switched off; its recordings wait there")
         credentials = self._account.encode() + b":" + self._tokens[0]
         return {"authorization": "Basic " + base64.b64encode(credentials).decode()}
 
@@ -199,12 +201,23 @@ def consent_requested(started: Event, *, script: str, language: str, now: dateti
 
 
 def _consent(call_id: str, fields: Mapping[str, str], query: Mapping[str, str], now: datetime) -> Event:
-    """The key pressed. Script and language stand in the address we gave out, which Twilio signs."""
+    """The key pressed. What was asked stands in the address we gave out, which Twilio signs."""
     digits = fields.get("Digits", "")[:8]
     kind: EventType = "consent.granted" if digits == YES else "consent.refused" if digits else "consent.unanswered"
     data: dict[str, Any] = {"method": "dtmf", "digit": digits or None, **_ends(fields)}
-    data |= {name: query[name][:128] for name in ("script", "language") if query.get(name)}
+    data |= _played(query)
     return Event(kind, Twilio.name, call_id, f"{call_id}:consent:{digits}", at=now, clock="service", data=data)
+
+
+def played(script: str, language: str) -> dict[str, str]:
+    """What the consent address says of the question, in characters no client on the way spells differently."""
+    name, _, version = script.partition("@")
+    return {"script": name, "version": version, "language": language}
+
+
+def _played(query: Mapping[str, str]) -> dict[str, str]:
+    script, version, language = (query.get(name, "")[:64] for name in ("script", "version", "language"))
+    return {"script": f"{script}@{version}", "language": language} if script and version and language else {}
 
 
 def _recording(call_id: str, fields: Mapping[str, str], query: Mapping[str, str], now: datetime) -> list[Event]:

@@ -386,7 +386,6 @@ async def test_p6_a_caller_does_not_wait_for_a_slow_database(
 
 
 async def test_p6_without_the_registry_of_scripts_a_caller_is_connected(twilio: Twilio, service: Service) -> None:
-    service.database.engine.dispose()
     with service.database.write() as connection:
         connection.exec_driver_sql("DROP TABLE scripts")
 

@@ -32,7 +32,7 @@ def tree(text: str) -> ET.Element:
 
 def test_p1_the_question_informs_before_a_key_counts() -> None:
     inform, gather = tree(
-        prompts.question(voice(), "https://h/webhooks/twilio/consent?script=inbound-da%401&language=da")
+        prompts.question(voice(), "https://h/webhooks/twilio/consent?script=inbound-da&version=1&language=da")
     )
 
     assert (inform.tag, inform.attrib) == ("Say", {"language": "da-DK"})
@@ -48,7 +48,7 @@ def test_p1_the_question_informs_before_a_key_counts() -> None:
         "actionOnEmptyResult": "true",
         "finishOnKey": "",
         "method": "POST",
-        "action": "https://h/webhooks/twilio/consent?script=inbound-da%401&language=da",
+        "action": "https://h/webhooks/twilio/consent?script=inbound-da&version=1&language=da",
     }
     assert [(said.tag, said.text) for said in gather] == [
         ("Say", "Tryk 1 for ja eller 2 for nej. Du får samme hjælp uanset hvad.")

@@ -203,7 +203,9 @@ VALUES = [ACCOUNT, CALL, RECORDING, "completed", "in-progress", "absent", "1", "
             lambda fields: urlencode({"CallSid": CALL, "RecordingSid": RECORDING} | fields, errors="replace").encode()
         ),
     ),
-    query=st.dictionaries(st.sampled_from(["cause", "script", "language"]), st.text(st.characters(codec="utf-8"))),
+    query=st.dictionaries(
+        st.sampled_from(["cause", "script", "version", "language"]), st.text(st.characters(codec="utf-8"))
+    ),
 )
 def test_no_body_makes_parse_raise_anything_else(path: str, body: bytes, query: dict[str, str]) -> None:
     try:
@@ -252,7 +254,7 @@ def test_withheld_callers_have_no_number(caller: str) -> None:
 def test_p1_only_key_1_is_a_yes(digits: str | None, kind: str) -> None:
     fields = {"CallSid": CALL, "To": "+4570123456"} | ({} if digits is None else {"Digits": digits})
 
-    (event,) = platform().parse(form("consent", fields, "?script=inbound-da%401&language=da"), NOW)
+    (event,) = platform().parse(form("consent", fields, "?script=inbound-da&version=1&language=da"), NOW)
 
     assert event.type == f"consent.{kind}"
     assert not event.opens
@@ -437,6 +439,13 @@ def test_refused_deletion_is_tried_again(far_side: Callable[..., Any], status: i
 def test_recording_ids_that_are_none_are_never_asked_for() -> None:
     with pytest.raises(PlatformError):
         platform().delete(source("../Accounts"))
+
+
+def test_switched_off_nothing_is_asked_for() -> None:
+    with pytest.raises(PlatformError) as failure:
+        platform(account_sid="", auth_tokens=[]).delete(source())
+
+    assert failure.value.retryable
 
 
 def test_sdk_and_we_agree_on_a_body_hash() -> None:
