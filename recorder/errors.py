@@ -92,6 +92,13 @@ class ConsentMissingError(ConflictError):
     code = "consent_missing"
 
 
+class LeaseLostError(ConflictError):
+    """Somebody else works on this by now."""
+
+    code = "lease_lost"
+    retryable = True
+
+
 class HeldError(ConflictError):
     """A hold forbids this until it is released."""
 

@@ -47,12 +47,30 @@ def kept(connection: Connection, recording_id: str) -> dict[str, Attempt]:
     return {attempt.rendition: attempt for attempt in found}
 
 
-def lose(connection: Connection, recording_id: str, *, but: Collection[str] = ()) -> int:
-    """Give up every attempt at a recording except those with these ids; says how many."""
-    statement = update(attempts).where(
-        attempts.c.recording_id == recording_id, attempts.c.state.in_(("open", "kept")), attempts.c.id.not_in(list(but))
+def begin(connection: Connection, attempt: Attempt) -> None:
+    """Say which upload is about to take a rendition's first byte."""
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.id == attempt.id)
+        .values(upload_id=attempt.upload_id, content_type=attempt.content_type)
     )
-    return connection.execute(statement.values(state="lost")).rowcount
+
+
+def lose(connection: Connection, recording_id: str, *, kept: bool, but: Collection[str] = ()) -> None:
+    """Give up the open attempts at a recording and, with `kept`, those read from, except the ones with these ids."""
+    states = ("open", "kept") if kept else ("open",)
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.recording_id == recording_id, attempts.c.state.in_(states), attempts.c.id.not_in(list(but)))
+        .values(state="lost")
+    )
+
+
+def lose_these(connection: Connection, ids: Collection[str]) -> None:
+    """Give up attempts that nobody reads from."""
+    connection.execute(
+        update(attempts).where(attempts.c.id.in_(list(ids)), attempts.c.state == "open").values(state="lost")
+    )
 
 
 def lost(connection: Connection, limit: int, *, recording_id: str | None = None) -> list[Attempt]:

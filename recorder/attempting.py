@@ -1,0 +1,151 @@
+"""One attempt at a recording: decided and claimed under the call's lock, made without any, kept under it again.
+
+Handles personal data and plaintext audio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from recorder import facts, personal, settling, storing
+from recorder.audio import Cut, Limits, produce
+from recorder.consent import Decision
+from recorder.errors import DirectoryUnavailableError
+from recorder.faultpoints import reached
+from recorder.ports import Service, Source
+from recorder.retention import anchor, expires_at
+from recorder.uploading import Claim, Uploading, claim
+from storage.catalogue import calls as call_rows
+from storage.catalogue import capturing, recordings
+from storage.catalogue.calls import Call
+from storage.catalogue.recordings import Recording
+
+LOOK_AGAIN = timedelta(minutes=5)  # at a recording that waits for news, should its news not have woken us
+
+OpenMedia = Callable[[Source], AbstractContextManager[Iterator[bytes]]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to capture one recording. Handles personal data."""
+
+    recording: Recording
+    call: Call
+    decision: Decision
+    claim: Claim
+    data: dict[str, Any] = field(repr=False)
+
+    @property
+    def source(self) -> Source:
+        return Source(
+            platform=self.recording.platform,
+            call_id=self.data.get("platform_call_id") or "",
+            recording_id=self.data.get("platform_recording_id") or "",
+            url=self.data.get("url"),
+            content_type=self.data.get("content_type"),
+        )
+
+
+def begin(service: Service, recording_id: str, now: datetime, *, pushed: bool = False) -> Job | str:
+    """Decide on a recording and claim it; otherwise say why not: `wait`, `discard` or `taken`."""
+    try:
+        _know_class(service, recording_id, now)
+    except DirectoryUnavailableError:
+        with service.database.write() as connection:
+            recordings.change(connection, recording_id, when={"state": "announced"}, next_try_at=now + LOOK_AGAIN)
+        return "wait"
+    with service.database.write() as connection:
+        call, recording = storing.locked(service, connection, recording_id, now)
+        workable = ("announced", "capturing", "failed") if pushed else ("announced", "capturing")
+        if call is None or recording is None or recording.state not in workable:
+            return "taken"
+        if not capturing.is_free(recording, now):
+            return "taken"
+        if pushed and recording.available_at is None:
+            recordings.change(connection, recording_id, available_at=now)
+            recording = recordings.lock(connection, recording_id) or recording
+        decision = facts.decided(service, connection, call, recording, now)
+        if decision.kind == "wait":
+            _release(connection, recording, decision.until or now + LOOK_AGAIN)
+            return "wait"
+        data = personal.of_recording(service, call, recording, now)
+        expiry = _expiry(service, connection, call, recording, now)
+        if decision.kind == "keep" and expiry is not None and expiry > now and call.segment is not None:
+            claimed = claim(
+                connection, service, recording, state="capturing", segment=call.segment, expires_at=expiry, now=now
+            )
+        else:
+            reason = "expired" if decision.kind == "keep" else decision.reason
+            storing.discard(service, connection, recording, data, reason, now)
+            claimed = None
+    if claimed is None:
+        service.wake("source")
+        return "discard"
+    reached("capture.claimed")
+    return Job(recording, call, decision, claimed, data)
+
+
+def attempt(service: Service, job: Job, now: datetime, media: OpenMedia) -> None:
+    """One attempt, from the first byte to the row that says stored. Whatever it raises, its uploads are gone."""
+    dek = service.vault.new_dek()
+    uploading = Uploading(service, job.claim, dek, now)
+    try:
+        key = service.keyring.day_key(storing.expiry_day(job.claim), now)
+        with media(job.source) as chunks:
+            produced = produce(
+                uploading.guarded(chunks, service.settings.capture.max_bytes),
+                cut=None if job.decision.whole else Cut(job.decision.keep, job.decision.mute),
+                open_sink=uploading.open,
+                limits=Limits(service.settings.capture.max_seconds, service.settings.capture.fetch_timeout_s),
+            )
+        reached("capture.produced")
+        kept = storing.Kept(dek, key, produced, uploading.commit(), job.decision)
+        storing.store(service, job.claim, job.data, kept, uploading.now)
+    except BaseException:
+        uploading.abort()
+        raise
+    reached("capture.stored")
+
+
+def give_back(service: Service, claimed: Claim, at: datetime) -> None:
+    """Let go of a recording, to be looked at again."""
+    free = {"lease": None, "lease_until": None, "next_try_at": at, "state": "announced"}
+    with service.database.write() as connection:
+        recordings.change(connection, claimed.recording_id, when=claimed.holds, **free)
+
+
+def discard_claimed(service: Service, job: Job, reason: str, now: datetime) -> None:
+    """Discard a recording that turned out, while it was captured, to hold nothing to keep."""
+    with service.database.write() as connection:
+        call_rows.lock(connection, job.call.id)
+        recording = recordings.lock(connection, job.recording.id)
+        if recording is not None and job.claim.held(recording):
+            storing.discard(service, connection, recording, job.data, reason, now)
+
+
+def _know_class(service: Service, recording_id: str, now: datetime) -> None:
+    with service.database.read() as connection:
+        recording = recordings.get(connection, recording_id)
+    if recording is not None and recording.segment is None:
+        settling.classify(service, recording.call_id, now)
+
+
+def _expiry(
+    service: Service, connection: Connection, call: Call, recording: Recording, now: datetime
+) -> datetime | None:
+    """When it will expire: from the end of the call as it is known at the first look, for the class's days."""
+    days = facts.kept_days(service, connection, call, now)
+    begun = anchor(call.ended_at, recording.ended_at, call.started_at or call.opened_at)
+    return None if days is None or begun is None else expires_at(begun, days)
+
+
+def _release(connection: Connection, recording: Recording, next_try_at: datetime) -> None:
+    recordings.change(
+        connection, recording.id, state="announced", lease=None, lease_until=None, next_try_at=next_try_at
+    )

@@ -1,0 +1,116 @@
+"""Capture: decide, fetch, cut, seal, upload, commit, and note the platform's copy for deletion (DESIGN §4).
+
+Whoever holds the lease works; every finishing step names it, so that of two only one can keep what it made. A process
+that dies anywhere leaves an attempt on record: the next one starts over and erases what the first had uploaded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import structlog
+
+from recorder import narrowing, storing
+from recorder.attempting import Job, OpenMedia, attempt, begin, discard_claimed, give_back
+from recorder.errors import AudioError, LeaseLostError, PlatformError
+from recorder.ports import Media, Service, Source
+from recorder.pushing import push
+from recorder.sources import delete_at_sources
+from recorder.uploading import erase_lost
+from storage.catalogue import capturing, recordings
+from storage.errors import KeyDestroyedError, RecorderError, StorageError
+
+__all__ = ["capture_due", "capture_one", "delete_at_sources", "push"]
+
+WHILE_AWAY = timedelta(seconds=30)
+CHUNK_BYTES = 256 * 1024
+HTTP_OK = 200
+
+log = structlog.get_logger(__name__)
+
+
+def capture_due(service: Service, now: datetime, limit: int = 10) -> int:
+    """Look at recordings that are due and take them on; returns how many. Also erases what lost attempts left."""
+    started = time.monotonic()
+    with service.database.read() as connection:
+        ids = capturing.due(connection, now, limit)
+    done = 0
+    for recording_id in ids:
+        at = now + timedelta(seconds=time.monotonic() - started)
+        try:
+            done += capture_one(service, recording_id, at)
+        except RecorderError as error:
+            log.warning("capture.delayed", recording_id=recording_id, code=error.code)
+    try:
+        erase_lost(service)
+    except StorageError as error:
+        log.warning("capture.leftovers", code=error.code)
+    return done
+
+
+def capture_one(service: Service, recording_id: str, now: datetime) -> bool:
+    """Take one recording as far as it goes now; False where there is none, or another worker is at it.
+
+    Raises `StorageError` where store, key ring or database are away or full: nothing is lost, and it is tried again.
+    """
+    with service.database.read() as connection:
+        recording = recordings.get(connection, recording_id)
+    if recording is None or not capturing.is_free(recording, now):
+        return False
+    if recording.state == "stored":
+        return narrowing.narrow(service, recording_id, now)
+    job = begin(service, recording_id, now)
+    if not isinstance(job, Job):
+        return job != "taken"
+    return run(service, job, now, fetched(service, now))
+
+
+def run(service: Service, job: Job, now: datetime, media: OpenMedia) -> bool:
+    """Do a claimed job. Every failure leaves the recording free again, and nothing of this attempt in the store."""
+    started = time.monotonic()
+    try:
+        attempt(service, job, now, media)
+    except LeaseLostError:
+        return False
+    except (PlatformError, AudioError) as error:
+        storing.put_off(service, job.claim, error, _later(now, started))
+        return True
+    except storing.NarrowedMeanwhileError:
+        give_back(service, job.claim, _later(now, started))
+        service.wake("capture")
+    except storing.NothingKeptError:
+        discard_claimed(service, job, "uncovered", _later(now, started))
+    except KeyDestroyedError:
+        give_back(service, job.claim, _later(now, started))  # its day is over: the next look says so
+    except StorageError:
+        give_back(service, job.claim, _later(now, started) + WHILE_AWAY)
+        raise
+    service.wake("source")
+    return True
+
+
+def fetched(service: Service, now: datetime) -> OpenMedia:
+    """How audio comes in when we fetch it."""
+
+    @contextmanager
+    def opened(source: Source) -> Iterator[Iterator[bytes]]:
+        platform = service.platforms.get(source.platform)
+        if platform is None:
+            raise PlatformError("the platform is not configured")
+        with platform.fetch(source, now) as media:
+            _require_ok(media)
+            yield media.chunks(CHUNK_BYTES)
+
+    return opened
+
+
+def _later(now: datetime, started: float) -> datetime:
+    return now + timedelta(seconds=time.monotonic() - started)
+
+
+def _require_ok(media: Media) -> None:
+    if media.status != HTTP_OK:
+        raise PlatformError(f"the platform answered {media.status}")

@@ -1,0 +1,125 @@
+"""What lies at a platform is deleted there: when it is kept here, refused, or never was ours. Handles personal data.
+
+The note of a copy is made in the transaction that decides about the recording, and goes when the platform has said
+that the copy is gone.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from recorder.errors import PlatformError
+from recorder.faultpoints import reached
+from recorder.ports import SYSTEM, Service, Source
+from storage import audit, columns
+from storage.catalogue import source_deletions, tasks
+from storage.catalogue.recordings import Recording
+from storage.catalogue.source_deletions import SourceDeletion
+from storage.clock import new_id
+from storage.errors import KeyDestroyedError, RecorderError
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 10, 3600
+FAILED = "source_deletion_failed"
+
+log = structlog.get_logger(__name__)
+
+
+def note(
+    service: Service, connection: Connection, recording: Recording, data: dict[str, Any], reason: str, now: datetime
+) -> None:
+    """Note the platform's copy of a recording; `data` is what is personal about it."""
+    if recording.ref is None or data.get("platform_recording_id") is None:
+        return
+    row_id, key = new_id("src"), service.keyring.inbox_key(now)
+    source = {
+        "platform": recording.platform,
+        "call_id": data.get("platform_call_id"),
+        "recording_id": data["platform_recording_id"],
+        "url": data.get("url"),
+        "content_type": data.get("content_type"),
+    }
+    body = columns.wrap(key, json.dumps(source).encode(), table="source_deletions", column="body", row_id=row_id)
+    source_deletions.add(
+        connection,
+        SourceDeletion(
+            row_id, recording.ref, recording.platform, reason, now, now, recording.id, key_id=key.id, body=body
+        ),
+    )
+
+
+def delete_at_sources(service: Service, now: datetime, limit: int = 50) -> int:
+    """Delete what is due at the platforms; returns how many copies are gone. What fails is tried again, for days."""
+    with service.database.read() as connection:
+        waiting = source_deletions.due(connection, now, limit)
+    return sum(_delete(service, one, now) for one in waiting)
+
+
+def _delete(service: Service, one: SourceDeletion, now: datetime) -> bool:
+    try:
+        source = _opened(service, one, now)
+        platform = service.platforms.get(one.platform)
+        if platform is None:
+            raise PlatformError("the platform is not configured")
+        platform.delete(source)
+    except KeyDestroyedError:
+        _give_up(service, one, now)
+        return False
+    except RecorderError as error:
+        log.warning("source.not_deleted", source_deletion_id=one.id, code=error.code)
+        _try_later(service, one, now)
+        return False
+    reached("source.deleted")
+    with service.database.write() as connection:
+        if not source_deletions.change(connection, one, state="done", done_at=now, body=None, key_id=None):
+            return False
+        tasks.close_task(connection, FAILED, one.id, SYSTEM.id, now)
+        _log(connection, "source.deleted", one, now)
+    return True
+
+
+def _opened(service: Service, one: SourceDeletion, now: datetime) -> Source:
+    if one.key_id is None or one.body is None:
+        raise KeyDestroyedError
+    key = service.keyring.key(one.key_id, now)
+    text = columns.unwrap(key, one.body, table="source_deletions", column="body", row_id=one.id)
+    said: dict[str, Any] = json.loads(text)
+    return Source(
+        platform=said["platform"],
+        call_id=said["call_id"] or "",
+        recording_id=said["recording_id"],
+        url=said["url"],
+        content_type=said["content_type"],
+    )
+
+
+def _try_later(service: Service, one: SourceDeletion, now: datetime) -> None:
+    """Put it off, under today's key: the one it was noted under lives for days only."""
+    if now - one.created_at >= timedelta(days=service.settings.capture.source_delete_days):
+        _give_up(service, one, now)
+        return
+    wait = timedelta(seconds=min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(one.tries, 20)))
+    wrapped: dict[str, object] = {}
+    today = service.keyring.inbox_key(now)
+    if one.key_id is not None and one.body is not None and one.key_id != today.id:
+        place = {"table": "source_deletions", "column": "body", "row_id": one.id}
+        text = columns.unwrap(service.keyring.key(one.key_id, now), one.body, **place)
+        wrapped = {"key_id": today.id, "body": columns.wrap(today, text, **place)}
+    with service.database.write() as connection:
+        source_deletions.change(connection, one, tries=one.tries + 1, next_try_at=now + wait, **wrapped)
+
+
+def _give_up(service: Service, one: SourceDeletion, now: datetime) -> None:
+    with service.database.write() as connection:
+        if source_deletions.change(connection, one, state="failed", body=None, key_id=None):
+            tasks.open_task(connection, FAILED, one.id, now)
+            _log(connection, "source.deletion_failed", one, now)
+
+
+def _log(connection: Connection, kind: str, one: SourceDeletion, now: datetime) -> None:
+    body = {"platform": one.platform, "reason": one.reason}
+    audit.append(connection, type=kind, actor=SYSTEM.id, subject=one.recording_id or one.id, body=body, now=now)

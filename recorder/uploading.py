@@ -1,0 +1,180 @@
+"""The uploads of one attempt at a recording. Handles plaintext audio: it goes into the vault and nowhere else.
+
+Every object is on record before its first byte. The attempt holds a lease that it renews while bytes flow; one that
+has lost it deletes what it wrote.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from recorder.audio import Rendition, Sink
+from recorder.errors import LeaseLostError, MediaTooLargeError
+from recorder.faultpoints import reached
+from recorder.ports import Service
+from storage.catalogue import attempts, recordings
+from storage.catalogue.attempts import Attempt
+from storage.catalogue.recordings import Recording
+from storage.clock import new_id, utc_day
+from storage.errors import StorageError
+from storage.vault import SealedWriter
+
+LEASE = timedelta(seconds=60)
+RENEW_AFTER_S = 20.0
+RENDITIONS: tuple[Rendition, ...] = ("original", "playback", "peaks")
+ERASED_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One worker's hold on a recording: what every step of its work must still find in the row."""
+
+    recording_id: str
+    number: int
+    lease: str
+    state: str  # capturing, or stored while it is cut narrower
+    segment: str
+    expires_at: datetime
+    until: datetime  # of the first lease; news about a stored recording moves the row's `next_try_at` off it
+    rows: tuple[Attempt, ...]
+
+    @property
+    def holds(self) -> dict[str, object]:
+        return {"state": self.state, "attempt": self.number, "lease": self.lease}
+
+    def held(self, recording: Recording) -> bool:
+        return all(getattr(recording, name) == value for name, value in self.holds.items())
+
+
+def claim(
+    connection: Connection,
+    service: Service,
+    recording: Recording,
+    *,
+    state: str,
+    segment: str,
+    expires_at: datetime,
+    now: datetime,
+) -> Claim:
+    """Begin an attempt at a locked recording: its number, its lease and the names of its objects are on record."""
+    number, lease = recording.attempt + 1, new_id("lse")
+    attempts.lose(connection, recording.id, kept=state == "capturing")
+    rows = []
+    for rendition in RENDITIONS:
+        key = service.vault.object_key(segment, utc_day(expires_at))
+        rows.append(Attempt(new_id("att"), recording.id, number, rendition, key, now))
+        attempts.add(connection, rows[-1])
+    recordings.change(
+        connection,
+        recording.id,
+        state=state,
+        attempt=number,
+        lease=lease,
+        lease_until=now + LEASE,
+        next_try_at=now + LEASE,  # should this worker die
+    )
+    return Claim(recording.id, number, lease, state, segment, expires_at, now + LEASE, tuple(rows))
+
+
+class Uploading:
+    """Sealed writers for one claim's renditions. Ends with `commit` and a transaction of the caller's, or `abort`."""
+
+    def __init__(self, service: Service, claimed: Claim, dek: bytes, now: datetime) -> None:
+        self._service = service
+        self._claim = claimed
+        self._dek = dek
+        self._now = now
+        self._started = self._renewed = time.monotonic()
+        self._rows = {row.rendition: row for row in claimed.rows}
+        self._writers: dict[str, SealedWriter] = {}
+
+    @property
+    def now(self) -> datetime:
+        """The time the work has reached."""
+        return self._now + timedelta(seconds=time.monotonic() - self._started)
+
+    def open(self, rendition: Rendition, content_type: str) -> Sink:
+        """Start a rendition's upload, and put it on record before it takes a byte."""
+        row = self._rows[rendition]
+        writer = self._service.vault.writer(
+            recording_id=self._claim.recording_id,
+            rendition=rendition,
+            dek=self._dek,
+            object_key=row.object_key,
+            tags={"segment": self._claim.segment, "expires": f"{utc_day(self._claim.expires_at):%Y-%m-%d}"},
+        )
+        self._writers[rendition] = writer
+        self._rows[rendition] = replace(row, upload_id=writer.upload_id, content_type=content_type)
+        with self._service.database.write() as connection:
+            self._hold(connection)
+            attempts.begin(connection, self._rows[rendition])
+        reached("capture.opened")
+        return writer
+
+    def guarded(self, chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
+        """The chunks as they come, the lease renewed meanwhile; `MediaTooLargeError` beyond `max_bytes`."""
+        received = 0
+        for chunk in chunks:
+            received += len(chunk)
+            if received > max_bytes:
+                raise MediaTooLargeError
+            if time.monotonic() - self._renewed > RENEW_AFTER_S:
+                with self._service.database.write() as connection:
+                    self._hold(connection)
+            yield chunk
+            reached("capture.receiving")
+
+    def commit(self) -> list[Attempt]:
+        """Make the objects durable; returns the rows that say so, to be written in the transaction that keeps them."""
+        done = []
+        for rendition, writer in self._writers.items():
+            sealed = writer.commit()
+            done.append(
+                replace(
+                    self._rows[rendition],
+                    state="kept",
+                    head=sealed.head,
+                    plain_bytes=sealed.plain_bytes,
+                    sealed_bytes=sealed.sealed_bytes,
+                )
+            )
+            reached("capture.uploaded")
+        return done
+
+    def abort(self) -> None:
+        """Drop everything written, committed or not; what the store does not let go of now is erased later."""
+        for writer in self._writers.values():
+            with suppress(StorageError):
+                writer.abort()
+        with suppress(StorageError), self._service.database.write() as connection:
+            attempts.lose_these(connection, [row.id for row in self._claim.rows])
+        with suppress(StorageError):
+            erase_lost(self._service, self._claim.recording_id)
+
+    def _hold(self, connection: Connection) -> None:
+        if not recordings.change(
+            connection, self._claim.recording_id, when=self._claim.holds, lease_until=self.now + LEASE
+        ):
+            raise LeaseLostError
+        self._renewed = time.monotonic()
+
+
+def erase_lost(service: Service, recording_id: str | None = None) -> int:
+    """Erase the objects of attempts given up; returns how many attempts are clean. Raises what the store raises."""
+    with service.database.read() as connection:
+        lost = attempts.lost(connection, ERASED_AT_ONCE, recording_id=recording_id)
+    clean = []
+    for attempt in lost:
+        service.vault.erase_object(attempt.object_key)
+        if service.vault.remaining(attempt.object_key) == 0:
+            clean.append(attempt.id)
+    if clean:
+        with service.database.write() as connection:
+            attempts.gone(connection, clean)
+    return len(clean)
