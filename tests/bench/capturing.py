@@ -1,0 +1,101 @@
+"""`python -m tests.bench.capturing capture|copy SECONDS MEDIA_PORT FOLDER`: one transfer; prints wall time and memory.
+
+Both fetch the same bytes with the same client and write them to the same kind of store; one of them decides, seals,
+checks, commits and indexes along the way.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from recorder import calls, capture
+from recorder.events import Event
+from recorder.fetch import open_url
+from recorder.ports import Service
+from recorder.service import opened
+from recorder.settings import load
+from storage.clock import rfc3339
+from storage.objects_folder import FolderStore
+from tests.bench.webhooks import SECRET
+
+BLOCK = 1 << 18
+LINES = """\
+[[line]]
+number = "+4570123456"
+brand = "flexii"
+customer_type = "private"
+call_kind = "service"
+language = "da"
+script = "inbound-da"
+consent = "asked_elsewhere"
+then.dial = "+4570000000"
+"""
+
+
+def copy(url: str, origin: str, folder: Path) -> float:
+    """Fetch to a store as it comes: what a capture is held against."""
+    store = FolderStore(folder)
+    started = time.perf_counter()
+    with open_url("GET", url, origins=[origin], timeout_s=600, max_bytes=10**10, private_ok=True) as media:
+        upload = store.create("plain", {})
+        for chunk in media.chunks(BLOCK):
+            upload.write(chunk)
+        upload.commit()
+    return time.perf_counter() - started
+
+
+def announce(service: Service, url: str, seconds: int, name: str = "pbx-1") -> None:
+    """One consented, ended call with a recording to fetch."""
+    end = service.clock() - timedelta(seconds=5)
+    start = end - timedelta(seconds=seconds)
+    told = (
+        ("call.started", {"direction": "inbound", "from": "+4520123456", "to": "+4570123456"}, start),
+        ("consent.granted", {"method": "dtmf", "digit": "1", "script": "inbound-da@1", "at": rfc3339(start)}, start),
+        (
+            "recording.available",
+            {"recording_id": "r", "url": url, "started_at": rfc3339(start), "duration_ms": seconds * 1000},
+            end,
+        ),
+        ("call.ended", {"ended_at": rfc3339(end)}, end),
+    )
+    for number, (kind, data, at) in enumerate(told):
+        event = Event(kind, "standard", name, f"{name}-{number}", at, stamped_at=at, opens=number == 0, data=data)  # type: ignore[arg-type] -- literal kinds
+        calls.register(service, event, service.clock())
+
+
+def captured(url: str, origin: str, folder: Path, seconds: int) -> float:
+    (folder / "lines.toml").write_text(LINES)
+    (folder / "directory.csv").write_text("phone,account,email,mobile,customer_type,language\n")
+    settings = load(
+        {
+            "RECORDER_DATA_DIR": str(folder),
+            "RECORDER_PLATFORMS__STANDARD__SECRETS": SECRET,
+            "RECORDER_PLATFORMS__STANDARD__MEDIA_ORIGINS": origin,
+        }
+    )
+    with opened(settings) as service:
+        announce(service, url, seconds)
+        started = time.perf_counter()
+        done = capture.capture_due(service, service.clock(), limit=1)
+        taken = time.perf_counter() - started
+    if done != 1:
+        raise SystemExit("nothing was captured")
+    return taken
+
+
+def main() -> None:
+    how, seconds, port, folder = sys.argv[1:]
+    origin = f"http://127.0.0.1:{port}"
+    url = f"{origin}/wav/{seconds}"
+    wall = copy(url, origin, Path(folder)) if how == "copy" else captured(url, origin, Path(folder), int(seconds))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"wall": wall, "peak_mib": peak / 1024}))
+
+
+if __name__ == "__main__":
+    main()
