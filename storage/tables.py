@@ -184,7 +184,10 @@ class RecordingRow(Table, table=True):
     __table_args__ = (
         Index(
             "ix_recordings_due",
+            "state",  # the first two say nothing more; without statistics SQLite would prefer another index
+            "holds",
             "expires_at",
+            "id",
             sqlite_where=text("state = 'stored' AND holds = 0"),
             postgresql_where=text("state = 'stored' AND holds = 0"),
         ),

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal, or_, select, update
 
 from storage.catalogue import seen, sessions, sweeping
 from storage.catalogue.recordings import Recording
+from storage.clock import Instant
 from storage.tables import metadata
 
 _recordings = metadata.tables["recordings"]
@@ -47,6 +48,7 @@ def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetim
     unforeseen = and_(_recordings.c.state == "stored", _recordings.c.holds == 0, _recordings.c.expires_at.is_not(None))
     chosen = and_(_recordings.c.id.in_(ids), _recordings.c.call_id.in_(calls), *free)
     foreseen = list(connection.execute(select(_recordings.c.expires_at).where(chosen, unforeseen)).scalars())
+    due_at = _recordings.c.expires_at if order.due_at is None else literal(order.due_at, Instant)
     claimed = connection.execute(
         update(_recordings)
         .where(chosen)
@@ -63,7 +65,7 @@ def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetim
             erasing_since=now,
             erase_reason=func.coalesce(_recordings.c.erase_reason, order.reason),
             erase_ordered_by=func.coalesce(_recordings.c.erase_ordered_by, order.ordered_by),
-            erase_due_at=func.coalesce(_recordings.c.erase_due_at, order.due_at or _recordings.c.expires_at),
+            erase_due_at=func.coalesce(_recordings.c.erase_due_at, due_at),
         )
         .returning(*columns)
     ).all()

@@ -11,10 +11,12 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Select,
     String,
     cast,
     func,
     literal,
+    literal_column,
     select,
     type_coerce,
     union_all,
@@ -77,11 +79,8 @@ def due(connection: Connection, now: datetime, today: date) -> Due:
 
 
 def due_ids(connection: Connection, now: datetime, limit: int, *, key_id: str | None = None) -> list[str]:
-    """The next recordings to claim, longest due first; read off the partial index `ix_recordings_due`.
-
-    With `key_id`, only those whose data key that key wraps.
-    """
-    query = select(_recordings.c.id).where(*is_due(now)).order_by(_recordings.c.expires_at).limit(limit)
+    """The next recordings to claim, longest due first. With `key_id`, only those whose data key that key wraps."""
+    query = _next_due(now, limit)
     if key_id is not None:
         query = query.where(_recordings.c.key_id == key_id)
     return list(connection.execute(query).scalars())
@@ -133,8 +132,20 @@ def count_erasing(connection: Connection) -> int:
 
 
 def is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    """What the sweep may claim: stored, past its moment, held by nobody."""
-    return (_recordings.c.state == "stored", _recordings.c.holds == 0, _recordings.c.expires_at <= now)
+    """What the sweep may claim: stored, past its moment, held by nobody.
+
+    The constants are written out: only then does a database see that its partial index is meant.
+    """
+    return (
+        _recordings.c.state == literal_column("'stored'"),
+        _recordings.c.holds == literal_column("0"),
+        _recordings.c.expires_at <= now,
+    )
+
+
+def _next_due(now: datetime, limit: int) -> Select[tuple[str]]:
+    """Answered by the partial index `ix_recordings_due` alone."""
+    return select(_recordings.c.id).where(*is_due(now)).order_by(_recordings.c.expires_at).limit(limit)
 
 
 def _day(text: str) -> date:

@@ -1,0 +1,281 @@
+"""From an order, a withdrawal or a date to a certificate; whatever fails in between, it goes on."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder import erasure, holds
+from recorder.errors import ChoiceNeededError, ErasingError, HeldError, RecordingNotFoundError
+from recorder.ports import Actor, Service
+from storage import audit
+from storage.catalogue import calls, evidence, forecast, recordings, seen, tasks
+from storage.errors import StoreUnavailableError
+from tests.conftest import MovingClock
+from tests.recorder.stored import RENDITIONS, found_by_phone, row, store, store_call
+
+DPO = Actor("tok_dpo", "dpo")
+CUSTOMER = Actor("ses_1", "customer")
+CERTIFICATE = {
+    "certificate_id",
+    "recording_id",
+    "segment",
+    "reason",
+    "ordered_by",
+    "due_at",
+    "erased_at",
+    "verified_at",
+    "objects_deleted",
+    "key_destroyed",
+    "unreadable_in_backups_from",
+}
+
+
+def objects_left(service: Service) -> list[str]:
+    return list(service.vault.objects.keys(""))
+
+
+def test_an_order_erases_at_once_and_certifies_to_the_second(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    ordered = clock.advance(days=1)
+    certificate = erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=ordered)
+    assert certificate is not None
+    facts = certificate.as_json()
+    assert set(facts) == CERTIFICATE
+    assert facts["objects_deleted"] == len(RENDITIONS)
+    assert facts["ordered_by"] == "dpo"
+    assert facts["due_at"] == facts["key_destroyed"] == facts["erased_at"] == "2026-09-04T08:12:00Z"
+    assert facts["unreadable_in_backups_from"] == "2026-12-03"
+    assert objects_left(service) == []
+    assert found_by_phone(service, ordered) == []
+    assert (
+        erasure.certificate(service, recording.id) == erasure.certificate(service, certificate.certificate_id) == facts
+    )
+
+
+def test_a_second_order_is_answered_by_the_first_certificate(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    first = erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+    again = erasure.erase(service, recording.id, reason="mistake", actor=DPO, now=clock.advance(hours=1))
+    assert first is not None
+    assert again == first
+
+
+def test_nothing_of_the_call_outlives_its_last_recording(service: Service, clock: MovingClock) -> None:
+    call = store_call(service, clock.now)
+    one, two = store(service, clock.now, call=call), store(service, clock.now, call=call)
+    erasure.erase(service, one.id, reason="dpo_order", actor=DPO, now=clock.now)
+    with service.database.read() as connection:
+        kept = calls.get(connection, call.id)
+        assert kept is not None
+        assert kept.sealed is not None
+        assert len(evidence.consents_of(connection, [call.id])) == 1
+    erasure.erase(service, two.id, reason="dpo_order", actor=DPO, now=clock.now)
+    with service.database.read() as connection:
+        blank = calls.get(connection, call.id)
+        assert blank is not None
+        assert (blank.state, blank.sealed, blank.call_key, blank.key_id, blank.ref) == ("blank",) + (None,) * 4
+        assert blank.started_at is None
+        assert blank.ended_at is None
+        assert blank.opened_at.time().isoformat() == "00:00:00"
+        assert evidence.consents_of(connection, [call.id]) == []
+
+
+def test_a_replayed_callback_finds_that_it_was_here(service: Service, clock: MovingClock) -> None:
+    call = store_call(service, clock.now)
+    recording = store(service, clock.now, call=call)
+    erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+    assert recording.ref is not None
+    assert call.ref is not None
+    with service.database.read() as connection:
+        assert seen.has(connection, recording.ref)
+        assert seen.has(connection, call.ref)
+        assert recordings.get(connection, recording.id) is None
+
+
+def test_there_is_nothing_to_erase_twice_or_that_never_was(service: Service, clock: MovingClock) -> None:
+    with pytest.raises(RecordingNotFoundError):
+        erasure.erase(service, "rec_unknown", reason="dpo_order", actor=DPO, now=clock.now)
+    with pytest.raises(RecordingNotFoundError):
+        erasure.certificate(service, "rec_unknown")
+
+
+def test_p3_a_store_that_is_away_delays_the_certificate_and_nothing_else(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = store(service, clock.now)
+    away = True
+    delete = service.vault.objects.delete
+
+    def unreliable(key: str) -> int:
+        if away:
+            raise StoreUnavailableError
+        return delete(key)
+
+    monkeypatch.setattr(service.vault.objects, "delete", unreliable)
+    assert erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now) is None
+    erasing = row(service, recording.id)
+    assert (erasing.state, erasing.dek, erasing.sealed, erasing.key_id) == ("erasing", None, None, None)
+    assert erasing.certificate_id is not None
+    assert found_by_phone(service, clock.now) == []
+    with pytest.raises(ErasingError):
+        erasure.certificate(service, recording.id)
+    assert erasure.finish_erasures(service, clock.advance(hours=2)) == 0
+    assert task_kinds(service) == ["erasure_late"]
+    away = False
+    assert erasure.finish_erasures(service, clock.advance(hours=1)) == 1
+    assert task_kinds(service) == []
+    assert erasure.certificate(service, recording.id)["certificate_id"] == erasing.certificate_id
+
+
+def test_an_object_that_stays_is_never_certified_gone(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = store(service, clock.now)
+    monkeypatch.setattr(service.vault.objects, "delete", lambda key: 1)
+    assert erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now) is None
+    assert row(service, recording.id).state == "erasing"
+
+
+def test_killed_between_deleting_and_counting_still_counts(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = store(service, clock.now)
+
+    class KilledError(BaseException):
+        pass
+
+    def killed(key: str) -> int:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.vault.objects, "remaining", killed)
+        with pytest.raises(KilledError):
+            erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+    assert objects_left(service) == []
+    certificate = erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+    assert certificate is not None
+    assert certificate.objects_deleted == len(RENDITIONS)
+
+
+@pytest.mark.parametrize("kind", ["legal", "dispute", "restriction"])
+def test_an_order_is_refused_while_a_strict_hold_stands(service: Service, clock: MovingClock, kind: str) -> None:
+    recording = store(service, clock.now)
+    hold = holds.place(service, recording.id, kind, "case-7", DPO, clock.now)
+    assert erasure.preview(service, recording.id)["verdict"] == "refuse"
+    with pytest.raises(HeldError):
+        erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+    assert row(service, recording.id).state == "stored"
+    holds.release(service, hold.id, DPO, clock.now)
+    assert erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now) is not None
+
+
+def test_an_order_warns_of_an_open_request_and_then_goes(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    holds.place(service, recording.id, "access", None, DPO, clock.now, request_id="req_1")
+    preview = erasure.preview(service, recording.id)
+    assert (preview["verdict"], preview["objects"], preview["renditions"]) == ("warn", 3, sorted(RENDITIONS))
+    assert erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now) is not None
+
+
+def test_a_withdrawal_erases_every_recording_of_the_call(service: Service, clock: MovingClock) -> None:
+    call = store_call(service, clock.now)
+    one, two = store(service, clock.now, call=call), store(service, clock.now, call=call)
+    other = store(service, clock.now)
+    done = erasure.withdraw(service, one.id, CUSTOMER, clock.now)
+    assert {certificate.recording_id for certificate in done.certificates} == {one.id, two.id}
+    assert {(certificate.reason, certificate.ordered_by) for certificate in done.certificates} == {
+        ("withdrawn", "customer")
+    }
+    assert row(service, other.id).state == "stored"
+
+
+def test_a_withdrawal_asks_while_a_copy_is_due(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    holds.place(service, recording.id, "access", None, DPO, clock.now, request_id="req_1")
+    with pytest.raises(ChoiceNeededError):
+        erasure.withdraw(service, recording.id, CUSTOMER, clock.now)
+    assert row(service, recording.id).erase_reason is None
+    with service.database.read() as connection:
+        assert [one.decision for one in evidence.consents_of(connection, [recording.call_id])] == ["granted"]
+    done = erasure.withdraw(service, recording.id, CUSTOMER, clock.now, choice="delete_now")
+    assert len(done.certificates) == 1
+
+
+def test_a_copy_first_waits_for_the_hold_and_then_goes_by_itself(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    hold = holds.place(service, recording.id, "access", None, DPO, clock.now, request_id="req_1")
+    withdrawn = clock.now
+    done = erasure.withdraw(service, recording.id, CUSTOMER, withdrawn, choice="copy_first")
+    assert done.waiting == [recording.id]
+    assert row(service, recording.id).state == "stored"
+    holds.release(service, hold.id, DPO, clock.advance(days=3))
+    assert row(service, recording.id).state == "erasing"
+    assert erasure.finish_erasures(service, clock.now) == 1
+    certificate = erasure.certificate(service, recording.id)
+    assert (certificate["reason"], certificate["ordered_by"]) == ("withdrawn", "customer")
+    assert certificate["due_at"] == "2026-09-03T08:12:00Z"
+
+
+def test_a_withdrawal_waits_for_a_legal_hold_whatever_the_person_chose(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    holds.place(service, recording.id, "legal", "case-7", DPO, clock.now)
+    done = erasure.withdraw(service, recording.id, CUSTOMER, clock.now, choice="delete_now")
+    assert done.waiting == [recording.id]
+    assert row(service, recording.id).state == "stored"
+
+
+def test_what_is_not_stored_yet_loses_its_consent(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    with service.database.write() as connection:
+        recordings.change(connection, recording.id, state="capturing")
+    assert erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now) is None
+    with service.database.read() as connection:
+        said = evidence.consents_of(connection, [recording.call_id])
+    assert ("withdrawn", "ordered", "service") in {(one.decision, one.method, one.clock) for one in said}
+
+
+def test_p5_each_step_leaves_an_entry_and_no_time_of_the_call(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    clock.advance(days=1)
+    erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+    assert audit.verify(service.database).ok
+    entries = [line for line in audit.export(service.database) if recording.id in line]
+    assert [kind for kind in ("recording.erasing", "recording.erased") if any(kind in line for line in entries)] == [
+        "recording.erasing",
+        "recording.erased",
+    ]
+    assert not any("2026-09-03" in line or "+45" in line for line in entries)
+
+
+def test_an_erased_recording_is_no_longer_foreseen(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+    with service.database.read() as connection:
+        assert forecast.expected(connection, "20261202") == 0
+
+
+def test_the_day_in_a_certificate_is_the_last_that_any_key_had(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    clock.advance(days=60)
+    service.keyring.ensure(clock.now)
+    hold = holds.place(service, recording.id, "legal", "case-7", DPO, clock.now)
+    holds.release(service, hold.id, DPO, clock.now)
+    certificate = erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+    assert certificate is not None
+    assert certificate.unreadable_in_backups_from == (date(2026, 11, 2) + timedelta(days=91)).isoformat()
+
+
+def task_kinds(service: Service) -> list[str]:
+    with service.database.read() as connection:
+        return [task.kind for task in tasks.open_tasks(connection)]
+
+
+def test_nothing_is_left_in_the_folder(service: Service, clock: MovingClock, tmp_path: Path) -> None:
+    recording = store(service, clock.now)
+    folder = tmp_path / "data" / "objects"
+    assert any(path.is_file() for path in folder.rglob("*") if "private_inbound" in str(path))
+    erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+    assert not [path for path in folder.rglob("*") if path.is_file() and "private_inbound" in str(path)]
