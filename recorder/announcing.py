@@ -9,18 +9,14 @@ from recorder import leftovers, personal
 from recorder.case import Case, plausible
 from recorder.errors import InvalidEventError
 from recorder.events import Event, ReceivedEvent
-from recorder.ports import Service
-from storage import inbox
+from recorder.leftovers import recording_ref
 from storage.catalogue import recordings, seen, tasks
 from storage.catalogue.recordings import Recording
 from storage.clock import new_id
 
+__all__ = ["absent", "announced", "available", "recording_ref", "refresh", "timed"]
+
 GONE = ("discarded", "erasing", "erased")
-
-
-def recording_ref(service: Service, platform: str, platform_recording_id: str) -> bytes:
-    """What a platform's id of a recording is known by; never the same as a call's of that id."""
-    return inbox.ref(service.keyring, platform, f"recording:{platform_recording_id}")
 
 
 def announced(case: Case, received: ReceivedEvent) -> Recording | None:
@@ -53,7 +49,7 @@ def available(case: Case, received: ReceivedEvent) -> None:
     """It can be fetched; one that is no more is deleted at its source."""
     recording, data = announced(case, received), received.event.data
     if recording is None or recording.state in GONE:
-        leftovers.leave(case.service, case.connection, received.event, "gone", recording, case.now)
+        leftovers.leave(case.service, case.connection, received.event, "gone", case.now, recording=recording)
         case.jobs.add("source")
         return
     if recording.state != "announced" or recording.available_at is not None:

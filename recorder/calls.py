@@ -115,7 +115,9 @@ def _apply(service: Service, connection: Connection, ref: bytes, now: datetime) 
         # Everything that is pending under any of its ids, read only once the lock is held.
         calls.lock(connection, call.id)
     items = [
-        item for one in (calls.refs(connection, call) if call else [ref]) for item in service.inbox.pending(connection, one)
+        item
+        for one in (calls.refs(connection, call) if call else [ref])
+        for item in service.inbox.pending(connection, one)
     ]
     if not items:
         applied.call_id = call.id if call else None
@@ -218,5 +220,5 @@ def _gone(
     for received in events:
         event = received.event
         if event.recording_id is not None and event.type in LYING_THERE:
-            leftovers.leave(service, connection, event, "unknown_call", None, now)
+            leftovers.leave(service, connection, event, "unknown_call", now)
             applied.jobs.add("source")

@@ -5,24 +5,32 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from recorder.events import Event
 from recorder.ports import Service
 from storage import columns, inbox
+from storage.catalogue import leftovers
 from storage.catalogue.recordings import Recording
-from storage.catalogue.upsert import insert_new
+from storage.catalogue.source_deletions import SourceDeletion
 from storage.clock import new_id
-from storage.tables import metadata
 
-source_deletions = metadata.tables["source_deletions"]
+
+def recording_ref(service: Service, platform: str, platform_recording_id: str) -> bytes:
+    """What a platform's id of a recording is known by; never the same as a call's of that id."""
+    return inbox.ref(service.keyring, platform, f"recording:{platform_recording_id}")
 
 
 def leave(
-    service: Service, connection: Connection, event: Event, reason: str, recording: Recording | None, now: datetime
+    service: Service,
+    connection: Connection,
+    event: Event,
+    reason: str,
+    now: datetime,
+    *,
+    recording: Recording | None = None,
 ) -> None:
-    """Note the copy an event tells of; one that was deleted already and is there again is deleted again."""
-    ref = inbox.ref(service.keyring, event.platform, f"recording:{event.recording_id}")
+    """Note the copy an event tells of. Handles personal data: where it lies is sealed."""
     row_id, key = new_id("src"), service.keyring.inbox_key(now)
     source = {
         "platform": event.platform,
@@ -31,23 +39,16 @@ def leave(
         "url": event.data.get("url"),
         "content_type": event.data.get("content_type"),
     }
-    text = json.dumps(source, ensure_ascii=False).encode()
-    row = {
-        "id": row_id,
-        "recording_ref": ref,
-        "recording_id": recording.id if recording else None,
-        "platform": event.platform,
-        "reason": reason,
-        "state": "new",
-        "tries": 0,
-        "created_at": now,
-        "next_try_at": now,
-        "key_id": key.id,
-        "body": columns.wrap(key, text, table="source_deletions", column="body", row_id=row_id),
-    }
-    if not insert_new(connection, source_deletions, [row], conflict=["recording_ref"]):
-        again = {name: value for name, value in row.items() if name not in {"recording_ref", "recording_id"}}
-        statement = update(source_deletions).where(
-            source_deletions.c.recording_ref == ref, source_deletions.c.state != "new"
-        )
-        connection.execute(statement.values(**again))
+    body = columns.wrap(key, json.dumps(source).encode(), table="source_deletions", column="body", row_id=row_id)
+    deletion = SourceDeletion(
+        row_id,
+        recording_ref(service, event.platform, str(event.recording_id)),
+        event.platform,
+        reason,
+        now,
+        now,
+        recording_id=recording.id if recording else None,
+        key_id=key.id,
+        body=body,
+    )
+    leftovers.note(connection, deletion)

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from recorder import facts, personal
+from recorder.case import LONGEST_CALL
 from recorder.consent import barred, standing
 from recorder.errors import DirectoryUnavailableError
 from recorder.ports import SYSTEM, Service
@@ -105,11 +106,11 @@ def _decide(
     service: Service, connection: Connection, call: Call, *, kept: bool, refused: bool, now: datetime
 ) -> list[audit.Entry]:
     """When to look at the call again; a call nothing needs any more is blanked."""
-    over = call.state == "over"
-    deadline = (call.ended_at or now) + timedelta(seconds=service.settings.consent.deadline_s)
+    ended = call.ended_at or call.opened_at + LONGEST_CALL
+    deadline = ended + timedelta(seconds=service.settings.consent.deadline_s)
     rows = [one for one in recordings.of_call(connection, call.id) if one.state in NEEDING_THEIR_CALL]
-    if not over:
-        calls.change(connection, call.id, state="over", ended_at=call.ended_at, settle_at=deadline)
+    if call.state == "open":
+        calls.change(connection, call.id, state="over", settle_at=deadline)
         return []
     if now < deadline and (kept or not refused):
         calls.change(connection, call.id, settle_at=deadline)
