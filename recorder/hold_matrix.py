@@ -25,7 +25,7 @@ def verdict(kinds: Collection[str], cause: Cause) -> Verdict:
 
 
 def cause_of(reason: str, role: str) -> Cause:
-    """An officer orders; a rule expires; everybody else, and every event of a call, takes a consent back."""
-    if reason == "expired":
-        return "expiry"
-    return "order" if role in ROLES_THAT_ORDER else "withdrawal"
+    """An officer orders, whatever the reason; time expires; everybody else, and every event, takes a consent back."""
+    if role in ROLES_THAT_ORDER:
+        return "order"
+    return "expiry" if reason == "expired" else "withdrawal"

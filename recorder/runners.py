@@ -1,0 +1,117 @@
+"""How a job is run: at once when rung, never twice at a time, and alone among all replicas where it must be."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from recorder.errors import BrakeError
+from recorder.ports import Service
+from storage.catalogue import leases
+from storage.clock import new_id
+
+LEASE_SECONDS = 60
+
+log = structlog.get_logger(__name__)
+
+Work = Callable[[Service], bool]
+
+
+@dataclass(frozen=True)
+class Job:
+    """`work` says whether there may be more to do at once. `alone`: one replica at a time, by lease."""
+
+    name: str
+    every: int  # seconds between looks, for work nobody rang about
+    work: Work
+    alone: bool = False
+
+
+class Runner:
+    """Runs one job in a pool, never twice at a time, and never forgets that somebody rang."""
+
+    def __init__(self, service: Service, job: Job, pool: ThreadPoolExecutor, leases_held: Leases) -> None:
+        self._service = service
+        self._job = job
+        self._pool = pool
+        self._leases = leases_held
+        self._lock = threading.Lock()
+        self._running = False
+        self._again = False
+        self._stopped = False
+
+    def ring(self) -> None:
+        with self._lock:
+            if self._stopped:
+                return
+            if self._running:
+                self._again = True
+                return
+            self._running = True
+            self._pool.submit(self._run)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+
+    def _run(self) -> None:
+        more = True
+        while more:
+            more = self._once()
+            with self._lock:
+                more = (more or self._again) and not self._stopped
+                self._again = False
+                self._running = more
+
+    def _once(self) -> bool:
+        try:
+            if not self._job.alone:
+                return self._job.work(self._service)
+            with self._leases.taken(self._job.name) as ours:
+                return ours and self._job.work(self._service)
+        except BrakeError as error:
+            log.warning("job.stopped", job=self._job.name, code=error.code, why=str(error))
+        except Exception:  # the outermost edge of a job: it is logged, and the next ring tries again
+            log.exception("job.failed", job=self._job.name)
+        return False
+
+
+class Leases:
+    """The leases this process holds, renewed by the timer for as long as the work takes."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._owner = new_id("job")
+        self._held: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def taken(self, name: str) -> Iterator[bool]:
+        """Whether the lease is ours while the block runs."""
+        service = self._service
+        with service.database.write() as connection:
+            fence = leases.take(connection, name, self._owner, service.clock(), LEASE_SECONDS)
+        if fence is None:
+            yield False
+            return
+        with self._lock:
+            self._held[name] = fence
+        try:
+            yield True
+        finally:
+            with self._lock:
+                del self._held[name]
+            with service.database.write() as connection:
+                leases.release(connection, name, self._owner, fence, service.clock())
+
+    def renew(self) -> None:
+        with self._lock:
+            held = dict(self._held)
+        for name, fence in held.items():
+            with self._service.database.write() as connection:
+                leases.renew(connection, name, self._owner, fence, self._service.clock(), LEASE_SECONDS)

@@ -1,0 +1,127 @@
+"""A job runs when rung, never twice at a time, and its lease keeps other replicas away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from recorder.errors import BrakeError
+from recorder.ports import Service
+from recorder.runners import LEASE_SECONDS, Job, Leases, Runner, Work
+from storage.catalogue import leases
+from tests.conftest import MovingClock
+
+WAIT = 10  # seconds a test waits for another thread before it fails
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as threads:
+        yield threads
+
+
+def runner(service: Service, pool: ThreadPoolExecutor, work: Work, *, alone: bool = False) -> Runner:
+    return Runner(service, Job("test", 60, work, alone=alone), pool, Leases(service))
+
+
+def test_a_ring_during_a_run_is_not_lost(service: Service, pool: ThreadPoolExecutor) -> None:
+    started, go_on, second = threading.Event(), threading.Event(), threading.Event()
+    runs = []
+
+    def work(_: Service) -> bool:
+        runs.append(1)
+        if len(runs) == 1:
+            started.set()
+            assert go_on.wait(WAIT)
+        else:
+            second.set()
+        return False
+
+    job = runner(service, pool, work)
+    job.ring()
+    assert started.wait(WAIT)
+    for _ in range(5):
+        job.ring()
+    assert len(runs) == 1
+    go_on.set()
+    assert second.wait(WAIT)
+    pool.shutdown()
+    assert len(runs) == 2
+
+
+def test_a_full_batch_goes_on_at_once(service: Service, pool: ThreadPoolExecutor) -> None:
+    left = [True, True, False]
+    job = runner(service, pool, lambda _: left.pop(0))
+    job.ring()
+    pool.shutdown()
+    assert left == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), BrakeError("3 due, 1 foreseen")])
+def test_a_job_that_fails_runs_again_when_rung(service: Service, pool: ThreadPoolExecutor, error: Exception) -> None:
+    failed, done = threading.Event(), threading.Event()
+
+    def work(_: Service) -> bool:
+        if not failed.is_set():
+            failed.set()
+            raise error
+        done.set()
+        return False
+
+    job = runner(service, pool, work)
+    job.ring()
+    assert failed.wait(WAIT)
+    job.ring()
+    assert done.wait(WAIT)
+
+
+def test_one_that_is_stopped_starts_nothing(service: Service, pool: ThreadPoolExecutor) -> None:
+    ran = threading.Event()
+    job = runner(service, pool, lambda _: bool(ran.set()))
+    job.stop()
+    job.ring()
+    pool.shutdown()
+    assert not ran.is_set()
+
+
+def test_two_replicas_never_run_a_lonely_job_together(service: Service, pool: ThreadPoolExecutor) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def first(_: Service) -> bool:
+        inside.set()
+        assert leave.wait(WAIT)
+        return False
+
+    ours = runner(service, pool, first, alone=True)
+    ours.ring()
+    assert inside.wait(WAIT)
+    with Leases(service).taken("test") as taken:
+        assert not taken
+    leave.set()
+    pool.shutdown()
+    with Leases(service).taken("test") as taken:
+        assert taken
+
+
+def test_a_lease_is_renewed_while_the_work_takes(service: Service, clock: MovingClock) -> None:
+    ours, theirs = Leases(service), Leases(service)
+    with ours.taken("test") as taken:
+        assert taken
+        for _ in range(3):
+            clock.advance(seconds=LEASE_SECONDS - 1)
+            ours.renew()
+        with theirs.taken("test") as other:
+            assert not other
+
+
+def test_a_killed_replica_is_followed_after_its_lease(service: Service, clock: MovingClock) -> None:
+    with service.database.write() as connection:
+        assert leases.take(connection, "test", "killed", clock.now, LEASE_SECONDS) is not None
+    with Leases(service).taken("test") as taken:
+        assert not taken
+    clock.advance(seconds=LEASE_SECONDS)
+    with Leases(service).taken("test") as taken:
+        assert taken
