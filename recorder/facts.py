@@ -65,9 +65,7 @@ def kept_days(service: Service, connection: Connection, call: Call, now: datetim
     if call.segment is None:
         return None
     told = [script.retention_days for script in _scripts(service, connection, call, now)]
-    return policy_days(
-        service.settings.retention, call.segment, told or [service.settings.retention.days(call.segment)]
-    )
+    return policy_days(service.settings.retention, call.segment, told)
 
 
 def purposes(service: Service, connection: Connection, call: Call, now: datetime) -> frozenset[str]:

@@ -27,7 +27,7 @@ def expires_at(anchored: datetime, days: int) -> datetime:
 
 def policy_days(settings: Retention, segment: str, told: Iterable[int]) -> int:
     """Days kept: the class's policy, but never longer than any script (`told`) said that was consented to."""
-    return min(settings.days(segment), *told)
+    return min([settings.days(segment), *told])
 
 
 def readable(
@@ -43,8 +43,10 @@ def readable(
     if recording.state != "stored" or recording.dek is None:
         raise RecordingNotFoundError
     kinds = set(held_for)
-    if recording.expires_at is None or (recording.expires_at <= now and not (recording.holds or kinds)):
+    if recording.expires_at is None or (recording.expires_at <= now and not recording.holds):
         raise RecordingNotFoundError
+    if recording.holds and not kinds:
+        raise ForbiddenError("this recording is held, and nobody has said for what")
     blocking = kinds - {"access"}
     if blocking:
         allowed = blocking
