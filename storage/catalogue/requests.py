@@ -62,9 +62,9 @@ def lock(connection: Connection, request_id: str) -> Request | None:
     return _one(connection, select(requests).where(requests.c.id == request_id).with_for_update())
 
 
-def change(connection: Connection, request_id: str, *, state: Collection[str], **values: object) -> bool:
+def change(connection: Connection, request_id: str, *, when: Collection[str], **values: object) -> bool:
     """Set columns, only in one of these states. Says whether it did."""
-    statement = update(requests).where(requests.c.id == request_id, requests.c.state.in_(state)).values(**values)
+    statement = update(requests).where(requests.c.id == request_id, requests.c.state.in_(when)).values(**values)
     return connection.execute(statement).rowcount == 1
 
 

@@ -1,0 +1,231 @@
+"""The way in for one person: a link by mail, a code by SMS, a session. Handles tokens and codes.
+
+Nothing is used up by whoever merely follows, posts or plays with the link, so mail scanners cannot close it: only a
+right code counts as an opening and only a wrong one as a failure. A code belongs to the link, not to the browser that
+asked for it: a scanner that pressed the button first must not lock the person out. Every limit is a conditional
+update under the link's row lock.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from recorder.errors import LinkError
+from recorder.ports import Service
+from storage import audit
+from storage.catalogue import codes, links, outbox, sessions, tasks
+from storage.catalogue.codes import Code
+from storage.catalogue.links import Link
+from storage.catalogue.sessions import Session
+from storage.clock import new_id
+
+LINK_LIFE = timedelta(days=30)
+OPENINGS = 20
+CODE_LIFE = timedelta(minutes=10)
+BETWEEN_CODES = timedelta(seconds=60)
+LIMITS = ((timedelta(hours=1), 3), (timedelta(days=1), 5))
+TRIES_PER_CODE = 5
+TRIES_PER_LINK = 10
+SESSION_LIFE = timedelta(minutes=60)
+RENEW_AFTER = timedelta(minutes=5)  # a player asks for ranges all the time; its session is not written every time
+CODE = re.compile(r"[0-9]{6}")
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A person who has shown the link and the code."""
+
+    session: Session
+    link: Link
+
+
+@dataclass(frozen=True)
+class Try:
+    """What became of a code that was typed in. `token` is the new session's, where it was right."""
+
+    outcome: Literal["verified", "wrong", "malformed", "no_code", "locked"]
+    left: int = 0
+    token: str | None = field(default=None, repr=False)
+
+
+def queue(connection: Connection, request_id: str, now: datetime) -> str:
+    """Make a link whose token is minted when its mail is handed over; returns its id."""
+    link = Link(new_id("lnk"), request_id, "da", now, now + LINK_LIFE)
+    links.insert(connection, link)
+    outbox.add(connection, "mail", "access", link.id, now)
+    return link.id
+
+
+def end_all(connection: Connection, request_id: str, state: Literal["void", "revoked"]) -> list[str]:
+    """End every link of a request, with their sessions, codes and unsent messages."""
+    ended = links.end(connection, [link.id for link in links.of_request(connection, request_id)], state)
+    for link_id in ended:
+        _clear(connection, link_id)
+    return ended
+
+
+def mint(
+    connection: Connection, link_id: str, *, contact: bytes, language: str, now: datetime
+) -> tuple[str, datetime] | None:
+    """A token for a link about to be sent, and until when it works; the token before opens nothing any more.
+
+    None where the link has ended meanwhile.
+    """
+    token, until = secrets.token_urlsafe(32), now + LINK_LIFE
+    minted = links.hand_over(connection, link_id, token=token, contact=contact, language=language, expires_at=until)
+    return (token, until) if minted else None
+
+
+def open_link(service: Service, token: str, now: datetime) -> str:
+    """A session for whoever shows a token, right or wrong: the same steps, so that nobody learns which.
+
+    Returns the cookie's value.
+    """
+    with service.database.write() as connection:
+        link = links.by_token(connection, token)
+        link_id = link.id if link is not None and alive(link, now) else None
+        cookie, _ = sessions.start(connection, kind="link", link_id=link_id, now=now, expires_at=now + SESSION_LIFE)
+    return cookie
+
+
+def send_code(service: Service, cookie: str, now: datetime) -> bool:
+    """Have a code sent; False where that must wait: one a minute, three an hour, five a day.
+
+    Raises `LinkError` where the session leads to no living link.
+    """
+    with service.database.write() as connection:
+        session, link = _entered(connection, cookie, now, lock=True)
+        if codes.asked_since(connection, link.id, now - BETWEEN_CODES):
+            return True  # one is on its way: asking again changes nothing
+        if any(codes.asked_since(connection, link.id, now - period) >= most for period, most in LIMITS):
+            return False
+        code = Code(new_id("cod"), link.id, session.id, now)
+        codes.insert(connection, code)
+        outbox.add(connection, "sms", "code", code.id, now)
+        body = {"link_id": link.id}
+        audit.append(connection, type="code.asked", actor=link.id, subject=link.request_id, body=body, now=now)
+    service.wake("deliver")
+    return True
+
+
+def mint_code(service: Service, connection: Connection, code: Code, now: datetime) -> str | None:
+    """Six digits for an SMS about to be sent; None where the code was voided meanwhile."""
+    digits = f"{secrets.randbelow(1_000_000):06d}"
+    minted = codes.mint(connection, code, _code_hash(service, code.id, digits), now + CODE_LIFE)
+    return digits if minted else None
+
+
+def verify_code(service: Service, cookie: str, digits: str, now: datetime) -> Try:
+    """Try a code. The tenth wrong one in all locks the link and asks people to send a new one.
+
+    Raises `LinkError` where the session leads to no living link.
+    """
+    digits = "".join(digits.split())
+    with service.database.write() as connection:
+        session, link = _entered(connection, cookie, now, lock=True)
+        if not CODE.fullmatch(digits):
+            return Try("malformed")
+        code = codes.live(connection, link.id, now)
+        number = codes.take_try(connection, code.id, TRIES_PER_CODE) if code else None
+        if code is None or number is None or code.code_hash is None:
+            return Try("no_code")
+        if hmac.compare_digest(code.code_hash, _code_hash(service, code.id, digits)):
+            return _verified(connection, session, link, code, now)
+        return _failed(connection, link, TRIES_PER_CODE - number, now)
+
+
+def visit(service: Service, cookie: str | None, now: datetime) -> Visit:
+    """Who is here. Raises `LinkError` unless link and code were shown and both still hold."""
+    if not cookie:
+        raise LinkError
+    with service.database.read() as connection:
+        session, link = _entered(connection, cookie, now)
+    if not session.verified:
+        raise LinkError
+    return Visit(session, link)
+
+
+def known(service: Service, cookie: str | None, now: datetime) -> bool:
+    """Whether a cookie is a session's at all, verified or not, of a living link or of none."""
+    if not cookie:
+        return False
+    with service.database.read() as connection:
+        session = sessions.find(connection, cookie, now)
+    return session is not None and session.kind == "link"
+
+
+def keep_open(service: Service, seen: Visit, now: datetime) -> None:
+    """Listening keeps a session from running out."""
+    until = now + SESSION_LIFE
+    if until - seen.session.expires_at >= RENEW_AFTER:
+        with service.database.write() as connection:
+            sessions.extend(connection, seen.session.id, until)
+
+
+def leave(service: Service, cookie: str | None, now: datetime) -> None:
+    """End the session of a cookie, if it is one."""
+    if not cookie:
+        return
+    with service.database.write() as connection:
+        session = sessions.find(connection, cookie, now)
+        if session is not None and session.kind == "link":
+            sessions.end(connection, session.id)
+
+
+def alive(link: Link, now: datetime) -> bool:
+    return link.state == "open" and link.expires_at > now
+
+
+def _entered(connection: Connection, cookie: str, now: datetime, *, lock: bool = False) -> tuple[Session, Link]:
+    session = sessions.find(connection, cookie, now)
+    if session is None or session.kind != "link" or session.link_id is None:
+        raise LinkError
+    link = links.get(connection, session.link_id, lock=lock)
+    if link is None or not alive(link, now):
+        raise LinkError
+    # A used-up link still serves those who are in; it lets nobody in.
+    if not session.verified and link.openings >= OPENINGS:
+        raise LinkError
+    return session, link
+
+
+def _verified(connection: Connection, session: Session, link: Link, code: Code, now: datetime) -> Try:
+    if not codes.use(connection, code.id) or not links.count_opening(connection, link.id, OPENINGS, now):
+        raise LinkError
+    renamed = sessions.renamed(connection, session.id, verified=True, expires_at=now + SESSION_LIFE)
+    if renamed is None:
+        raise LinkError
+    body = {"link_id": link.id}
+    audit.append(connection, type="link.opened", actor=link.id, subject=link.request_id, body=body, now=now)
+    return Try("verified", token=renamed[0])
+
+
+def _failed(connection: Connection, link: Link, left: int, now: datetime) -> Try:
+    failures = links.count_failure(connection, link.id, TRIES_PER_LINK)
+    if failures is not None and failures < TRIES_PER_LINK:
+        return Try("wrong", left=min(left, TRIES_PER_LINK - failures))
+    links.end(connection, [link.id], "locked")
+    _clear(connection, link.id)
+    tasks.open_task(connection, "link_locked", link.request_id, now)
+    body = {"link_id": link.id}
+    audit.append(connection, type="link.locked", actor=link.id, subject=link.request_id, body=body, now=now)
+    return Try("locked")
+
+
+def _clear(connection: Connection, link_id: str) -> None:
+    sessions.end_of_link(connection, link_id)
+    codes.void_of_link(connection, link_id)
+    outbox.void(connection, link_id)
+
+
+def _code_hash(service: Service, code_id: str, digits: str) -> bytes:
+    """A million codes are tried in a second: the hash is keyed with what the database does not hold."""
+    return hmac.digest(service.keyring.service_key("codes"), f"{code_id}\0{digits}".encode(), sha256)

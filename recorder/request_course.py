@@ -1,0 +1,161 @@
+"""What follows from a request's state: holds placed and let go, an approval carried out, an end reached.
+
+Every step may be done again, so that what a crash leaves half done is finished by the next look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from recorder import access_links, contacts, erasure, holds
+from recorder.errors import ErasingError, RecordingNotFoundError, RequestNotFoundError
+from recorder.ports import SYSTEM, Actor, Service
+from storage import audit
+from storage.catalogue import holds as hold_rows
+from storage.catalogue import links, recordings, requests, tasks
+from storage.catalogue.requests import Match, Request
+
+DISCLOSING = ("access", "portability")
+DELETING = ("withdrawal", "erasure")
+KEY_MARGIN = timedelta(days=14)
+TASKS = ("request_due", "link_locked", "contact_changed", "contact_missing", "delivery_failed")
+
+
+def advance(service: Service, request: Request, now: datetime) -> bool:
+    if request.state == "received":
+        if request.kind in DISCLOSING:
+            hold_matches(service, request.id, _matches(service, request.id), SYSTEM, now)
+        _keep_readable(service, request, now)
+        return False
+    carry_out(service, request.id, SYSTEM, now)
+    if request.kind not in DISCLOSING:
+        return True
+    with service.database.read() as connection:
+        ways_in = links.of_request(connection, request.id)
+    if ways_in and all(link.expires_at <= now for link in ways_in):
+        return _close(
+            service, request.id, "delivered" if any(one.openings for one in ways_in) else "lapsed", SYSTEM, now
+        )
+    if close_if_nothing_is_left(service, request.id, SYSTEM, now):
+        return True
+    _keep_readable(service, request, now)
+    return False
+
+
+def carry_out(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
+    """What an approval asks for beyond the link; may be called again."""
+    request = found(service, request_id)
+    matched = _matches(service, request_id)
+    if request.kind in DISCLOSING:
+        _release(service, request_id, {one.recording_id for one in matched if not one.approved}, actor, now)
+        return
+    waiting = 0
+    for one in (one.recording_id for one in matched if one.approved):
+        try:
+            if request.kind in DELETING:
+                waiting += len(erasure.withdraw(service, one, actor, now, "delete_now").waiting)
+            elif request.kind == "restriction":
+                holds.place(service, one, "restriction", None, actor, now, request_id=request_id)
+        except (RecordingNotFoundError, ErasingError):
+            continue
+    outcome = "answered" if request.kind not in DELETING else "waits_for_hold" if waiting else "deleted"
+    _close(service, request_id, outcome, actor, now, keep_holds=request.kind == "restriction")
+
+
+def close_if_nothing_is_left(service: Service, request_id: str, actor: Actor, now: datetime) -> bool:
+    """Close an answered request whose recordings are all gone."""
+    with service.database.read() as connection:
+        granted = [one.recording_id for one in requests.matched(connection, request_id) if one.approved]
+        rows = [recordings.get(connection, one) for one in granted]
+    if any(row is not None and row.state == "stored" for row in rows):
+        return False
+    return _close(service, request_id, "deleted", actor, now)
+
+
+def end(connection: Connection, request_id: str, state: str, outcome: str, actor: Actor, now: datetime) -> bool:
+    """End a request and its links. Whom it was about is forgotten once its holds are gone."""
+    values = {"state": state, "outcome": outcome, "closed_at": now}
+    if not requests.change(connection, request_id, when=["received", "answered"], **values):
+        return False
+    access_links.end_all(connection, request_id, "void")
+    for kind in TASKS:
+        tasks.close_task(connection, kind, request_id, actor.id, now)
+    body = {"outcome": outcome}
+    audit.append(connection, type=f"request.{state}", actor=actor.id, subject=request_id, body=body, now=now)
+    return True
+
+
+def _close(
+    service: Service, request_id: str, outcome: str, actor: Actor, now: datetime, *, keep_holds: bool = False
+) -> bool:
+    with service.database.write() as connection:
+        closed = end(connection, request_id, "closed", outcome, actor, now)
+    if closed and not keep_holds:
+        _release(service, request_id, None, actor, now)
+    return closed
+
+
+def let_go(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
+    """Release what an ended request held, then forget whom it was about."""
+    request = found(service, request_id)
+    if request.kind in DISCLOSING:
+        _release(service, request_id, None, actor, now)
+    with service.database.write() as connection:
+        gone: dict[str, object] = dict.fromkeys(("key_id", "request_key", "sealed"))
+        requests.change(connection, request_id, when=["refused", "closed"], **gone)
+
+
+def hold_matches(service: Service, request_id: str, found: Sequence[Match], actor: Actor, now: datetime) -> None:
+    with service.database.read() as connection:
+        held = {one.recording_id for one in hold_rows.of_request(connection, request_id)}
+    for one in found:
+        if one.recording_id in held:
+            continue
+        try:
+            holds.place(service, one.recording_id, "access", None, actor, now, request_id=request_id)
+        except (RecordingNotFoundError, ErasingError):
+            with service.database.write() as connection:
+                requests.unmatch(connection, request_id, one.recording_id)
+
+
+def _release(
+    service: Service, request_id: str, recording_ids: Collection[str] | None, actor: Actor, now: datetime
+) -> None:
+    with service.database.read() as connection:
+        standing = hold_rows.of_request(connection, request_id)
+    for hold in standing:
+        if recording_ids is None or hold.recording_id in recording_ids:
+            holds.release(service, hold.id, actor, now)
+
+
+def _keep_readable(service: Service, request: Request, now: datetime) -> None:
+    """An open request outlives its key's day: seal it anew in good time."""
+    if request.key_id is None:
+        return
+    key = service.keyring.key(request.key_id, now)
+    if key.day > (now + KEY_MARGIN).date():
+        return
+    fresh = resealed(service, request, now)
+    with service.database.write() as connection:
+        requests.change(connection, request.id, when=["received", "answered"], **fresh)
+
+
+def resealed(service: Service, request: Request, now: datetime) -> dict[str, Any]:
+    return contacts.sealed(service, request.id, contacts.asked(service, request, now), now)
+
+
+def found(service: Service, request_id: str) -> Request:
+    with service.database.read() as connection:
+        request = requests.get(connection, request_id)
+    if request is None:
+        raise RequestNotFoundError
+    return request
+
+
+def _matches(service: Service, request_id: str) -> list[Match]:
+    with service.database.read() as connection:
+        return requests.matched(connection, request_id)

@@ -1,0 +1,195 @@
+"""Requests of the people recorded: what they ask for, by when it is answered, and what is done when it is granted.
+
+While a request for access is open, exactly its matching recordings are held: an answer is never overtaken by an
+expiry. What a crash leaves half done, `due` finishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from recorder import access_links, contacts, deadlines, matching, request_course
+from recorder.errors import ConflictError, InvalidInputError, RecorderError, RequestNotFoundError
+from recorder.ports import SYSTEM, Actor, Service
+from recorder.request_course import DELETING, DISCLOSING, TASKS
+from storage import audit
+from storage.catalogue import requests, tasks
+from storage.catalogue.requests import Request
+from storage.clock import new_id
+
+KINDS = (*DISCLOSING, *DELETING, "restriction", "rectification", "objection")
+IDENTITY_METHODS = ("callback", "self_service", "mitid", "in_person", "other")
+REFUSALS = ("identity_not_confirmed", "not_theirs", "nothing_found", "unfounded", "rights_of_others", "other")
+REMIND = timedelta(days=7)
+AHEAD = timedelta(minutes=5)  # clocks differ; what was received further ahead than this is a typing error
+
+log = structlog.get_logger(__name__)
+
+
+def open_request(
+    service: Service,
+    kind: str,
+    *,
+    phone: str | None = None,
+    account: str | None = None,
+    call: str | None = None,
+    received_at: datetime | None = None,
+    actor: Actor,
+    now: datetime,
+) -> Request:
+    """Open a request about one number, account or call: find what it matches, hold it, and set the deadline.
+
+    A match whose account was another at the time of the call comes unticked. Raises `InvalidInputError`.
+    """
+    if kind not in KINDS:
+        raise InvalidInputError("kind is not one of " + ", ".join(KINDS))
+    received_at = received_at or now
+    if received_at > now + AHEAD:
+        raise InvalidInputError("received_at lies in the future")
+    request_id = new_id("req")
+    asked = matching.about(phone=phone, account=account, call=call)
+    found, asked = matching.find(service, asked, request_id, now)
+    columns = contacts.sealed(service, request_id, asked, now)
+    request = Request(request_id, kind, received_at, deadlines.due_at(received_at), **columns)
+    with service.database.write() as connection:
+        service.keyring.require_open(connection, columns["key_id"])
+        requests.insert(connection, request, found)
+        body = {"kind": kind, "matches": [one.recording_id for one in found]}
+        audit.append(connection, type="request.opened", actor=actor.id, subject=request_id, body=body, now=now)
+    if kind in DISCLOSING:
+        request_course.hold_matches(service, request_id, found, actor, now)
+    return request
+
+
+def approve(
+    service: Service,
+    request_id: str,
+    recording_ids: Collection[str],
+    identity_method: str,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Grant a request for these of its matches, saying how we know who is asking.
+
+    Access sends the link to the address on file; a withdrawal or erasure deletes; a restriction holds. Raises
+    `InvalidInputError` for recordings it did not match, `ConflictError` where it was decided already.
+    """
+    if identity_method not in IDENTITY_METHODS:
+        raise InvalidInputError("identity.method is not one of " + ", ".join(IDENTITY_METHODS))
+    chosen = sorted(set(recording_ids))
+    fresh = request_course.resealed(service, request_course.found(service, request_id), now)
+    with service.database.write() as connection:
+        request = _locked(connection, request_id, "received")
+        known = {one.recording_id for one in requests.matched(connection, request_id)}
+        if not known.issuperset(chosen) or not chosen:
+            raise InvalidInputError("recordings must be some of the request's matches")
+        requests.approve(connection, request_id, chosen)
+        values = {
+            "state": "answered",
+            "answered_at": now,
+            "identity_method": identity_method,
+            "identity_by": actor.id,
+            "identity_at": now,
+        }
+        requests.change(connection, request_id, when=["received"], **values, **fresh)
+        tasks.close_task(connection, "request_due", request_id, actor.id, now)
+        if request.kind in DISCLOSING:
+            access_links.queue(connection, request_id, now)
+        body = {"recordings": chosen, "identity_method": identity_method}
+        audit.append(connection, type="request.approved", actor=actor.id, subject=request_id, body=body, now=now)
+    service.wake("deliver")
+    request_course.carry_out(service, request_id, actor, now)
+
+
+def refuse(service: Service, request_id: str, actor: Actor, now: datetime, reason: str = "other") -> None:
+    """Refuse a request. What was held for it is let go."""
+    if reason not in REFUSALS:
+        raise InvalidInputError("reason is not one of " + ", ".join(REFUSALS))
+    with service.database.write() as connection:
+        _locked(connection, request_id, "received")
+        request_course.end(connection, request_id, "refused", reason, actor, now)
+    request_course.let_go(service, request_id, actor, now)
+
+
+def extend(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
+    """Take two months more, once, and only while the first month lasts: the person is told within it."""
+    with service.database.write() as connection:
+        request = _locked(connection, request_id, "received")
+        if request.extended or now > request.due_at:
+            raise ConflictError("a request is extended once, within its first month")
+        due_at = deadlines.due_at(request.received_at, deadlines.EXTENDED_MONTHS)
+        values = {"extended": True, "due_at": due_at, "reminded_at": None}
+        requests.change(connection, request_id, when=["received"], **values)
+        tasks.close_task(connection, "request_due", request_id, actor.id, now)
+        body = {"due_at": due_at.isoformat()}
+        audit.append(connection, type="request.extended", actor=actor.id, subject=request_id, body=body, now=now)
+
+
+def reissue(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
+    """Send a new link; the last one, and whoever came in by it, is out at once. Raises `ConflictError`."""
+    fresh = request_course.resealed(service, request_course.found(service, request_id), now)
+    with service.database.write() as connection:
+        request = _locked(connection, request_id, "answered")
+        if request.kind not in DISCLOSING:
+            raise ConflictError("this request has no link")
+        requests.change(connection, request_id, when=["answered"], **fresh)
+        access_links.end_all(connection, request_id, "void")
+        link_id = access_links.queue(connection, request_id, now)
+        for kind in TASKS:
+            tasks.close_task(connection, kind, request_id, actor.id, now)
+        body = {"link_id": link_id}
+        audit.append(connection, type="link.reissued", actor=actor.id, subject=request_id, body=body, now=now)
+    service.wake("deliver")
+
+
+def revoke(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
+    """Close the request's links, without sending another. The request stays open until they would have run out."""
+    with service.database.write() as connection:
+        _locked(connection, request_id, "answered")
+        ended = access_links.end_all(connection, request_id, "revoked")
+        if ended:
+            audit.append(
+                connection,
+                type="link.revoked",
+                actor=actor.id,
+                subject=request_id,
+                body={"links": sorted(ended)},
+                now=now,
+            )
+
+
+def due(service: Service, now: datetime) -> int:
+    """Remind of deadlines, close what has run out, and finish what was begun. Returns how many were closed."""
+    _remind(service, now)
+    with service.database.read() as connection:
+        ongoing = requests.open_ones(connection)
+        ended = requests.ended_but_sealed(connection)
+    closed = 0
+    for request in ongoing:
+        try:
+            closed += request_course.advance(service, request, now)
+        except RecorderError as error:  # one request's trouble is not the next one's
+            log.warning("request.not_continued", request_id=request.id, code=error.code)
+    for request_id in ended:
+        request_course.let_go(service, request_id, SYSTEM, now)
+    return closed
+
+
+def _remind(service: Service, now: datetime) -> None:
+    with service.database.write() as connection:
+        for request in requests.to_remind(connection, now + REMIND):
+            requests.change(connection, request.id, when=["received"], reminded_at=now)
+            tasks.open_task(connection, "request_due", request.id, now)
+
+
+def _locked(connection: Connection, request_id: str, state: str) -> Request:
+    request = requests.lock(connection, request_id)
+    if request is None:
+        raise RequestNotFoundError
+    if request.state != state:
+        raise ConflictError("the request was decided already" if state == "received" else "the request is not answered")
+    return request
