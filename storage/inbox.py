@@ -242,12 +242,17 @@ class Inbox:
         values = f"({', '.join([place] * 7)}, 'new', 0)"
         statement = f"INSERT INTO inbox ({_COLUMNS}) VALUES {', '.join([values] * len(rows))} ON CONFLICT DO NOTHING"  # noqa: S608 -- placeholders only
         with self._database.write(accepting=True) as connection:
-            parameters = tuple(value for row in rows for value in row)
+            # In one order everywhere: two processes that insert the same two events must not wait for each other.
+            parameters = tuple(value for row in sorted(rows, key=_by_mark) for value in row)
             if connection.exec_driver_sql(statement, parameters).rowcount == len(rows):
                 return [True] * len(rows)
             ids = select(inbox.c.id).where(inbox.c.id.in_([row.id for row in rows]))
             new = set(connection.execute(ids).scalars())
         return [row.id in new for row in rows]
+
+
+def _by_mark(row: _Sealed) -> bytes:
+    return row.dedupe
 
 
 def _ours(exc: Exception) -> RecorderError:
