@@ -45,6 +45,7 @@ class Visit:
 
     session: Session
     link: Link
+    cookie: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def visit(service: Service, cookie: str | None, now: datetime) -> Visit:
         session, link = _entered(connection, cookie, now)
     if not session.verified:
         raise LinkError
-    return Visit(session, link)
+    return Visit(session, link, cookie)
 
 
 def known(service: Service, cookie: str | None, now: datetime) -> bool:

@@ -138,7 +138,7 @@ def _put(folder: Path, suffix: str, content: bytes) -> None:
     waiting = folder / f".{name}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with waiting.open("xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        with os.fdopen(os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -185,5 +185,5 @@ def _stop(service: Service, message: Message, request_id: str | None, task: str 
 
 def _wait(tries: int) -> timedelta:
     """Longer each time, and never in step with others who wait for the same relay."""
-    longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries, 12))
+    longest = min(LONGEST_WAIT, FIRST_WAIT * (1 << min(tries, 12)))
     return longest * random.uniform(0.75, 1.0)  # noqa: S311 -- not a secret

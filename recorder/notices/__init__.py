@@ -45,6 +45,7 @@ def access_mail(notice: AccessNotice, now: datetime) -> bytes:
     """The mail with the link, as text and HTML. Raises `DeliveryError` for an address that is none."""
     language = spoken(notice.language)
     words = {
+        "language": language,
         "name": notice.organisation.name,
         "link": notice.link,
         "days": _days(notice.called_at, language),

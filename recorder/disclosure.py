@@ -1,0 +1,168 @@
+"""What a person gets who came in by link and code: facts, audio, who listened, and the way to take the yes back.
+
+Handles plaintext audio. Whatever is asked for must be among the recordings their request was granted for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from recorder import access_links, erasure, listening, request_course, scripts, waveform
+from recorder.access_links import Visit
+from recorder.erasure import Choice, Withdrawal
+from recorder.errors import RecorderError, RecordingNotFoundError
+from recorder.listening import Listening
+from recorder.ports import Actor, Service
+from recorder.scripts import Script
+from recorder.settings import Organisation
+from storage.catalogue import attempts, calls, evidence, holds, listenings, recordings, requests
+from storage.catalogue.attempts import Attempt
+from storage.catalogue.evidence import Consent
+from storage.catalogue.listenings import Listened
+from storage.catalogue.recordings import Recording
+
+PURPOSE = "access"
+MAX_PEAKS_BYTES = 8_000_000  # beyond any recording that is kept
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Disclosed:
+    """One recording as its person sees it. `recording` is None where it has been deleted."""
+
+    id: str
+    recording: Recording | None
+    original: Attempt | None = None
+    playback: Attempt | None = None
+    consent: Consent | None = None
+    purposes: Sequence[str] = ()
+    told: str | None = None  # the words the person heard before saying yes
+    held: frozenset[str] = frozenset()
+    listened: Sequence[Listened] = ()
+    bars: Sequence[Sequence[float]] = ()
+
+    @property
+    def withdrawn(self) -> bool:
+        """The consent was taken back; only the copy is waited for."""
+        return self.recording is not None and self.recording.erase_reason is not None
+
+    @property
+    def as_mp3(self) -> bool:
+        """Whether the player's rendition is an MP3; a recording kept as WAV is turned into one on the way out."""
+        return self.played is not None and self.played.content_type == "audio/mpeg"
+
+    @property
+    def played(self) -> Attempt | None:
+        return self.playback or self.original
+
+
+@dataclass(frozen=True)
+class Page:
+    items: Sequence[Disclosed]
+    organisation: Organisation
+    link_expires_at: datetime
+    session_expires_at: datetime
+
+
+def page(service: Service, visit: Visit, now: datetime) -> Page:
+    """Everything the person is shown, the oldest call first. Looking at it is not listening."""
+    with service.database.read() as connection:
+        granted = [one.recording_id for one in requests.matched(connection, visit.link.request_id) if one.approved]
+        rows = {one: recordings.get(connection, one) for one in granted}
+        of_calls = calls.many(connection, {row.call_id for row in rows.values() if row is not None})
+    items = [_disclosed(service, one, row, now) for one, row in rows.items()]
+    items.sort(key=lambda item: (item.recording is None, (item.recording and item.recording.call_started_at) or now))
+    brands = {call.brand for call in of_calls.values()}
+    speaker = service.settings.organisation_for(brands.pop() if len(brands) == 1 else None)
+    return Page(items, speaker, visit.link.expires_at, visit.session.expires_at)
+
+
+def one(service: Service, visit: Visit, recording_id: str, now: datetime) -> Disclosed:
+    """One of them. Raises `RecordingNotFoundError` where it is not theirs, or gone."""
+    _granted(service, visit, recording_id)
+    with service.database.read() as connection:
+        row = recordings.get(connection, recording_id)
+    found = _disclosed(service, recording_id, row, now)
+    if found.recording is None:
+        raise RecordingNotFoundError
+    return found
+
+
+def audio(service: Service, visit: Visit, recording_id: str, rendition: str, now: datetime) -> Listening:
+    """Their recording, to be played or saved. The stream ends with the session, the link, or the recording."""
+    _granted(service, visit, recording_id)
+    actor = Actor(visit.link.id, "customer")
+    heard = listening.open_for(service, recording_id, actor=actor, purpose=PURPOSE, rendition=rendition, now=now)
+    access_links.keep_open(service, visit, now)
+
+    def recheck(moment: datetime) -> None:
+        here = access_links.visit(service, visit.cookie, moment)
+        heard.recheck(moment)
+        access_links.keep_open(service, here, moment)
+
+    return Listening(heard.reader, heard.size, heard.content_type, recheck)
+
+
+def withdraw(service: Service, visit: Visit, recording_id: str, choice: Choice | None, now: datetime) -> Withdrawal:
+    """Take back the consent to the call. Raises `ChoiceNeededError` until they say whether a copy comes first."""
+    _granted(service, visit, recording_id)
+    done = erasure.withdraw(service, recording_id, Actor(visit.link.id, "customer"), now, choice)
+    if not done.waiting:
+        request_course.close_if_nothing_is_left(service, visit.link.request_id, Actor(visit.link.id, "customer"), now)
+    return done
+
+
+def _granted(service: Service, visit: Visit, recording_id: str) -> None:
+    with service.database.read() as connection:
+        matches = requests.matched(connection, visit.link.request_id)
+    if not any(match.approved and match.recording_id == recording_id for match in matches):
+        raise RecordingNotFoundError
+
+
+def _disclosed(service: Service, recording_id: str, row: Recording | None, now: datetime) -> Disclosed:
+    if row is None or row.state != "stored":
+        return Disclosed(recording_id, None)
+    with service.database.read() as connection:
+        kept = attempts.kept(connection, recording_id)
+        said = [yes for yes in evidence.consents_of(connection, [row.call_id]) if yes.decision == "granted"]
+        consent = said[-1] if said else None
+        script = scripts.find(connection, consent.script) if consent and consent.script else None
+        call = calls.get(connection, row.call_id)
+        standing = holds.standing(connection, [recording_id]).get(recording_id, [])
+        heard = listenings.of_recording(connection, recording_id)
+    return Disclosed(
+        id=recording_id,
+        recording=row,
+        original=kept.get("original"),
+        playback=kept.get("playback"),
+        consent=consent,
+        purposes=sorted({one for yes in said for one in yes.purposes or []}),
+        told=_told(service, script, call.brand if call else None) if script else None,
+        held=frozenset(hold.kind for hold in standing),
+        listened=heard,
+        bars=_bars(service, row, kept.get("peaks"), now),
+    )
+
+
+def _told(service: Service, script: Script, brand: str | None) -> str:
+    name = service.settings.organisation_for(brand).name
+    return script.say("inform" if script.is_prompt else "ask", brand=name, agent="…")
+
+
+def _bars(service: Service, row: Recording, peaks: Attempt | None, now: datetime) -> list[list[float]]:
+    """The outline; a page without it is better than none."""
+    if peaks is None:
+        return []
+    try:
+        reader = listening.open_rendition(service, row, peaks, now)
+        if reader.size > MAX_PEAKS_BYTES:
+            return []
+        return waveform.bars(b"".join(reader.read(0, reader.size)))
+    except RecorderError as error:
+        log.warning("waveform.not_drawn", recording_id=row.id, code=error.code)
+        return []

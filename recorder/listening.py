@@ -1,0 +1,118 @@
+"""Hearing a recording: who, for what, and that it is written down before the first byte. Handles plaintext audio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from recorder import retention
+from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
+from recorder.ports import Actor, Service
+from storage import audit
+from storage.catalogue import attempts, evidence, holds, listenings, recordings
+from storage.catalogue.attempts import Attempt
+from storage.catalogue.recordings import Recording
+
+PURPOSES = ("quality", "training", "documentation", "access", "legal", "dispute", "restriction")
+BY_ROLE = {"reviewer": ("quality", "training"), "dpo": PURPOSES}
+RENDITIONS = ("original", "playback")
+NOTED_ONCE_IN = timedelta(minutes=30)
+
+
+class Reader(Protocol):
+    @property
+    def size(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> Iterator[bytes | bytearray]: ...
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Audio that may be heard now. A stream asks `recheck` while it lasts: it raises once that is over."""
+
+    reader: Reader
+    size: int
+    content_type: str
+    recheck: Callable[[datetime], None]
+
+
+def open_for_staff(
+    service: Service, recording_id: str, *, actor: Actor, purpose: str, rendition: str, now: datetime
+) -> Listening:
+    """A recording for one of the staff, for a purpose their role has and the person agreed to.
+
+    Raises `InvalidInputError` for a purpose or rendition that is none, `ForbiddenError` for one not open to them,
+    `RecordingNotFoundError` where it is gone or its time is over.
+    """
+    if purpose not in PURPOSES:
+        raise InvalidInputError("purpose is not one of quality, training, documentation, access")
+    if purpose not in BY_ROLE.get(actor.role, ()):
+        raise ForbiddenError("this role does not listen for that purpose")
+    return open_for(service, recording_id, actor=actor, purpose=purpose, rendition=rendition, now=now)
+
+
+def open_for(
+    service: Service, recording_id: str, *, actor: Actor, purpose: str, rendition: str, now: datetime
+) -> Listening:
+    """The same for whoever was admitted already. `playback` is the original where browsers play that."""
+    if rendition not in RENDITIONS:
+        raise InvalidInputError("rendition is not one of " + ", ".join(RENDITIONS))
+    with service.database.read() as connection:
+        recording = may_hear(connection, recording_id, purpose, now)
+        kept = attempts.kept(connection, recording_id)
+        noted = listenings.noted_since(connection, recording_id, actor.id, purpose, now - NOTED_ONCE_IN)
+    attempt = kept.get(rendition) or kept.get("original")
+    if attempt is None:
+        raise RecordingNotFoundError
+    reader = open_rendition(service, recording, attempt, now)
+    if not noted:
+        _note(service, recording_id, actor, purpose, now)
+
+    def recheck(moment: datetime) -> None:
+        with service.database.read() as connection:
+            may_hear(connection, recording_id, purpose, moment)
+
+    return Listening(reader, reader.size, attempt.content_type or "application/octet-stream", recheck)
+
+
+def may_hear(connection: Connection, recording_id: str, purpose: str, now: datetime) -> Recording:
+    """The recording, if it may be heard for this purpose now. Raises as `retention.readable` does."""
+    recording = recordings.get(connection, recording_id)
+    if recording is None:
+        raise RecordingNotFoundError
+    said = evidence.consents_of(connection, [recording.call_id])
+    consented = {one for yes in said if yes.decision == "granted" for one in yes.purposes or []}
+    kinds = {hold.kind for hold in holds.standing(connection, [recording_id]).get(recording_id, [])}
+    retention.readable(recording, purpose, now, consented=consented, held_for=kinds)
+    return recording
+
+
+def open_rendition(service: Service, recording: Recording, attempt: Attempt, now: datetime) -> Reader:
+    """A reader of one rendition. Raises `IntegrityError` where it is not what was sealed."""
+    if recording.dek is None or recording.key_id is None or attempt.head is None or attempt.sealed_bytes is None:
+        raise RecordingNotFoundError
+    return service.vault.reader(
+        recording_id=recording.id,
+        rendition=attempt.rendition,
+        dek=service.vault.unwrap_dek(recording.id, recording.key_id, recording.dek, now),
+        object_key=attempt.object_key,
+        head=attempt.head,
+        sealed_bytes=attempt.sealed_bytes,
+    )
+
+
+def _note(service: Service, recording_id: str, actor: Actor, purpose: str, now: datetime) -> None:
+    """One entry per person, recording and purpose in half an hour, however many ranges are asked for at once."""
+    with service.database.write() as connection:
+        if recordings.lock(connection, recording_id) is None:
+            raise RecordingNotFoundError
+        may_hear(connection, recording_id, purpose, now)
+        if listenings.noted_since(connection, recording_id, actor.id, purpose, now - NOTED_ONCE_IN):
+            return
+        listenings.add(connection, recording_id, actor.id, actor.role, purpose, now)
+        body = {"purpose": purpose, "role": actor.role}
+        audit.append(connection, type="recording.listened", actor=actor.id, subject=recording_id, body=body, now=now)
