@@ -14,6 +14,7 @@ from recorder import erasure, facts, personal, storing
 from recorder.audio import Cut, Limits, produce
 from recorder.consent import Decision, narrowed
 from recorder.errors import LeaseLostError
+from recorder.faultpoints import reached
 from recorder.ports import SYSTEM, Service
 from recorder.spans import UNTIL_END, Span, Spans
 from recorder.uploading import Claim, Uploading, claim
@@ -58,6 +59,7 @@ def narrow(service: Service, recording_id: str, now: datetime) -> bool:
             open_sink=uploading.open,
             limits=Limits(settings.max_seconds, settings.fetch_timeout_s),
         )
+        reached("capture.produced")
         kept = storing.Kept(dek, key, produced, uploading.commit(), job.after)
         _replace(service, job, kept, uploading.now)
     except storing.NothingKeptError:

@@ -78,7 +78,7 @@ def _announced(
             raise ConsentMissingError
     if call_id is None or (recording is not None and recording.call_id != call_id):
         raise CallNotFoundError
-    if recording is not None and recording.started_at is not None:
+    if recording is not None and (recording.started_at is not None or recording.state in announcing.GONE):
         return recording
     if started_at is None:
         raise InvalidInputError("needs an earlier recording.started, or started_at")
