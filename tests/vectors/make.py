@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 from cryptography.cobblestone import Cobblestone256Encryptor
 
+from storage.columns import mark, seal, wrap
 from storage.container import context
+from storage.keyobjects import KeyName, RootKey
+from storage.keys import Key, derive
 
 HERE = Path(__file__).parent
 DEK = bytes(range(32))
@@ -27,3 +31,24 @@ for name, size in {"empty": 0, "one-byte": 1, "one-chunk": 16_384, "two-chunks-a
         "plain_bytes": size,
     }
     (HERE / f"container-{name}.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+
+ROOT, MATERIAL = bytes([1]) * 32, bytes([2]) * 32
+DAY_KEY = Key("day_aaaaaaaaaaaaaaaaaaaaaaaaaa", "day", date(2026, 12, 2), MATERIAL)
+NAME = KeyName(DAY_KEY.id, "20261202")
+PERSON = {"agent": "a-17", "navn": "Åse", "phone": "+4520123456"}
+values = {
+    "root_key": ROOT.hex(),
+    "root_id": RootKey(ROOT).id,
+    "folder": NAME.folder,
+    "key_id": NAME.id,
+    "key": MATERIAL.hex(),
+    "key_object": RootKey(ROOT).seal(NAME, MATERIAL).hex(),
+    "recording_id": "rec_vector",
+    "dek": DEK.hex(),
+    "wrapped_dek": wrap(DAY_KEY, DEK, table="recordings", column="dek", row_id="rec_vector").hex(),
+    "personal": PERSON,
+    "sealed": seal(DEK, PERSON, table="recordings", row_id="rec_vector").hex(),
+    "phone_mark": mark(DAY_KEY, "phone", PERSON["phone"]).hex(),
+    "service_key_refs": derive(MATERIAL, "recorder/service/refs/v1").hex(),
+}
+(HERE / "values.json").write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", "utf-8")
