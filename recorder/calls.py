@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from recorder import announcing, applying, leftovers, settling
+from recorder import announcing, applying, leftovers, relabelling, settling
 from recorder.case import Case, open_call, put, take
 from recorder.errors import CallNotFoundError
 from recorder.events import Event, ReceivedEvent, decode, encode
@@ -23,7 +23,7 @@ from storage import audit, inbox
 from storage.catalogue import calls, seen, tasks
 from storage.catalogue.calls import Call, Leg
 from storage.clock import new_id
-from storage.errors import RecorderError
+from storage.errors import KeyDestroyedError, RecorderError
 from storage.inbox import Inbox, InboxItem
 
 BATCH = 20  # calls per transaction: one flush of the disk for all, and nobody waits long for the lock
@@ -39,7 +39,8 @@ class Applied:
 
     call_id: str | None = None
     count: int = 0
-    unclassed: bool = False
+    unknown: bool = False  # whose call it is must be asked of the directory
+    news: bool = False  # something is known of the call that its recordings may not show
     entries: list[audit.Entry] = field(default_factory=list)
     jobs: set[str] = field(default_factory=set)
 
@@ -52,8 +53,8 @@ def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
     refs.sort()
     done = [one for start in range(0, len(refs), BATCH) for one in _batch(service, refs[start : start + BATCH], now)]
     for one in done:
-        if one.unclassed and one.call_id is not None:
-            settling.classify_if_possible(service, one.call_id, now)
+        if one.call_id is not None:
+            _look_after(service, one, one.call_id, now)
     settling.settle(service, now)
     for job in sorted({job for one in done for job in one.jobs}):
         service.wake(job)
@@ -108,6 +109,17 @@ def _batch(service: Service, refs: list[bytes], now: datetime) -> list[Applied]:
     return applied
 
 
+def _look_after(service: Service, one: Applied, call_id: str, now: datetime) -> None:
+    """What cannot be done inside the transaction. Whatever is away, the next event of the call tries again."""
+    try:
+        if one.unknown:
+            settling.classify(service, call_id, now)
+        if one.news:
+            relabelling.relabel(service, call_id, now)
+    except RecorderError as exc:
+        log.warning("call.not_looked_after", call_id=call_id, code=exc.code)
+
+
 def _apply(service: Service, connection: Connection, ref: bytes, now: datetime) -> Applied:
     applied = Applied()
     call = calls.by_ref(connection, ref)
@@ -125,7 +137,7 @@ def _apply(service: Service, connection: Connection, ref: bytes, now: datetime) 
     events = _decoded(service, connection, items, now)
     if call is None and events:
         call = _opened(service, connection, ref, events, now)
-    case = take(service, connection, call.id, now) if call is not None else None
+    case = _taken(service, connection, call, now)
     if case is None:
         _gone(service, connection, events, applied, now)
         done = [received.inbox_id for received in events]
@@ -136,6 +148,14 @@ def _apply(service: Service, connection: Connection, ref: bytes, now: datetime) 
     return applied
 
 
+def _taken(service: Service, connection: Connection, call: Call | None, now: datetime) -> Case | None:
+    """The call, opened; one whose key is destroyed is as good as gone."""
+    try:
+        return None if call is None else take(service, connection, call.id, now)
+    except KeyDestroyedError:
+        return None
+
+
 def _bring_up(case: Case, events: list[ReceivedEvent], applied: Applied) -> list[str]:
     """Apply a call's events; returns the inbox rows of those that went through."""
     before, data_before = case.call, dict(case.data)
@@ -143,7 +163,9 @@ def _bring_up(case: Case, events: list[ReceivedEvent], applied: Applied) -> list
     put(case, before, data_before)
     announcing.refresh(case)
     applied.call_id, applied.entries, applied.jobs = case.call.id, case.entries, case.jobs
-    applied.unclassed = case.call.segment is None
+    agreed = any(entry.type == "consent.granted" for entry in case.entries)
+    applied.unknown = case.call.segment is None or (agreed and case.data.get("account") is None)
+    applied.news = case.data != data_before or case.call.queue != before.queue
     return done
 
 

@@ -17,6 +17,7 @@ from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
 from storage.keys import Key
 
+MARKED = ("phone", "account", "agent", "case")
 CALL_FIELDS = ("platform_call_id", "from", "to", "account", "agent", "case")
 
 
@@ -76,3 +77,8 @@ def our_number(direction: str | None, data: dict[str, Any]) -> str | None:
     """The line's own number."""
     number: str | None = data.get({"inbound": "to", "outbound": "from"}.get(direction or "", ""))
     return number
+
+
+def marks(key: Key, data: dict[str, Any]) -> dict[str, bytes]:
+    """What a stored recording is found by under this day key, of what its sealed column holds."""
+    return {name: columns.mark(key, name, str(data[name])) for name in MARKED if data.get(name)}

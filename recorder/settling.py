@@ -5,16 +5,17 @@ Also the one thing about a call that must be asked of others, its class; never i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
 
-from recorder import facts, personal
-from recorder.case import LONGEST_CALL
+from recorder import announcing, facts, personal
+from recorder.case import LONGEST_CALL, Case, put, take
 from recorder.consent import barred, standing
 from recorder.errors import DirectoryUnavailableError
-from recorder.ports import SYSTEM, Service
+from recorder.ports import SYSTEM, Customer, Service
 from recorder.retention import anchor, expires_at
 from recorder.segments import segment_of
 from storage import audit
@@ -32,35 +33,41 @@ log = structlog.get_logger(__name__)
 
 
 def classify(service: Service, call_id: str, now: datetime) -> str | None:
-    """The call's class, asking the directory where neither event nor line said whether it is private or business.
+    """The call's class; asks the directory for what neither event nor line said: private or business, and the account.
 
-    Raises `DirectoryUnavailableError`: the class stays open and may be asked for again.
+    Whose number it is counts as of the call, not of some later day. Raises `DirectoryUnavailableError`: both stay
+    open and may be asked for again.
     """
     with service.database.read() as connection:
         call = calls.get(connection, call_id)
-    if call is None or call.segment is not None or call.customer_type is not None or call.direction is None:
-        return call.segment if call else None
-    number = personal.customer_number(call.direction, personal.of_call(service, call, now))
-    customer = service.directory.by_phone(number) if number else None
-    if customer is None or customer.customer_type is None:
+    if call is None:
         return None
+    data = personal.of_call(service, call, now)
+    number = personal.customer_number(call.direction, data)
+    if number is None or (call.customer_type is not None and data.get("account") is not None):
+        return call.segment
+    customer = service.directory.by_phone(number)
+    if customer is None:
+        return call.segment
     with service.database.write() as connection:
-        locked = calls.lock(connection, call_id)
-        if locked is None or locked.customer_type is not None:
-            return locked.segment if locked else None
-        segment = segment_of(locked.direction, customer.customer_type, locked.call_kind)
-        calls.change(connection, call_id, customer_type=customer.customer_type, segment=segment)
-        recordings.change_of_call(connection, call_id, when={"state": "announced"}, segment=segment)
-        body = {"segment": segment}
-        audit.append(connection, type="call.classified", actor=SYSTEM.id, subject=call_id, body=body, now=now)
-    return segment
+        case = take(service, connection, call_id, now)
+        if case is None:
+            return None
+        _introduce(case, customer)
+        audit.append_many(connection, case.entries, now=now)
+    return case.call.segment
 
 
-def classify_if_possible(service: Service, call_id: str, now: datetime) -> None:
-    try:
-        classify(service, call_id, now)
-    except DirectoryUnavailableError as exc:
-        log.warning("call.class_open", call_id=call_id, code=exc.code)
+def _introduce(case: Case, customer: Customer) -> None:
+    before, data_before = case.call, dict(case.data)
+    kind = before.customer_type or customer.customer_type
+    case.call = replace(before, customer_type=kind, segment=segment_of(before.direction, kind, before.call_kind))
+    if case.data.get("account") is None and customer.account is not None:
+        case.data["account"] = customer.account
+    put(case, before, data_before)
+    announcing.refresh(case)
+    if case.call.segment != before.segment:
+        case.note("call.classified", segment=case.call.segment)
 
 
 def settle(service: Service, now: datetime, limit: int = 100) -> int:
@@ -80,6 +87,10 @@ def settle(service: Service, now: datetime, limit: int = 100) -> int:
 def _settle(service: Service, call: Call, now: datetime) -> None:
     with service.database.read() as connection:
         known = facts.of_call(service, connection, call, now)
+    if standing(known):
+        _classified(service, call.id, now)
+    with service.database.read() as connection:
+        call = calls.get(connection, call.id) or call
         day = _last_day(service, connection, call, now) if standing(known) else None
     # Keys may have to be fetched: before the transaction, which then finds them at hand.
     key = service.keyring.day_key(day, now) if day is not None else None
@@ -93,6 +104,13 @@ def _settle(service: Service, call: Call, now: datetime) -> None:
             calls.change(connection, call.id, key_id=wrapped.key_id, call_key=wrapped.call_key)
         entries = _decide(service, connection, current, kept=key is not None, refused=barred(known) in REFUSED, now=now)
         audit.append_many(connection, entries, now=now)
+
+
+def _classified(service: Service, call_id: str, now: datetime) -> None:
+    try:
+        classify(service, call_id, now)
+    except DirectoryUnavailableError as exc:
+        log.warning("call.class_open", call_id=call_id, code=exc.code)
 
 
 def _last_day(service: Service, connection: Connection, call: Call, now: datetime) -> date | None:
@@ -110,7 +128,8 @@ def _decide(
     deadline = ended + timedelta(seconds=service.settings.consent.deadline_s)
     rows = [one for one in recordings.of_call(connection, call.id) if one.state in NEEDING_THEIR_CALL]
     if call.state == "open":
-        calls.change(connection, call.id, state="over", settle_at=deadline)
+        running = now < ended
+        calls.change(connection, call.id, state="open" if running else "over", settle_at=ended if running else deadline)
         return []
     if now < deadline and (kept or not refused):
         calls.change(connection, call.id, settle_at=deadline)
