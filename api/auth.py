@@ -111,10 +111,13 @@ def sign_out(service: Service, session: Session) -> None:
 
 async def _by_cookie(request: web.Request) -> Actor:
     service = request.app[SERVICE]
-    cookie = request.cookies.get(cookie_name(service, "staff"))
-    if not cookie:
-        raise UnauthenticatedError
-    session, actor = await run(request, signed_in, service, cookie, now(request))
+    cookie = request.cookies.get(cookie_name(service, "staff"), "")
+    try:
+        session, actor = await run(request, signed_in, service, cookie, now(request))
+    except UnauthenticatedError:
+        if request.method == "GET":
+            raise web.HTTPSeeOther("/console/sign-in") from None
+        raise
     request[STAFF_SESSION] = session
     return actor
 

@@ -37,7 +37,9 @@ async def readyz(request: web.Request) -> web.Response:
     results = await asyncio.gather(*(_passes(request, check, service) for check in CHECKS.values()))
     checks = {name: "ok" if passed else "failed" for name, passed in zip(CHECKS, results, strict=True)}
     ready = all(results)
-    return web.json_response({"status": "ready" if ready else "not_ready", "checks": checks}, status=200 if ready else 503)
+    return web.json_response(
+        {"status": "ready" if ready else "not_ready", "checks": checks}, status=200 if ready else 503
+    )
 
 
 async def exposition(request: web.Request) -> web.Response:

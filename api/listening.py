@@ -13,9 +13,7 @@ from api.routing import ACTOR, SERVICE
 from recorder import listening, tokens
 
 
-async def answer(
-    request: web.Request, recording_id: str, *, purpose: str, rendition: str | None
-) -> web.StreamResponse:
+async def answer(request: web.Request, recording_id: str, *, purpose: str, rendition: str | None) -> web.StreamResponse:
     """Stream a recording to whoever the route admitted. The listening is written down before the first byte.
 
     The stream ends when the recording does, when the token is revoked, or when the person signs out.

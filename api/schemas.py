@@ -65,6 +65,7 @@ COMPONENTS: dict[str, Any] = {
     "NewHold": _object("kind reason", review_at=TIME, **_fields(TEXT, "kind reason")),
     "NewRequest": _object("kind", received_at=TIME, **_fields(TEXT, "kind phone account call")),
     "Approval": _object("recordings identity", recordings=TEXTS, identity=_object("method", method=TEXT)),
+    "Refusal": _object(reason=TEXT),
     "Press": _object(script=TEXT),
     "Call": _object("call_id", call_id=TEXT),
     "Pushed": _object("state", state=TEXT),
@@ -76,6 +77,7 @@ BODIES: dict[str, str] = {
     "place_hold": "NewHold",
     "open_request": "NewRequest",
     "approve_request": "Approval",
+    "refuse_request": "Refusal",
     "agent_consent": "Press",
 }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from recorder.finding import Found
 from storage.catalogue.evidence import Consent
 from storage.catalogue.holds import Hold
+from storage.catalogue.requests import Request
 from storage.clock import rfc3339
 
 
@@ -58,4 +60,15 @@ def hold(one: Hold) -> dict[str, Any]:
         "request_id": one.request_id,
         "placed_at": rfc3339(one.placed_at),
         "review_at": rfc3339(one.review_at),
+    }
+
+
+def subject_request(wish: Request, matches: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id": wish.id,
+        "kind": wish.kind,
+        "state": wish.state,
+        "received_at": rfc3339(wish.received_at),
+        "due_at": rfc3339(wish.due_at),
+        "matches": list(matches),
     }

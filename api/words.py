@@ -74,10 +74,12 @@ def moment(lang: str, value: datetime | str | None) -> str:
 
 
 def day(lang: str, value: datetime | date | str | None) -> str:
-    """The day of a moment in Copenhagen, or a day as it is (also `yyyymmdd`)."""
+    """The day of a moment in Copenhagen, or a day as it is (also as text)."""
     if isinstance(value, str) and len(value) == len("yyyymmdd"):
         value = date(int(value[:4]), int(value[4:6]), int(value[6:]))
-    if isinstance(value, str):
+    elif isinstance(value, str) and len(value) == len("yyyy-mm-dd"):
+        value = date.fromisoformat(value)
+    elif isinstance(value, str):
         value = _parsed(value)
     if isinstance(value, datetime):
         value = value.astimezone(ZONE).date()

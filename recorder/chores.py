@@ -21,6 +21,4 @@ def close(service: Service, kind: str, subject_id: str, *, actor: Actor, now: da
     with service.database.write() as connection:
         if not tasks.close_task(connection, kind, subject_id, actor.id, now):
             raise NotFoundError
-        audit.append(
-            connection, type="task.closed", actor=actor.id, subject=subject_id, body={"kind": kind}, now=now
-        )
+        audit.append(connection, type="task.closed", actor=actor.id, subject=subject_id, body={"kind": kind}, now=now)

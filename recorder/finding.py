@@ -107,7 +107,11 @@ def look(service: Service, recording_id: str, *, actor: Actor, now: datetime) ->
 
 def past(recording: Recording, now: datetime) -> bool:
     """Whether its time is over and nothing holds it: from that second on it is shown to nobody."""
-    return recording.expires_at is not None and recording.expires_at <= now and not recording.holds
+    return over(recording, now) and not recording.holds
+
+
+def over(recording: Recording, now: datetime) -> bool:
+    return recording.expires_at is not None and recording.expires_at <= now
 
 
 def allow(actor: Actor, query: Query) -> None:
@@ -148,15 +152,13 @@ def _dressed(connection: Connection, rows: Sequence[Recording]) -> list[Dressed]
     said = evidence.consents_of(connection, of_calls) if rows else []
     yes = {one.call_id: one for one in said if one.decision == "granted"}
     its_call = calls.many(connection, of_calls) if rows else {}
-    return [
-        (Found(row, {}, yes.get(row.call_id), standing.get(row.id, [])), its_call.get(row.call_id)) for row in rows
-    ]
+    return [(Found(row, {}, yes.get(row.call_id), standing.get(row.id, [])), its_call.get(row.call_id)) for row in rows]
 
 
 def _for_reader(service: Service, dressed: Dressed, actor: Actor, now: datetime) -> Found:
     found, call = dressed
-    known = _opened(service, found.recording, call, now)
-    known.setdefault("phone", personal.customer_number(found.recording.direction, known))
+    known: dict[str, Any] = dict.fromkeys(MARKED) | _opened(service, found.recording, call, now)
+    known["phone"] = known["phone"] or personal.customer_number(found.recording.direction, known)
     hidden = NUMBERS if actor.role == "dpo" else (*NUMBERS, *ABOUT_THE_CUSTOMER)
     return replace(found, personal={name: value for name, value in known.items() if name not in hidden})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -16,10 +17,10 @@ from api.v1.recordings import query
 from recorder import finding
 from recorder.errors import ForbiddenError, InvalidInputError
 from recorder.finding import FoundPage
+from recorder.listening import BY_ROLE
 from recorder.segments import SEGMENTS
 
 FIELDS = ("phone", "account", "agent", "queue", "case", "segment", "state", "from", "to")
-PURPOSES = {"dpo": ("quality", "training", "documentation", "access"), "reviewer": ("quality", "training"), "agent": ()}
 
 
 async def find(request: web.Request) -> web.Response:
@@ -54,9 +55,7 @@ async def search(request: web.Request) -> web.Response:
     typed = {name: fields[name][: finding.LONGEST_VALUE] for name in FIELDS if name in fields}
     if not typed:
         return web.Response(status=303, headers={"Location": "/console/recordings"})
-    address = await run(
-        request, searches.sealed, request.app[SERVICE], typed, request[STAFF_SESSION].id, now(request)
-    )
+    address = await run(request, searches.sealed, request.app[SERVICE], typed, request[STAFF_SESSION].id, now(request))
     return web.Response(status=303, headers={"Location": f"/console/recordings?q={address}"})
 
 
@@ -66,7 +65,7 @@ async def look(request: web.Request) -> web.Response:
     found = await run(
         request, finding.look, request.app[SERVICE], request.match_info["id"], actor=actor, now=now(request)
     )
-    purposes = allowed_purposes(actor.role, found)
+    purposes = allowed_purposes(actor.role, found, now(request))
     chosen = request.query.get("purpose")
     return render(
         request,
@@ -89,10 +88,16 @@ async def audio(request: web.Request) -> web.StreamResponse:
     )
 
 
-def allowed_purposes(role: str, found: finding.Found) -> list[str]:
-    """What this role may listen for: what the customer agreed to, and the person's own right of access."""
-    agreed = set(found.consent.purposes or []) if found.consent else set()
-    return [one for one in PURPOSES[role] if one in agreed or one == "access"]
+def allowed_purposes(role: str, found: finding.Found, moment: datetime) -> list[str]:
+    """What this role may listen for: what the customer agreed to and their own access, or what a hold is for."""
+    blocking = sorted({hold.kind for hold in found.holds} - {"access"})
+    if blocking:
+        agreed = set(blocking)
+    elif finding.over(found.recording, moment):
+        agreed = {"access"}
+    else:
+        agreed = {"access", *(found.consent.purposes or [] if found.consent else [])}
+    return [one for one in BY_ROLE.get(role, ()) if one in agreed]
 
 
 def _page(

@@ -38,7 +38,13 @@ async def sign_out(request: web.Request) -> web.Response:
     return response
 
 
+async def front_door(_request: web.Request) -> web.Response:
+    """The address as people type it."""
+    return web.Response(status=308, headers={"Location": "/console/"})
+
+
 ROUTES = [
+    Route("GET", "/console", front_door, "public"),
     Route("GET", "/console/sign-in", sign_in_page, "public"),
     Route("POST", "/console/sign-in", sign_in, "public"),
     Route("POST", "/console/sign-out", sign_out, staff("agent", "reviewer", "dpo")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -11,9 +12,9 @@ from api.auth import now
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Route, roles
 from recorder import subject_requests
-from recorder.errors import InvalidInputError
-
-IDENTITY_METHODS = ("callback", "self_service", "mitid", "in_person", "other")
+from recorder.errors import InvalidInputError, RequestNotFoundError
+from recorder.ports import Service
+from storage.catalogue import requests
 
 
 async def open_request(request: web.Request) -> web.Response:
@@ -32,7 +33,7 @@ async def open_request(request: web.Request) -> web.Response:
         actor=request[ACTOR],
         now=now(request),
     )
-    return web.json_response(shapes.subject_request(opened), status=201)
+    return web.json_response(await run(request, _shape, request.app[SERVICE], opened.id), status=201)
 
 
 async def approve_request(request: web.Request) -> web.Response:
@@ -45,21 +46,20 @@ async def approve_request(request: web.Request) -> web.Response:
     identity = body.get("identity")
     if not isinstance(identity, dict):
         raise InvalidInputError("identity must name its method")
-    method = inputs.one_of(identity, "method", IDENTITY_METHODS)
+    method = inputs.one_of(identity, "method", subject_requests.IDENTITY_METHODS)
     return await _done(request, subject_requests.approve, chosen, method)
 
 
 async def refuse_request(request: web.Request) -> web.Response:
-    """Refuse, with the reason the person is told."""
+    """Refuse, saying why by one of the codes."""
     body = await inputs.document(request) if request.can_read_body else {}
     inputs.known(body, ("reason",))
-    return await _done(request, subject_requests.refuse)
+    reason = inputs.text(body, "reason", longest=60) or "other"
+    return await _done(request, subject_requests.refuse, reason=reason)
 
 
 async def extend_request(request: web.Request) -> web.Response:
-    """Take two months more, with the reason the person is told."""
-    body = await inputs.document(request) if request.can_read_body else {}
-    inputs.known(body, ("reason",))
+    """Take two months more, once, within the first month."""
     return await _done(request, subject_requests.extend)
 
 
@@ -68,12 +68,21 @@ async def reissue_link(request: web.Request) -> web.Response:
     return await _done(request, subject_requests.reissue, status=202)
 
 
-async def _done(request: web.Request, act: Any, *choices: Any, status: int = 200) -> web.Response:
+async def _done(
+    request: web.Request, act: Callable[..., None], *choices: Any, status: int = 200, **details: str
+) -> web.Response:
     service, request_id = request.app[SERVICE], request.match_info["id"]
-    await run(request, act, service, request_id, *choices, request[ACTOR], now(request))
-    service.wake("deliver")
-    found = await run(request, subject_requests.look, service, request_id)
-    return web.json_response(shapes.subject_request(found), status=status)
+    await run(request, act, service, request_id, *choices, request[ACTOR], now(request), **details)
+    return web.json_response(await run(request, _shape, service, request_id), status=status)
+
+
+def _shape(service: Service, request_id: str) -> dict[str, Any]:
+    with service.database.read() as connection:
+        wish = requests.get(connection, request_id)
+        matches = requests.matched(connection, request_id)
+    if wish is None:
+        raise RequestNotFoundError
+    return shapes.subject_request(wish, [match.recording_id for match in matches])
 
 
 ONE = "/v1/subject-requests/{id}"

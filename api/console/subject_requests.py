@@ -1,0 +1,159 @@
+"""Requests of data subjects in the console: what was found, who it is, what they get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from api import inputs
+from api.auth import now
+from api.pages import render
+from api.pools import run
+from api.routing import ACTOR, SERVICE, Route, staff
+from recorder import finding, subject_requests
+from recorder.errors import InvalidInputError, RecordingNotFoundError, RequestNotFoundError
+from recorder.finding import Found
+from recorder.ports import Actor, Service
+from recorder.request_course import DISCLOSING
+from storage.catalogue import requests
+from storage.catalogue.requests import Match, Request
+
+
+async def listing(request: web.Request) -> web.Response:
+    """Every open request, and the form to open one."""
+    return await _listing(request)
+
+
+async def open_request(request: web.Request) -> web.Response:
+    """Open a request and show what was found."""
+    fields = await inputs.form(request)
+    if sum(name in fields for name in ("phone", "account", "call")) != 1:
+        return await _listing(request, fields=fields, fault=True)
+    try:
+        opened = await run(
+            request,
+            subject_requests.open_request,
+            request.app[SERVICE],
+            inputs.one_of(fields, "kind", subject_requests.KINDS),
+            phone=fields.get("phone"),
+            account=fields.get("account"),
+            call=fields.get("call"),
+            received_at=inputs.moment(fields, "received_at"),
+            actor=request[ACTOR],
+            now=now(request),
+        )
+    except InvalidInputError:
+        return await _listing(request, fields=fields, fault=True)
+    return _to(opened.id)
+
+
+async def look(request: web.Request) -> web.Response:
+    """One request."""
+    return await _look(request)
+
+
+async def approve(request: web.Request) -> web.Response:
+    """Give the chosen recordings and send the link."""
+    fields = await request.post()
+    chosen = [value for value in fields.getall("recording", []) if isinstance(value, str)]
+    method = fields.get("identity")
+    if not chosen or method not in subject_requests.IDENTITY_METHODS:
+        return await _look(request, fault="none_chosen", status=400)
+    return await _done(request, subject_requests.approve, chosen, method)
+
+
+async def refuse(request: web.Request) -> web.Response:
+    """Refuse it, saying why."""
+    fields = await inputs.form(request)
+    return await _done(request, subject_requests.refuse, reason=inputs.needed(fields, "reason", longest=60))
+
+
+async def extend(request: web.Request) -> web.Response:
+    """Take two months more."""
+    return await _done(request, subject_requests.extend)
+
+
+async def reissue(request: web.Request) -> web.Response:
+    """Send a new link."""
+    return await _done(request, subject_requests.reissue)
+
+
+async def _done(request: web.Request, act: Callable[..., None], *choices: Any, **details: str) -> web.Response:
+    request_id = request.match_info["id"]
+    await run(request, act, request.app[SERVICE], request_id, *choices, request[ACTOR], now(request), **details)
+    return _to(request_id)
+
+
+def _to(request_id: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": f"/console/requests/{request_id}"})
+
+
+async def _listing(request: web.Request, *, fields: dict[str, str] | None = None, fault: bool = False) -> web.Response:
+    items = await run(request, _open_ones, request.app[SERVICE])
+    return render(
+        request,
+        "console/requests.html",
+        status=400 if fault else 200,
+        items=items,
+        fields=fields or {},
+        fault=fault,
+        kinds=subject_requests.KINDS,
+        now=now(request),
+    )
+
+
+async def _look(request: web.Request, *, fault: str | None = None, status: int = 200) -> web.Response:
+    service = request.app[SERVICE]
+    wish, calls = await run(request, _wish, service, request.match_info["id"], request[ACTOR], now(request))
+    return render(
+        request,
+        "console/request.html",
+        status=status,
+        wish=wish,
+        calls=calls,
+        open=wish.state == "received",
+        methods=subject_requests.IDENTITY_METHODS,
+        refusals=subject_requests.REFUSALS,
+        has_link=wish.kind in DISCLOSING,
+        fault=fault,
+        now=now(request),
+    )
+
+
+def _open_ones(service: Service) -> list[Request]:
+    with service.database.read() as connection:
+        return requests.open_ones(connection)
+
+
+def _wish(
+    service: Service, request_id: str, actor: Actor, moment: datetime
+) -> tuple[Request, list[tuple[Match, Found | None]]]:
+    """A request, and each match with its recording, or None where that is gone."""
+    with service.database.read() as connection:
+        wish = requests.get(connection, request_id)
+        matches = requests.matched(connection, request_id)
+    if wish is None:
+        raise RequestNotFoundError
+    calls: list[tuple[Match, Found | None]] = []
+    for match in matches:
+        try:
+            calls.append((match, finding.look(service, match.recording_id, actor=actor, now=moment)))
+        except RecordingNotFoundError:
+            calls.append((match, None))
+    return wish, calls
+
+
+DPO = staff("dpo")
+ONE = "/console/requests/{id}"
+ROUTES = [
+    Route("GET", "/console/requests", listing, DPO),
+    Route("POST", "/console/requests", open_request, DPO),
+    Route("GET", ONE, look, DPO),
+    Route("POST", ONE + "/approve", approve, DPO),
+    Route("POST", ONE + "/refuse", refuse, DPO),
+    Route("POST", ONE + "/extend", extend, DPO),
+    Route("POST", ONE + "/links", reissue, DPO),
+]
