@@ -1,13 +1,14 @@
-"""`python -m tests.bench.capturing capture|copy SECONDS MEDIA_PORT FOLDER`: one transfer; prints wall time and memory.
+"""`python -m tests.bench.capturing ROUNDS SECONDS MEDIA_PORT FOLDER`: copies and captures in turn; prints JSON.
 
-Both fetch the same bytes with the same client and write them to the same kind of store; one of them decides, seals,
-checks, commits and indexes along the way.
+Both fetch the same bytes with the same client and write them to the same kind of store; the capture decides, seals,
+checks, makes peaks, commits and indexes along the way. One small capture goes before, so that nothing is measured cold.
 """
 
 from __future__ import annotations
 
 import json
 import resource
+import statistics
 import sys
 import time
 from datetime import timedelta
@@ -58,7 +59,7 @@ def announce(service: Service, url: str, seconds: int, name: str = "pbx-1") -> N
         ("consent.granted", {"method": "dtmf", "digit": "1", "script": "inbound-da@1", "at": rfc3339(start)}, start),
         (
             "recording.available",
-            {"recording_id": "r", "url": url, "started_at": rfc3339(start), "duration_ms": seconds * 1000},
+            {"recording_id": f"rec-{name}", "url": url, "started_at": rfc3339(start), "duration_ms": seconds * 1000},
             end,
         ),
         ("call.ended", {"ended_at": rfc3339(end)}, end),
@@ -68,33 +69,37 @@ def announce(service: Service, url: str, seconds: int, name: str = "pbx-1") -> N
         calls.register(service, event, service.clock())
 
 
-def captured(url: str, origin: str, folder: Path, seconds: int) -> float:
-    (folder / "lines.toml").write_text(LINES)
-    (folder / "directory.csv").write_text("phone,account,email,mobile,customer_type,language\n")
-    settings = load(
-        {
-            "RECORDER_DATA_DIR": str(folder),
-            "RECORDER_PLATFORMS__STANDARD__SECRETS": SECRET,
-            "RECORDER_PLATFORMS__STANDARD__MEDIA_ORIGINS": origin,
-        }
-    )
-    with opened(settings) as service:
-        announce(service, url, seconds)
-        started = time.perf_counter()
-        done = capture.capture_due(service, service.clock(), limit=1)
-        taken = time.perf_counter() - started
+def captured(service: Service, url: str, seconds: int, name: str) -> float:
+    announce(service, url, seconds, name)
+    started = time.perf_counter()
+    done = capture.capture_due(service, service.clock(), limit=1)
+    taken = time.perf_counter() - started
     if done != 1:
         raise SystemExit("nothing was captured")
     return taken
 
 
 def main() -> None:
-    how, seconds, port, folder = sys.argv[1:]
-    origin = f"http://127.0.0.1:{port}"
+    rounds, seconds, port, place = sys.argv[1:]
+    origin, folder = f"http://127.0.0.1:{port}", Path(place)
     url = f"{origin}/wav/{seconds}"
-    wall = copy(url, origin, Path(folder)) if how == "copy" else captured(url, origin, Path(folder), int(seconds))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"wall": wall, "peak_mib": peak / 1024}))
+    (folder / "lines.toml").write_text(LINES)
+    (folder / "directory.csv").write_text("phone,account,email,mobile,customer_type,language\n")
+    settings = load(
+        {
+            "RECORDER_DATA_DIR": place,
+            "RECORDER_PLATFORMS__STANDARD__SECRETS": SECRET,
+            "RECORDER_PLATFORMS__STANDARD__MEDIA_ORIGINS": origin,
+        }
+    )
+    copies, captures = [], []
+    with opened(settings) as service:
+        captured(service, f"{origin}/wav/1", 1, "warm")
+        for number in range(int(rounds)):
+            copies.append(copy(url, origin, folder / f"copy-{number}"))
+            captures.append(captured(service, url, int(seconds), f"pbx-{number}"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"copy": statistics.median(copies), "capture": statistics.median(captures), "peak_mib": peak}))
 
 
 if __name__ == "__main__":
