@@ -158,7 +158,8 @@ def _begin(connection: Connection, recording: Recording, reason: str, actor: Act
     if said == "refuse":
         raise HeldError
     if said in {"ask", "wait"}:
-        erasing.postpone(connection, recording.id, order, now)
+        if not erasing.postpone(connection, recording.id, order, now):
+            return []
         return [Entry("recording.erasure_postponed", actor.id, recording.id, {"reason": reason})]
     entries = _claim(connection, [recording.id], order, actor, now)
     erasing.name_certificate(connection, recording.id, new_id("crt"))

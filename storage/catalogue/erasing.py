@@ -88,9 +88,9 @@ def name_certificate(connection: Connection, recording_id: str, certificate_id: 
     )
 
 
-def postpone(connection: Connection, recording_id: str, order: Order, now: datetime) -> None:
-    """Note that a held recording goes as soon as its last hold ends: it is due from now on."""
-    connection.execute(
+def postpone(connection: Connection, recording_id: str, order: Order, now: datetime) -> bool:
+    """Note that a held recording goes as soon as its last hold ends: it is due from now on. False where known."""
+    noted = connection.execute(
         update(_recordings)
         .where(_recordings.c.id == recording_id, _recordings.c.state == "stored", _recordings.c.erase_reason.is_(None))
         .values(
@@ -100,6 +100,7 @@ def postpone(connection: Connection, recording_id: str, order: Order, now: datet
             expires_at=now,
         )
     )
+    return noted.rowcount == 1
 
 
 def unfinished(connection: Connection, now: datetime, limit: int) -> list[str]:

@@ -143,7 +143,7 @@ def is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _next_due(now: datetime, limit: int) -> Select[tuple[str]]:
+def _next_due(now: datetime, limit: int) -> Select[str]:
     """Answered by the partial index `ix_recordings_due` alone."""
     return select(_recordings.c.id).where(*is_due(now)).order_by(_recordings.c.expires_at).limit(limit)
 
