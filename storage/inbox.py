@@ -32,6 +32,7 @@ inbox = InboxRow.__table__
 MAX_BATCH = 500  # rows per transaction; beyond that the flush is paid for and answers only get later
 GATHER_SECONDS = 0.0005  # under load the writer naps while events still pour in: fewer flushes, more answers
 GATHER_ROUNDS = 10
+QUIET_SECONDS = 0.02  # nothing for so long, and the crowd is over
 MAX_QUEUED = 5_000  # events waiting for the writer
 MAX_QUEUED_BYTES = 64 * 2**20
 
@@ -96,7 +97,8 @@ class Inbox:
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._writing = False
-        self._crowd = 0
+        self._quiet = threading.Event()
+        self._quiet.set()
         self._closed = False
         self._writer = threading.Thread(target=self._run, name="inbox", daemon=True)
 
@@ -115,6 +117,10 @@ class Inbox:
     def accepting(self) -> bool:
         """Whether events are waiting right now: background work had better let them pass."""
         return self._writing or bool(self._queue)
+
+    def let_pass(self, seconds: float) -> None:
+        """Wait while events come in crowds, `seconds` at most: what may wait leaves them the processor."""
+        self._quiet.wait(seconds)
 
     def submit(self, platform: str, call_ref: bytes, dedupe: bytes, body: bytes, received_at: datetime) -> Future[bool]:
         """Queue one event; the future says after the commit whether it was new, or fails with a `StorageError`.
@@ -180,19 +186,23 @@ class Inbox:
     def _take(self) -> list[_Waiting]:
         with self._changed:
             while not self._queue and not self._closed:
-                self._changed.wait()
+                if not self._changed.wait(None if self._quiet.is_set() else QUIET_SECONDS):
+                    self._quiet.set()
         self._gather()
         with self._changed:
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
             self._queued_bytes -= sum(len(waiting.body) for waiting in batch)
             self._writing = bool(batch)
-        self._crowd = len(batch)
+        if len(batch) > 1:
+            self._quiet.clear()
+        else:
+            self._quiet.set()
         return batch
 
     def _gather(self) -> None:
         """Let a crowd assemble; an event that comes alone after one that came alone does not wait."""
         before = len(self._queue)
-        if before <= 1 and self._crowd <= 1:
+        if before <= 1 and self._quiet.is_set():
             return
         for _ in range(GATHER_ROUNDS):
             time.sleep(GATHER_SECONDS)

@@ -186,6 +186,18 @@ def test_accepting_says_that_events_wait(database: Database, inbox: Inbox) -> No
     assert not inbox.accepting
 
 
+def test_what_may_wait_lets_a_crowd_pass(database: Database, inbox: Inbox) -> None:
+    put(inbox, b"lone").result(10)
+    inbox.let_pass(3600)  # returns at once: nobody comes
+    with paused(database):
+        crowd = [put(inbox, str(number).encode()) for number in range(50)]
+    assert all(future.result(10) for future in crowd)
+
+    inbox.let_pass(3600)  # returns when the crowd is over
+
+    assert stored(database) == 51
+
+
 def test_an_abandoned_event_is_kept_all_the_same(database: Database, inbox: Inbox) -> None:
     with paused(database):
         abandoned = put(inbox, b"a")
