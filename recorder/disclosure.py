@@ -11,7 +11,7 @@ from datetime import datetime
 
 import structlog
 
-from recorder import access_links, erasure, listening, request_course, scripts, waveform
+from recorder import access_links, erasure, listening, mp3, request_course, scripts, waveform
 from recorder.access_links import Visit
 from recorder.erasure import Choice, Withdrawal
 from recorder.errors import RecorderError, RecordingNotFoundError
@@ -52,13 +52,14 @@ class Disclosed:
         return self.recording is not None and self.recording.erase_reason is not None
 
     @property
-    def as_mp3(self) -> bool:
-        """Whether the player's rendition is an MP3; a recording kept as WAV is turned into one on the way out."""
-        return self.played is not None and self.played.content_type == "audio/mpeg"
-
-    @property
-    def played(self) -> Attempt | None:
-        return self.playback or self.original
+    def mp3_bytes(self) -> int | None:
+        """How large the copy as MP3 is: the player's own, or what a recording kept as WAV will come to."""
+        played = self.playback or self.original
+        if played is None or self.recording is None:
+            return None
+        if played.content_type == mp3.CONTENT_TYPE:
+            return played.plain_bytes
+        return (self.recording.duration_ms or 0) * mp3.BYTES_PER_MS * min(self.recording.channels or 1, 2)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def audio(service: Service, visit: Visit, recording_id: str, rendition: str, now
         heard.recheck(moment)
         access_links.keep_open(service, here, moment)
 
-    return Listening(heard.reader, heard.size, heard.content_type, recheck)
+    return Listening(heard.reader, heard.size, heard.content_type, recheck, heard.etag)
 
 
 def withdraw(service: Service, visit: Visit, recording_id: str, choice: Choice | None, now: datetime) -> Withdrawal:

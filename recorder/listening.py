@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, cast
 
 from sqlalchemy import Connection
 
@@ -27,7 +27,7 @@ class Reader(Protocol):
     @property
     def size(self) -> int: ...
 
-    def read(self, start: int, stop: int) -> Iterator[bytes | bytearray]: ...
+    def read(self, start: int, stop: int) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Listening:
     size: int
     content_type: str
     recheck: Callable[[datetime], None]
+    etag: str  # random; changes when the recording is cut anew
 
 
 def open_for_staff(
@@ -76,7 +77,7 @@ def open_for(
         with service.database.read() as connection:
             may_hear(connection, recording_id, purpose, moment)
 
-    return Listening(reader, reader.size, attempt.content_type or "application/octet-stream", recheck)
+    return Listening(reader, reader.size, attempt.content_type or "application/octet-stream", recheck, attempt.id)
 
 
 def may_hear(connection: Connection, recording_id: str, purpose: str, now: datetime) -> Recording:
@@ -95,7 +96,7 @@ def open_rendition(service: Service, recording: Recording, attempt: Attempt, now
     """A reader of one rendition. Raises `IntegrityError` where it is not what was sealed."""
     if recording.dek is None or recording.key_id is None or attempt.head is None or attempt.sealed_bytes is None:
         raise RecordingNotFoundError
-    return service.vault.reader(
+    reader = service.vault.reader(
         recording_id=recording.id,
         rendition=attempt.rendition,
         dek=service.vault.unwrap_dek(recording.id, recording.key_id, recording.dek, now),
@@ -103,6 +104,7 @@ def open_rendition(service: Service, recording: Recording, attempt: Attempt, now
         head=attempt.head,
         sealed_bytes=attempt.sealed_bytes,
     )
+    return cast("Reader", reader)  # its buffers are bytearrays, which are read like bytes
 
 
 def _note(service: Service, recording_id: str, actor: Actor, purpose: str, now: datetime) -> None:

@@ -5,21 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Protocol
 
-from recorder.audio.coder import mp3_encoder
+from recorder.audio.coder import PLAYBACK_KBIT, mp3_encoder
 from recorder.audio.wav import WavReader
 from recorder.errors import AudioUnsupportedError
+from recorder.listening import Reader
 
 CONTENT_TYPE = "audio/mpeg"
 TIMEOUT_S = 3600.0
-
-
-class Reader(Protocol):
-    @property
-    def size(self) -> int: ...
-
-    def read(self, start: int, stop: int) -> Iterator[bytes | bytearray]: ...
+BYTES_PER_MS = PLAYBACK_KBIT // 8  # per channel, at a constant rate
 
 
 def encoded(reader: Reader) -> Iterator[bytes]:
