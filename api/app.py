@@ -6,13 +6,12 @@ import asyncio
 import re
 import secrets
 import time
-from importlib import import_module
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from api import auth, headers, logs, metrics, problems
+from api import access, auth, console, headers, health, logs, metrics, openapi, problems, static_files, v1, webhooks
 from api.pools import POOLS, pools
 from api.routing import REQUEST_ID, ROUTE, SERVICE, Route
 from recorder.errors import TooLargeError
@@ -20,7 +19,6 @@ from recorder.ports import Service
 from storage.errors import RecorderError
 
 BODY_SECONDS = 30.0  # a body that takes longer than this is a client holding us up
-FLOORS = ("health", "webhooks", "v1", "access", "console", "static_files", "openapi")
 
 ROUTES = web.AppKey("routes", dict[web.AbstractRoute, Route])
 
@@ -46,16 +44,10 @@ def create_app(service: Service, *, jobs: object | None = None) -> web.Applicati
 
 
 def all_routes(service: Service) -> list[Route]:
-    """The route table, floor by floor."""
-    found: list[Route] = []
-    for floor in FLOORS:
-        try:  # TEMPORARY while floors are being built
-            module = import_module(f"api.{floor}")
-        except ModuleNotFoundError as exc:
-            log.warning("app.floor_missing", floor=floor, why=str(exc))
-            continue
-        found += module.routes(service)
-    return found
+    """The route table, floor by floor, and the document that describes it."""
+    floors = (health, webhooks, v1, access, console, static_files)
+    table = [route for floor in floors for route in floor.routes(service)]
+    return [*table, *openapi.routes(table)]
 
 
 @web.middleware

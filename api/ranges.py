@@ -32,13 +32,16 @@ _ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 log = structlog.get_logger()
 
 
+Piece = bytes | bytearray
+
+
 class Reader(Protocol):
     """A sealed rendition: `read` decrypts only what it must and raises `IntegrityError` on the first bad chunk."""
 
     @property
     def size(self) -> int: ...
 
-    def read(self, start: int, stop: int) -> Iterator[bytes]: ...
+    def read(self, start: int, stop: int) -> Iterator[Piece]: ...
 
 
 class UnsatisfiableError(ValueError):
@@ -142,9 +145,9 @@ class Batches:
     def __init__(self, request: web.Request, reader: Reader, wanted: Slice) -> None:
         self._request = request
         self._iterator = reader.read(wanted.start, wanted.stop) if wanted.stop > wanted.start else iter(())
-        self._ahead: asyncio.Future[bytes] | None = None
+        self._ahead: asyncio.Future[Piece] | None = None
 
-    async def next(self) -> bytes:
+    async def next(self) -> Piece:
         """The next bytes, empty at the end."""
         batch = await (self._ahead or self._read())
         self._ahead = self._read() if batch else None
@@ -158,11 +161,11 @@ class Batches:
         if close is not None:
             await run(self._request, close)
 
-    def _read(self) -> asyncio.Future[bytes]:
+    def _read(self) -> asyncio.Future[Piece]:
         return asyncio.ensure_future(run(self._request, _gather, self._iterator))
 
 
-def _gather(iterator: Iterator[bytes]) -> bytes:
+def _gather(iterator: Iterator[Piece]) -> Piece:
     pieces, size = [], 0
     for piece in iterator:
         pieces.append(piece)
@@ -188,7 +191,7 @@ class Watch:
             self._checked_at = now
 
 
-async def _send(response: web.StreamResponse, batches: Batches, batch: bytes, watch: Watch) -> None:
+async def _send(response: web.StreamResponse, batches: Batches, batch: Piece, watch: Watch) -> None:
     while batch:
         await watch.check()
         await _write(response, batch, watch)
@@ -196,7 +199,7 @@ async def _send(response: web.StreamResponse, batches: Batches, batch: bytes, wa
     await response.write_eof()
 
 
-async def _write(response: web.StreamResponse, batch: bytes, watch: Watch) -> None:
+async def _write(response: web.StreamResponse, batch: Piece, watch: Watch) -> None:
     writing = asyncio.ensure_future(response.write(batch))
     try:
         for _ in range(int(STALL_SECONDS / RECHECK.total_seconds())):

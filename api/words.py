@@ -23,6 +23,7 @@ ZONE = ZoneInfo("Europe/Copenhagen")
 COOKIE = "lang"
 
 _MOMENT = {"da": "d. MMMM y 'kl.' HH.mm", "en": "d MMMM y 'at' HH:mm"}
+_STAMP = {"da": "d. MMM y HH.mm", "en": "d MMM y HH:mm"}
 _DAY = {"da": "d. MMMM y", "en": "d MMMM y"}
 _LOCALE = {"da": "da_DK", "en": "en_GB"}
 
@@ -73,6 +74,12 @@ def moment(lang: str, value: datetime | str | None) -> str:
     return "–" if when is None else format_datetime(when, _MOMENT[lang], tzinfo=ZONE, locale=_LOCALE[lang])
 
 
+def stamp(lang: str, value: datetime | str | None) -> str:
+    """The same, short enough for a table."""
+    when = _parsed(value)
+    return "–" if when is None else format_datetime(when, _STAMP[lang], tzinfo=ZONE, locale=_LOCALE[lang])
+
+
 def day(lang: str, value: datetime | date | str | None) -> str:
     """The day of a moment in Copenhagen, or a day as it is (also as text)."""
     if isinstance(value, str) and len(value) == len("yyyymmdd"):
@@ -110,7 +117,7 @@ def size(lang: str, number: int | None) -> str:
 
 def filters(lang: str) -> dict[str, Callable[..., str]]:
     """What templates call as `{{ value | moment }}`, bound to one language."""
-    return {function.__name__: partial(function, lang) for function in (moment, day, duration, size)}
+    return {function.__name__: partial(function, lang) for function in (moment, stamp, day, duration, size)}
 
 
 def _parsed(value: datetime | str | None) -> datetime | None:
