@@ -41,7 +41,10 @@ def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Cer
             _try_again(service, recording, error, now)
             if isinstance(error, StoreUnavailableError):
                 break  # the others would only wait for the same answer
-    return {stone.recording_id: certificates.certificate(stone) for stone in _bury(service, gone, now)}
+    stones = _bury(service, gone, now)
+    if rows:
+        service.database.forget()  # their keys too, should the objects have to wait
+    return {stone.recording_id: certificates.certificate(stone) for stone in stones}
 
 
 def _delete(service: Service, objects: dict[str, str]) -> int:

@@ -95,6 +95,17 @@ def test_a_replayed_callback_finds_that_it_was_here(service: Service, clock: Mov
         assert recordings.get(connection, recording.id) is None
 
 
+def test_p3_the_write_ahead_log_remembers_nothing(service: Service, clock: MovingClock, tmp_path: Path) -> None:
+    if not service.database.sqlite:
+        pytest.skip("SQLite's own log")
+    recording = store(service, clock.now)
+    assert recording.dek is not None
+    files = [tmp_path / "data" / name for name in ("recorder.sqlite", "recorder.sqlite-wal")]
+    assert any(recording.dek in path.read_bytes() for path in files)
+    erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+    assert not any(recording.dek in path.read_bytes() for path in files)
+
+
 def test_there_is_nothing_to_erase_twice_or_that_never_was(service: Service, clock: MovingClock) -> None:
     with pytest.raises(RecordingNotFoundError):
         erasure.erase(service, "rec_unknown", reason="dpo_order", actor=DPO, now=clock.now)
