@@ -46,7 +46,7 @@ def test_a_token_ends_at_its_second(service: Service) -> None:
 
 def test_p4_a_revoked_token_opens_nothing_and_its_sessions_end(service: Service) -> None:
     text, info = tokens.create(service, "dpo", "Anna", NOW)
-    _, other = tokens.create(service, "dpo", "Bo", NOW)
+    _, other = tokens.create(service, "dpo", "Bo", NOW + timedelta(seconds=1))
     with service.database.write() as connection:
         cookies = [
             sessions.start(connection, kind="staff", now=NOW, expires_at=NOW + timedelta(hours=1), token_id=token.id)[0]
