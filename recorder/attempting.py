@@ -54,9 +54,7 @@ class Job:
 
 def begin(service: Service, recording_id: str, now: datetime, *, pushed: bool = False) -> Job | str:
     """Decide on a recording and claim it; otherwise say why not: `wait`, `discard` or `taken`."""
-    try:
-        _know_class(service, recording_id, now)
-    except DirectoryUnavailableError:
+    if _class_is_open(service, recording_id, now):
         with service.database.write() as connection:
             recordings.change(connection, recording_id, when={"state": "announced"}, next_try_at=now + LOOK_AGAIN)
         return "wait"
@@ -75,7 +73,7 @@ def begin(service: Service, recording_id: str, now: datetime, *, pushed: bool = 
             _release(connection, recording, decision.until or now + LOOK_AGAIN)
             return "wait"
         data = personal.of_recording(service, call, recording, now)
-        expiry = _expiry(service, connection, call, recording, now)
+        expiry = _expiry(service, connection, call, recording)
         if decision.kind == "keep" and expiry is not None and expiry > now and call.segment is not None:
             claimed = claim(
                 connection, service, recording, state="capturing", segment=call.segment, expires_at=expiry, now=now
@@ -101,7 +99,7 @@ def attempt(service: Service, job: Job, now: datetime, media: OpenMedia) -> None
             produced = produce(
                 uploading.guarded(chunks, service.settings.capture.max_bytes),
                 cut=None if job.decision.whole else Cut(job.decision.keep, job.decision.mute),
-                open_sink=uploading.open,
+                open_sinks=uploading.open,
                 limits=Limits(service.settings.capture.max_seconds, service.settings.capture.fetch_timeout_s),
             )
         reached("capture.produced")
@@ -129,18 +127,21 @@ def discard_claimed(service: Service, job: Job, reason: str, now: datetime) -> N
             storing.discard(service, connection, recording, job.data, reason, now)
 
 
-def _know_class(service: Service, recording_id: str, now: datetime) -> None:
+def _class_is_open(service: Service, recording_id: str, now: datetime) -> bool:
+    """Ask the directory what it has to say about the call; whether its class hangs on a directory that is away."""
     with service.database.read() as connection:
         recording = recordings.get(connection, recording_id)
-    if recording is not None and recording.segment is None:
-        settling.classify(service, recording.call_id, now)
+    try:
+        if recording is not None:
+            settling.classify(service, recording.call_id, now)
+    except DirectoryUnavailableError:
+        return recording is not None and recording.segment is None
+    return False
 
 
-def _expiry(
-    service: Service, connection: Connection, call: Call, recording: Recording, now: datetime
-) -> datetime | None:
+def _expiry(service: Service, connection: Connection, call: Call, recording: Recording) -> datetime | None:
     """When it will expire: from the end of the call as it is known at the first look, for the class's days."""
-    days = facts.kept_days(service, connection, call, now)
+    days = facts.kept_days(service, connection, call)
     begun = anchor(call.ended_at, recording.ended_at, call.started_at or call.opened_at)
     return None if days is None or begun is None else expires_at(begun, days)
 

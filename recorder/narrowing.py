@@ -56,7 +56,7 @@ def narrow(service: Service, recording_id: str, now: datetime) -> bool:
         produced = produce(
             uploading.guarded(_original(service, job, old_dek), settings.max_bytes),
             cut=recut(job.before.keep, job.after),
-            open_sink=uploading.open,
+            open_sinks=uploading.open,
             limits=Limits(settings.max_seconds, settings.fetch_timeout_s),
         )
         reached("capture.produced")

@@ -15,7 +15,7 @@ from recorder.consent import Decision, narrowed
 from recorder.errors import AudioError, LeaseLostError, PlatformError
 from recorder.ports import SYSTEM, Service
 from recorder.uploading import Claim
-from storage import audit, columns
+from storage import audit
 from storage.catalogue import attempts, capturing, forecast, recordings, tasks
 from storage.catalogue import calls as call_rows
 from storage.catalogue.attempts import Attempt
@@ -24,7 +24,6 @@ from storage.catalogue.recordings import Recording
 from storage.clock import utc_day
 from storage.keys import Key
 
-MARKED = ("phone", "account", "agent", "case")
 FIRST_WAIT_S, LONGEST_WAIT_S = 2, 1800
 TRIES_AWAY = 56  # a platform that is away: about a day
 TRIES_BROKEN = 12  # audio that is not there yet, or not whole: about two hours
@@ -130,8 +129,7 @@ def put(
     for row in kept.rows:
         attempts.keep(connection, row)
     attempts.lose(connection, claimed.recording_id, kept=True, but=[row.id for row in kept.rows])
-    found_by = {name: columns.mark(kept.key, name, str(own[name])) for name in MARKED if own.get(name)}
-    recordings.index_marks(connection, claimed.recording_id, found_by)
+    recordings.index_marks(connection, claimed.recording_id, personal.marks(kept.key, own))
 
 
 def own_data(call: Call, data: Mapping[str, Any], produced: Produced) -> dict[str, Any]:

@@ -7,7 +7,7 @@ has lost it deletes what it wrote.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -91,31 +91,33 @@ class Uploading:
         self._dek = dek
         self._now = now
         self._started = self._renewed = time.monotonic()
-        self._rows = {row.rendition: row for row in claimed.rows}
-        self._writers: dict[str, SealedWriter] = {}
+        self._rows = dict(zip(RENDITIONS, claimed.rows, strict=True))
+        self._writers: dict[Rendition, SealedWriter] = {}
 
     @property
     def now(self) -> datetime:
         """The time the work has reached."""
         return self._now + timedelta(seconds=time.monotonic() - self._started)
 
-    def open(self, rendition: Rendition, content_type: str) -> Sink:
-        """Start a rendition's upload, and put it on record before it takes a byte."""
-        row = self._rows[rendition]
-        writer = self._service.vault.writer(
-            recording_id=self._claim.recording_id,
-            rendition=rendition,
-            dek=self._dek,
-            object_key=row.object_key,
-            tags={"segment": self._claim.segment, "expires": f"{utc_day(self._claim.expires_at):%Y-%m-%d}"},
-        )
-        self._writers[rendition] = writer
-        self._rows[rendition] = replace(row, upload_id=writer.upload_id, content_type=content_type)
+    def open(self, wanted: Mapping[Rendition, str]) -> Mapping[Rendition, Sink]:
+        """Start uploads of these renditions (with their content types), on record before they take a byte."""
+        for rendition, content_type in wanted.items():
+            row = self._rows[rendition]
+            writer = self._service.vault.writer(
+                recording_id=self._claim.recording_id,
+                rendition=rendition,
+                dek=self._dek,
+                object_key=row.object_key,
+                tags={"segment": self._claim.segment, "expires": f"{utc_day(self._claim.expires_at):%Y-%m-%d}"},
+            )
+            self._writers[rendition] = writer
+            self._rows[rendition] = replace(row, upload_id=writer.upload_id, content_type=content_type)
         with self._service.database.write() as connection:
             self._hold(connection)
-            attempts.begin(connection, self._rows[rendition])
+            for rendition in wanted:
+                attempts.begin(connection, self._rows[rendition])
         reached("capture.opened")
-        return writer
+        return dict(self._writers)
 
     def guarded(self, chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
         """The chunks as they come, the lease renewed meanwhile; `MediaTooLargeError` beyond `max_bytes`."""

@@ -6,7 +6,7 @@ browsers need one, and peaks. pydub and ffmpeg are known only in here.
 
 from recorder.audio.coder import ffmpeg
 from recorder.audio.cut import Cut
-from recorder.audio.outputs import OpenSink, Rendition, Sink
+from recorder.audio.outputs import OpenSinks, Rendition, Sink
 from recorder.audio.peaks import read_header as read_peaks_header
 from recorder.audio.renditions import Limits, Produced, produce
 from recorder.audio.sniff import CONTENT_TYPES, sniff
@@ -15,7 +15,7 @@ __all__ = [
     "CONTENT_TYPES",
     "Cut",
     "Limits",
-    "OpenSink",
+    "OpenSinks",
     "Produced",
     "Rendition",
     "Sink",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 from recorder.audio.coder import Coder, flac_encoder, mp3_encoder
@@ -24,54 +24,50 @@ class Sink(Protocol):
     def write(self, data: bytes) -> object: ...
 
 
-OpenSink = Callable[[Rendition, str], Sink]
+# Opens the renditions named, with their content types, all at once.
+OpenSinks = Callable[[Mapping[Rendition, str]], Mapping[Rendition, Sink]]
 
 
 class HashingSink:
-    """The original's sink, opened at its first byte."""
+    """Passes bytes on, and knows how many they were and their SHA-256."""
 
-    def __init__(self, open_sink: OpenSink, content_type: str) -> None:
-        self.content_type = content_type
+    def __init__(self, sink: Sink) -> None:
         self.size = 0
-        self._open_sink = open_sink
-        self._sink: Sink | None = None
-        self._hash = hashlib.sha256()
+        self.hash = hashlib.sha256()
+        self._sink = sink
 
     def write(self, data: bytes) -> None:
-        if self._sink is None:
-            self._sink = self._open_sink("original", self.content_type)
-        self._hash.update(data)
+        self.hash.update(data)
         self.size += len(data)
         self._sink.write(data)
 
-    def digest(self) -> bytes:
-        return self._hash.digest()
-
 
 class Outputs:
-    """Peaks always; FLAC into `flac_to` where that is given; MP3 where `playback` is wanted."""
+    """Peaks always; `flac`, an original made of what a cut keeps; `playback`, an MP3.
+
+    Without a cut the sinks are open already; with one they are opened when the first sound is kept.
+    """
 
     def __init__(
         self,
-        open_sink: OpenSink,
+        sinks: Mapping[Rendition, Sink] | OpenSinks,
         *,
         deadline: float,
         max_seconds: int,
         cut: Cut | None,
         lag: int,
-        flac_to: HashingSink | None,
         playback: bool,
     ) -> None:
-        self._open_sink = open_sink
+        self._sinks = sinks
         self._deadline = deadline
         self._max_seconds = max_seconds
         self._cut = cut
         self._lag = lag
-        self._flac_to = flac_to
         self._playback = playback
         self._cutter: Cutter | None = None
         self._peaks: tuple[Peaks, Sink] | None = None
         self._encoders: list[tuple[Coder, Sink]] = []
+        self.flac: HashingSink | None = None
         self.received = 0  # frames
         self.kept = 0
 
@@ -107,11 +103,15 @@ class Outputs:
                 sink.write(data)
 
     def _open(self, pcm: PcmFormat) -> tuple[Peaks, Sink]:
-        peaks, sink = self._peaks = Peaks(pcm), self._open_sink("peaks", PEAKS_TYPE)
+        sinks = self._sinks if isinstance(self._sinks, Mapping) else self._sinks(self._made_of_sound())
+        peaks, sink = self._peaks = Peaks(pcm), sinks["peaks"]
         sink.write(peaks.header)
-        if self._flac_to is not None:
-            self._encoders.append((flac_encoder(pcm, self._deadline), self._flac_to))
+        if self._cut is not None:
+            self.flac = HashingSink(sinks["original"])
+            self._encoders.append((flac_encoder(pcm, self._deadline), self.flac))
         if self._playback:
-            target = self._open_sink("playback", CONTENT_TYPES["mp3"])
-            self._encoders.append((mp3_encoder(pcm, self._deadline), target))
+            self._encoders.append((mp3_encoder(pcm, self._deadline), sinks["playback"]))
         return peaks, sink
+
+    def _made_of_sound(self) -> dict[Rendition, str]:
+        return {"original": CONTENT_TYPES["flac"], "playback": CONTENT_TYPES["mp3"], "peaks": PEAKS_TYPE}

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from recorder.audio import coder
+from recorder.audio.beside import Beside
 from recorder.audio.cut import Cut
-from recorder.audio.outputs import HashingSink, OpenSink, Outputs
+from recorder.audio.outputs import OpenSinks, Outputs, Rendition
+from recorder.audio.peaks import CONTENT_TYPE as PEAKS_TYPE
 from recorder.audio.sniff import CONTENT_TYPES, HEAD_BYTES, Kind, looks_like_text, sniff
 from recorder.audio.wav import PcmFormat, WavReader
 from recorder.audio.wholeness import Wholeness
@@ -48,57 +50,64 @@ class Produced:
         return self.frames * 1000 // self.rate
 
 
-def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sink: OpenSink, limits: Limits) -> Produced:
+def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sinks: OpenSinks, limits: Limits) -> Produced:
     """Read a recording once and write its renditions.
 
     Without a cut the original is the very bytes received; with one it is FLAC of what the cut keeps. A playback copy
-    (MP3) is made unless the original is PCM WAV or MP3. `open_sink(rendition, content_type)` is called when the first
-    byte of that rendition is there, never for something that is not audio. What was written is worth keeping only if
-    this returns: `AudioNotReadyError` and `AudioTruncatedError` are worth another try, other `AudioError`s are not.
+    (MP3) is made unless the original is PCM WAV or MP3. `open_sinks` is called once, when there is something to write,
+    never for something that is not audio; sinks are written to from two threads, each from one. What was written is
+    worth keeping only if this returns: retryable `AudioError`s are worth another try, others are not.
     """
-    received = hashlib.sha256()
     head, kind, is_pcm = _opening(chunks)
     deadline = time.monotonic() + limits.timeout_s
-    untouched = cut is None
-    original = HashingSink(open_sink, CONTENT_TYPES[kind if untouched else "flac"])
+    playback = cut is not None or not (is_pcm or kind == "mp3")
+    sinks = None if cut is not None else open_sinks(_untouched(kind, playback=playback))
     with ExitStack() as stack:
         sound = _PcmSound() if is_pcm else stack.enter_context(closing(_DecodedSound(kind, head, deadline)))
-        outputs = stack.enter_context(
-            closing(
-                Outputs(
-                    open_sink,
-                    deadline=deadline,
-                    max_seconds=limits.max_seconds,
-                    cut=cut,
-                    lag=MP3_LAG_FRAMES if kind == "mp3" else 0,
-                    flac_to=None if untouched else original,
-                    playback=not (untouched and (is_pcm or kind == "mp3")),
-                )
-            )
+        outputs = Outputs(
+            open_sinks if sinks is None else sinks,
+            deadline=deadline,
+            max_seconds=limits.max_seconds,
+            cut=cut,
+            lag=MP3_LAG_FRAMES if kind == "mp3" else 0,
+            playback=playback,
         )
-        for chunk in chain([head], chunks):
-            if untouched:
-                original.write(chunk)
-            else:
-                received.update(chunk)
+        stack.enter_context(closing(outputs))
+        received, size = hashlib.sha256(), 0
+
+        def listen(chunk: bytes) -> None:
+            received.update(chunk)
             for window in sound.feed(chunk):
                 outputs.take(window, sound.format)
+
+        beside = stack.enter_context(closing(Beside(listen)))
+        for chunk in chain([head], chunks):
+            beside.put(chunk)
+            size += len(chunk)
+            if sinks is not None:
+                sinks["original"].write(chunk)
+        beside.finish()
         for window in sound.finish():
             outputs.take(window, sound.format)
         sound.check(outputs.received)
         if outputs.received == 0:
             raise AudioEmptyError
         outputs.finish()
-        pcm = sound.format
-        return Produced(
-            content_type=original.content_type,
-            channels=pcm.channels,
-            rate=pcm.rate,
-            frames=outputs.kept,
-            size_bytes=original.size,
-            sha256=original.digest(),
-            received_sha256=original.digest() if untouched else received.digest(),
-        )
+    return Produced(
+        content_type=CONTENT_TYPES[kind if cut is None else "flac"],
+        channels=sound.format.channels,
+        rate=sound.format.rate,
+        frames=outputs.kept,
+        size_bytes=outputs.flac.size if outputs.flac else size,
+        sha256=(outputs.flac.hash if outputs.flac else received).digest(),
+        received_sha256=received.digest(),
+    )
+
+
+def _untouched(kind: Kind, *, playback: bool) -> dict[Rendition, str]:
+    """The renditions of a recording kept as it came."""
+    wanted: dict[Rendition, str] = {"original": CONTENT_TYPES[kind], "peaks": PEAKS_TYPE}
+    return wanted | {"playback": CONTENT_TYPES["mp3"]} if playback else wanted
 
 
 def _opening(chunks: Iterator[bytes]) -> tuple[bytes, Kind, bool]:

@@ -6,12 +6,12 @@ import hashlib
 import io
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
 
-from recorder.audio import Cut, Limits, Produced, ffmpeg, produce, read_peaks_header, sniff
+from recorder.audio import Cut, Limits, Produced, Rendition, ffmpeg, produce, read_peaks_header, sniff
 from recorder.audio.peaks import HEADER_BYTES
 from recorder.errors import (
     AudioEmptyError,
@@ -65,12 +65,13 @@ class Kept:
     def __init__(self, data: bytes, cut: Cut | None = None, *, step: int = 100_000, limits: Limits = LIMITS) -> None:
         self.sinks: dict[str, io.BytesIO] = {}
         self.types: dict[str, str] = {}
-        self.produced: Produced = produce(pieces(data, step), cut=cut, open_sink=self._open, limits=limits)
+        self.produced: Produced = produce(pieces(data, step), cut=cut, open_sinks=self._open, limits=limits)
 
-    def _open(self, rendition: str, content_type: str) -> io.BytesIO:
-        assert rendition not in self.sinks
-        self.types[rendition] = content_type
-        return self.sinks.setdefault(rendition, io.BytesIO())
+    def _open(self, wanted: Mapping[Rendition, str]) -> dict[Rendition, io.BytesIO]:
+        assert self.sinks == {}
+        self.types.update(wanted)
+        self.sinks.update({rendition: io.BytesIO() for rendition in wanted})
+        return {rendition: self.sinks[rendition] for rendition in wanted}
 
     def __getitem__(self, rendition: str) -> bytes:
         return self.sinks[rendition].getvalue()
@@ -88,12 +89,12 @@ def pieces(data: bytes, step: int) -> Iterator[bytes]:
 def refused(data: bytes, **options: object) -> type[AudioError]:
     opened: list[str] = []
 
-    def open_sink(rendition: str, _type: str) -> io.BytesIO:
-        opened.append(rendition)
-        return io.BytesIO()
+    def open_sinks(wanted: Mapping[Rendition, str]) -> dict[Rendition, io.BytesIO]:
+        opened.extend(wanted)
+        return {rendition: io.BytesIO() for rendition in wanted}
 
     with pytest.raises(AudioError) as error:
-        produce(pieces(data, 50_000), cut=None, open_sink=open_sink, limits=LIMITS, **options)  # type: ignore[arg-type] -- test options
+        produce(pieces(data, 50_000), cut=None, open_sinks=open_sinks, limits=LIMITS, **options)  # type: ignore[arg-type] -- test options
     if not isinstance(error.value, (AudioTruncatedError, AudioEmptyError)):
         assert opened == [] or type(error.value) is AudioError
     return type(error.value)
@@ -338,4 +339,9 @@ def test_what_a_source_raises_comes_through() -> None:
         raise AudioTimeoutError
 
     with pytest.raises(AudioTimeoutError):
-        produce(broken(), cut=None, open_sink=lambda *_: io.BytesIO(), limits=LIMITS)
+        produce(
+            broken(),
+            cut=None,
+            open_sinks=lambda wanted: {rendition: io.BytesIO() for rendition in wanted},
+            limits=LIMITS,
+        )

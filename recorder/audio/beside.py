@@ -1,0 +1,53 @@
+"""Work on a stream beside the stream: hashing and decoding while the next bytes are fetched and sealed."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+AHEAD = 4  # pieces that may wait
+
+
+class Beside:
+    """One thread that works through pieces in order. `put` and `finish` raise what the work raised."""
+
+    def __init__(self, work: Callable[[bytes], None]) -> None:
+        self._work = work
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(AHEAD)
+        self._error: BaseException | None = None
+        self._abandoned = False
+        self._thread = threading.Thread(target=self._run, name="audio")
+        self._thread.start()
+
+    def put(self, piece: bytes) -> None:
+        self._raise()
+        self._pieces.put(piece)
+
+    def finish(self) -> None:
+        """Return when everything put has been worked on."""
+        self._end()
+        self._raise()
+
+    def close(self) -> None:
+        """Stop, whatever still waits."""
+        self._abandoned = True
+        self._end()
+
+    def _end(self) -> None:
+        if self._thread.is_alive():
+            self._pieces.put(None)
+            self._thread.join()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            if self._error is not None or self._abandoned:
+                continue  # only drained, so that nobody waits for room
+            try:
+                self._work(piece)
+            except BaseException as error:  # noqa: BLE001 -- raised again where the work was asked for
+                self._error = error
