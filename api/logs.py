@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -33,9 +33,10 @@ FORBIDDEN = frozenset(
 )
 
 
-def configure() -> None:
-    """Idempotent. A person at a terminal sees warnings; everybody else gets JSON lines of all that happens."""
-    person = sys.stderr.isatty()
+def configure(stream: TextIO | None = None) -> None:
+    """Log to `stream`, or stderr. A person at a terminal sees warnings; everybody else JSON lines of all that happens."""
+    into = stream or sys.stderr
+    person = into.isatty()
     rendering: list[Any] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if person
@@ -50,7 +51,7 @@ def configure() -> None:
             *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if person else logging.INFO),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(into),
         cache_logger_on_first_use=False,
     )
 

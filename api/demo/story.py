@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
+from api import logs
 from api.demo.exchange import Exchange
 from api.demo.stage import ANNA, BENT, LINE, DemoClock, prepare, staged
 from api.demo.visitor import Visitor
@@ -79,7 +80,12 @@ def tell(settings: Settings, *, once: bool) -> None:
         )
         exchange.webhooks = settings.http.public_url
         clock.back = 91 * DAYS
-        with opened(settings, clock=clock) as service, listening(service):
+        with (
+            opened(settings, clock=clock) as service,
+            listening(service),
+            (data_dir / "recorder.log").open("a") as log,
+        ):
+            logs.configure(log)
             stage = Stage(service, exchange, clock, console)
             console.print("[bold]Only with a yes. Sealed. Heard by the right person. Gone on time. Provably.[/bold]")
             recording = _a_call_with_a_yes(stage)
@@ -208,7 +214,7 @@ def _open_backup(stage: Stage, backup: Path) -> str:
     try:
         read_everything(stage.service, backup, stage.clock())
     except RecorderError as refusal:
-        return f"{refusal} [{refusal.code}]"
+        return f"{refusal} ({refusal.code})"
     raise AssertionError("a backup opened after its recordings had expired")
 
 
