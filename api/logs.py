@@ -34,7 +34,7 @@ FORBIDDEN = frozenset(
 
 
 def configure(stream: TextIO | None = None) -> None:
-    """Log to `stream`, or stderr. A person at a terminal sees warnings; everybody else JSON lines of all that happens."""
+    """Log to `stream`, or stderr. People at a terminal see warnings, all others JSON lines of everything."""
     into = stream or sys.stderr
     person = into.isatty()
     rendering: list[Any] = (
