@@ -219,7 +219,7 @@ async def withdraw(request: web.Request, visit: Visit) -> web.Response:
 async def _ask(request: web.Request, visit: Visit, *, status: int) -> web.Response:
     service, recording_id = request.app[SERVICE], request.match_info["id"]
     item = await run(request, disclosure.one, service, visit, recording_id, now(request))
-    return _page(request, "access/withdraw.html", status=status, item=item, link_expires_at=visit.link.expires_at)
+    return _page(request, "access/withdraw.html", status=status, item=item)
 
 
 async def _known(request: web.Request) -> bool:

@@ -12,12 +12,13 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from hashlib import sha256
 from typing import Literal
 
 from sqlalchemy import Connection
 
+from recorder.deadlines import ZONE
 from recorder.errors import LinkError
 from recorder.ports import Service
 from storage import audit
@@ -59,7 +60,7 @@ class Try:
 
 def queue(connection: Connection, request_id: str, now: datetime) -> str:
     """Make a link whose token is minted when its mail is handed over; returns its id."""
-    link = Link(new_id("lnk"), request_id, "da", now, now + LINK_LIFE)
+    link = Link(new_id("lnk"), request_id, "da", now, runs_out(now))
     links.insert(connection, link)
     outbox.add(connection, "mail", "access", link.id, now)
     return link.id
@@ -80,7 +81,7 @@ def mint(
 
     None where the link has ended meanwhile.
     """
-    token, until = secrets.token_urlsafe(32), now + LINK_LIFE
+    token, until = secrets.token_urlsafe(32), runs_out(now)
     minted = links.hand_over(connection, link_id, token=token, contact=contact, language=language, expires_at=until)
     return (token, until) if minted else None
 
@@ -179,6 +180,12 @@ def leave(service: Service, cookie: str | None, now: datetime) -> None:
         session = sessions.find(connection, cookie, now)
         if session is not None and session.kind == "link":
             sessions.end(connection, session.id)
+
+
+def runs_out(sent_at: datetime) -> datetime:
+    """The end of the thirtieth day after: a mail that says "through the 22nd" must be right at any hour of it."""
+    last = (sent_at + LINK_LIFE).astimezone(ZONE).date()
+    return datetime.combine(last + timedelta(days=1), time(), ZONE).astimezone(UTC)
 
 
 def alive(link: Link, now: datetime) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import structlog
 
@@ -16,6 +16,7 @@ from recorder.access_links import Visit
 from recorder.erasure import Choice, Withdrawal
 from recorder.errors import RecorderError, RecordingNotFoundError
 from recorder.listening import Listening
+from recorder.notices import last_whole_day
 from recorder.ports import Actor, Service
 from recorder.scripts import Script
 from recorder.settings import Organisation
@@ -67,7 +68,7 @@ class Page:
     items: Sequence[Disclosed]
     organisation: Organisation
     link_expires_at: datetime
-    session_expires_at: datetime
+    link_last_day: date
 
 
 def page(service: Service, visit: Visit, now: datetime) -> Page:
@@ -80,7 +81,7 @@ def page(service: Service, visit: Visit, now: datetime) -> Page:
     items.sort(key=lambda item: (item.recording is None, (item.recording and item.recording.call_started_at) or now))
     brands = {call.brand for call in of_calls.values()}
     speaker = service.settings.organisation_for(brands.pop() if len(brands) == 1 else None)
-    return Page(items, speaker, visit.link.expires_at, visit.session.expires_at)
+    return Page(items, speaker, visit.link.expires_at, last_whole_day(visit.link.expires_at))
 
 
 def one(service: Service, visit: Visit, recording_id: str, now: datetime) -> Disclosed:

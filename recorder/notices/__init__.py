@@ -13,17 +13,16 @@ from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from functools import cache
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 import phonenumbers
 from babel.dates import format_date
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from recorder.deadlines import ZONE
 from recorder.errors import DeliveryError
 from recorder.settings import Organisation
 
 LANGUAGES = ("da", "en")
-ZONE = ZoneInfo("Europe/Copenhagen")
 CODE_MINUTES = 10
 
 
