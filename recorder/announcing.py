@@ -23,18 +23,18 @@ def announced(case: Case, received: ReceivedEvent) -> Recording | None:
     """The recording an event is about, its row made if it is new; None for one that was and is no more."""
     event = received.event
     ref = recording_ref(case.service, event.platform, str(event.recording_id))
-    known = recordings.by_ref(case.connection, ref)
-    if known is None and seen.has(case.connection, ref):
-        return None
+    known = recordings.lock_by_ref(case.connection, ref)
     if known is None:
+        if seen.has(case.connection, ref):
+            return None
         recordings.insert(case.connection, _new(case, event, ref))
-        known = recordings.by_ref(case.connection, ref)
+        known = recordings.lock_by_ref(case.connection, ref)
         if known is not None:
             case.note("recording.announced", recording=known.id)
     if known is None or known.call_id != case.call.id:
         raise InvalidEventError("the recording is another call's")
     _narrow_cause(case, known, event)
-    return recordings.lock(case.connection, known.id)
+    return known
 
 
 def timed(case: Case, recording: Recording, edge: str, at: datetime) -> None:
@@ -89,8 +89,9 @@ def absent(case: Case, received: ReceivedEvent) -> None:
 
 
 def refresh(case: Case) -> None:
-    """What waiting recordings show of their call."""
+    """What waiting recordings show of their call; and all that its news concerns are looked at again."""
     call = case.call
+    look = {"next_try_at": case.now} if case.looked_at_again else {}
     recordings.change_of_call(
         case.connection,
         call.id,
@@ -100,7 +101,12 @@ def refresh(case: Case) -> None:
         queue=call.queue,
         call_started_at=call.started_at or call.opened_at,
         call_ended_at=call.ended_at,
+        **look,
     )
+    if "stored" in case.looked_at_again:
+        recordings.change_of_call(case.connection, call.id, when={"state": "stored"}, **look)
+    if look:
+        case.jobs.add("capture")
 
 
 def _new(case: Case, event: Event, ref: bytes) -> Recording:

@@ -15,7 +15,7 @@ from recorder.case import Case, moment, open_call, plausible, with_opener
 from recorder.events import Event, ReceivedEvent
 from recorder.segments import segment_of
 from storage import inbox
-from storage.catalogue import calls, evidence, recordings, seen
+from storage.catalogue import calls, evidence, seen
 from storage.catalogue.calls import Leg
 from storage.catalogue.evidence import Consent, Edge, Party
 from storage.clock import MICROSECOND, new_id
@@ -43,9 +43,7 @@ def apply(case: Case, received: ReceivedEvent) -> None:
     HANDLERS[event.type](case, received)
     if event.type in UNCHANGED:
         return
-    states = ("announced", "stored") if event.type in NARROWING else ("announced",)
-    if recordings.change_of_call(case.connection, case.call.id, when={"state": states}, next_try_at=case.now):
-        case.jobs.add("capture")
+    case.looked_at_again |= {"announced", "stored"} if event.type in NARROWING else {"announced"}
 
 
 def _bound_skew(case: Case, received: ReceivedEvent) -> None:

@@ -7,7 +7,7 @@ overtook their call's opening wait for it in a row of their own. What was once h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -122,10 +122,8 @@ def _look_after(service: Service, one: Applied, call_id: str, now: datetime) -> 
 
 def _apply(service: Service, connection: Connection, ref: bytes, now: datetime) -> Applied:
     applied = Applied()
-    call = calls.by_ref(connection, ref)
-    if call is not None:
-        # Everything that is pending under any of its ids, read only once the lock is held.
-        calls.lock(connection, call.id)
+    call = calls.lock_by_ref(connection, ref)
+    # Everything that is pending under any of its ids, read only once the lock is held.
     items = [
         item
         for one in (calls.refs(connection, call) if call else [ref])
@@ -151,7 +149,7 @@ def _apply(service: Service, connection: Connection, ref: bytes, now: datetime) 
 def _taken(service: Service, connection: Connection, call: Call | None, now: datetime) -> Case | None:
     """The call, opened; one whose key is destroyed is as good as gone."""
     try:
-        return None if call is None else take(service, connection, call.id, now)
+        return None if call is None else take(service, connection, call, now)
     except KeyDestroyedError:
         return None
 
@@ -159,28 +157,36 @@ def _taken(service: Service, connection: Connection, call: Call | None, now: dat
 def _bring_up(case: Case, events: list[ReceivedEvent], applied: Applied) -> list[str]:
     """Apply a call's events; returns the inbox rows of those that went through."""
     before, data_before = case.call, dict(case.data)
-    done = [received.inbox_id for received in events if _one(case, received)]
+    done = _applied(case, events)
     put(case, before, data_before)
     announcing.refresh(case)
     applied.call_id, applied.entries, applied.jobs = case.call.id, case.entries, case.jobs
     agreed = any(entry.type == "consent.granted" for entry in case.entries)
     applied.unknown = case.call.segment is None or (agreed and case.data.get("account") is None)
     applied.news = case.data != data_before or case.call.queue != before.queue
-    return done
+    return [received.inbox_id for received in done]
 
 
-def _one(case: Case, received: ReceivedEvent) -> bool:
-    """Apply one event, or leave no trace of it but a task: a poisoned event blocks nothing."""
-    call, data, entries, jobs = case.call, dict(case.data), list(case.entries), set(case.jobs)
+def _applied(case: Case, events: list[ReceivedEvent]) -> list[ReceivedEvent]:
+    if _attempt(case, events):
+        return events
+    return [one for one in events if len(events) > 1 and _attempt(case, [one])]
+
+
+def _attempt(case: Case, events: list[ReceivedEvent]) -> bool:
+    """Apply these events or leave no trace of them: among others, a poisoned one is found by trying each alone."""
+    before = replace(case, data=dict(case.data), entries=list(case.entries), jobs=set(case.jobs))
     savepoint = case.connection.begin_nested()
     try:
-        applying.apply(case, received)
+        for received in events:
+            applying.apply(case, received)
     except Exception as exc:
         savepoint.rollback()
         if isinstance(exc, OperationalError) or (isinstance(exc, RecorderError) and exc.retryable):
             raise
-        case.call, case.data, case.entries, case.jobs = call, data, entries, jobs
-        _fail(case.connection, received.inbox_id, exc, case.now)
+        vars(case).update(vars(before))
+        if len(events) == 1:
+            _fail(case.connection, events[0].inbox_id, exc, case.now)
         return False
     savepoint.commit()
     return True
@@ -216,7 +222,6 @@ def _opened(
     parent = _parent(service, connection, events)
     if parent is not None:
         calls.add_leg(connection, Leg(id=new_id("leg"), call_id=parent.id, ref=ref))
-        calls.lock(connection, parent.id)
         return parent
     if not any(one.event.opens for one in events) and any("by_answer" in one.event.data for one in events):
         return None
@@ -231,7 +236,7 @@ def _parent(service: Service, connection: Connection, events: list[ReceivedEvent
     for one in events:
         parent_id = one.event.data.get("parent_call_id")
         if parent_id is not None and parent_id != one.event.call_id:
-            return calls.by_ref(connection, inbox.ref(service.keyring, one.event.platform, parent_id))
+            return calls.lock_by_ref(connection, inbox.ref(service.keyring, one.event.platform, parent_id))
     return None
 
 

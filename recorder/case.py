@@ -32,15 +32,15 @@ class Case:
     data: dict[str, Any] = field(repr=False)
     entries: list[audit.Entry] = field(default_factory=list)
     jobs: set[str] = field(default_factory=set)
+    looked_at_again: frozenset[str] = frozenset()  # states whose recordings the news may concern
 
     def note(self, kind: str, **body: Any) -> None:
         """An audit entry, written when the transaction ends."""
         self.entries.append(audit.Entry(kind, SYSTEM.id, self.call.id, body))
 
 
-def take(service: Service, connection: Connection, call_id: str, now: datetime) -> Case | None:
-    """Lock a call and open it; None when it is blank. Raises `KeyDestroyedError`, `KeyUnavailableError`."""
-    call = calls.lock(connection, call_id)
+def take(service: Service, connection: Connection, call: Call | None, now: datetime) -> Case | None:
+    """Open a locked call; None when it is blank. Raises `KeyDestroyedError`, `KeyUnavailableError`."""
     secret = personal.call_secret(service, call, now) if call else None
     if call is None or secret is None:
         return None
@@ -69,7 +69,7 @@ def open_call(
         settle_at=received_at + LONGEST_CALL,
     )
     calls.insert(connection, personal.keyed(service, call, {"platform_call_id": platform_call_id}, now))
-    return None if call.ref is None else calls.by_ref(connection, call.ref)
+    return None if call.ref is None else calls.lock_by_ref(connection, call.ref)
 
 
 def moment(received: ReceivedEvent) -> tuple[datetime, str]:

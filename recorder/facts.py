@@ -34,14 +34,12 @@ def decided(service: Service, connection: Connection, call: Call, recording: Rec
 def of_call(service: Service, connection: Connection, call: Call, now: datetime) -> CallFacts:
     """What is known of a call, with what was said in the calls it came out of or went on in."""
     family = calls.family(connection, call.id)
-    said = evidence.consents_of(connection, family)
-    starts = {one.id: one.started_at for member in family for one in recordings.of_call(connection, member)}
     return CallFacts(
         segment=call.segment,
         ended_at=call.ended_at,
         opened=call.opened,
         skew_us=call.skew_us,
-        consents=frozenset(_consent(one, starts) for one in said),
+        consents=frozenset(_said(connection, family)),
         parties=_parties(service, connection, family, now),
     )
 
@@ -60,31 +58,32 @@ def of_recording(connection: Connection, call: Call, recording: Recording) -> Re
     )
 
 
-def kept_days(service: Service, connection: Connection, call: Call, now: datetime) -> int | None:
+def kept_days(service: Service, connection: Connection, call: Call) -> int | None:
     """For how many days a call's recordings are kept; None where its class is not known."""
     if call.segment is None:
         return None
-    told = [script.retention_days for script in _scripts(service, connection, call, now)]
+    named = {one.script for one in _standing(connection, call) if one.script is not None}
+    told = [script.retention_days for name in sorted(named) if (script := scripts.find(connection, name)) is not None]
     return policy_days(service.settings.retention, call.segment, told)
 
 
-def purposes(service: Service, connection: Connection, call: Call, now: datetime) -> frozenset[str]:
+def purposes(connection: Connection, call: Call) -> frozenset[str]:
     """What every standing yes was given for."""
-    agreed = [frozenset(one.purposes or ()) for one in _standing(service, connection, call, now)]
+    agreed = [frozenset(one.purposes or ()) for one in _standing(connection, call)]
     return frozenset.intersection(*agreed) if agreed else frozenset()
 
 
-def _scripts(service: Service, connection: Connection, call: Call, now: datetime) -> list[scripts.Script]:
-    named = {one.script for one in _standing(service, connection, call, now) if one.script is not None}
-    return [script for name in sorted(named) if (script := scripts.find(connection, name)) is not None]
+def _standing(connection: Connection, call: Call) -> list[Consent]:
+    """The rows of every yes nobody has taken back."""
+    said = _said(connection, calls.family(connection, call.id))
+    return [said[fact] for fact in standing(CallFacts(call.segment, skew_us=call.skew_us, consents=frozenset(said)))]
 
 
-def _standing(service: Service, connection: Connection, call: Call, now: datetime) -> list[Consent]:
-    family = calls.family(connection, call.id)
-    said = evidence.consents_of(connection, family)
-    starts = {one.id: one.started_at for member in family for one in recordings.of_call(connection, member)}
-    yes = set(standing(of_call(service, connection, call, now)))
-    return [one for one in said if _consent(one, starts) in yes]
+def _said(connection: Connection, family: Collection[str]) -> dict[ConsentFact, Consent]:
+    rows = evidence.consents_of(connection, family)
+    offsets = {row.call_id for row in rows if row.offset_ms is not None}
+    starts = {one.id: one.started_at for member in offsets for one in recordings.of_call(connection, member)}
+    return {_consent(row, starts): row for row in rows}
 
 
 def _consent(row: Consent, starts: Mapping[str, datetime | None]) -> ConsentFact:

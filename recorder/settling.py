@@ -5,7 +5,7 @@ Also the one thing about a call that must be asked of others, its class; never i
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 import structlog
@@ -23,9 +23,11 @@ from storage.catalogue import calls, erasing, recordings, tasks
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
 from storage.clock import utc_day
-from storage.errors import RecorderError
+from storage.errors import KeyDestroyedError, RecorderError
+from storage.keys import Key
 
 AGAIN = timedelta(minutes=5)
+BATCH = 20  # calls per transaction
 NEEDING_THEIR_CALL = frozenset(["announced", "capturing", "stored", "failed"])
 REFUSED = frozenset(["refused", "withdrawn", "unanswered"])
 
@@ -50,7 +52,7 @@ def classify(service: Service, call_id: str, now: datetime) -> str | None:
     if customer is None:
         return call.segment
     with service.database.write() as connection:
-        case = take(service, connection, call_id, now)
+        case = take(service, connection, calls.lock(connection, call_id), now)
         if case is None:
             return None
         _introduce(case, customer)
@@ -70,40 +72,70 @@ def _introduce(case: Case, customer: Customer) -> None:
         case.note("call.classified", segment=case.call.segment)
 
 
+@dataclass(frozen=True)
+class _Prospect:
+    """What was found out about a due call before the transaction that settles it. Handles key material."""
+
+    call: Call
+    refused: bool
+    key: Key | None = field(default=None, repr=False)  # of its recordings' last day; None: nothing is kept
+    secret: bytes | None = field(default=None, repr=False)
+
+
 def settle(service: Service, now: datetime, limit: int = 100) -> int:
     """Keep or blank the calls that are due for it; returns how many were looked at."""
     with service.database.read() as connection:
         due = calls.due_to_settle(connection, now, limit)
-    for call in due:
-        try:
-            _settle(service, call, now)
-        except RecorderError as exc:
-            log.warning("call.not_settled", call_id=call.id, code=exc.code)
-            with service.database.write() as connection:
-                calls.change(connection, call.id, settle_at=now + AGAIN)
+    prospects = [found for call in due if (found := _prospect(service, call, now)) is not None]
+    for start in range(0, len(prospects), BATCH):
+        with service.database.write() as connection:
+            batch = prospects[start : start + BATCH]
+            entries = [entry for one in batch for entry in _settle(service, connection, one, now)]
+            audit.append_many(connection, entries, now=now)
     return len(due)
 
 
-def _settle(service: Service, call: Call, now: datetime) -> None:
+def _prospect(service: Service, call: Call, now: datetime) -> _Prospect | None:
+    """None where it cannot be known now: looked at again later."""
+    try:
+        return _found_out(service, call, now)
+    except KeyDestroyedError:
+        return _Prospect(call, refused=True)
+    except RecorderError as exc:
+        log.warning("call.not_settled", call_id=call.id, code=exc.code)
+    with service.database.write() as connection:
+        calls.change(connection, call.id, settle_at=now + AGAIN)
+    return None
+
+
+def _found_out(service: Service, call: Call, now: datetime) -> _Prospect:
     with service.database.read() as connection:
         known = facts.of_call(service, connection, call, now)
-    if standing(known):
-        _classified(service, call.id, now)
+    refused = barred(known) in REFUSED
+    if not standing(known):
+        return _Prospect(call, refused)
+    _classified(service, call.id, now)
     with service.database.read() as connection:
         call = calls.get(connection, call.id) or call
-        day = _last_day(service, connection, call, now) if standing(known) else None
-    # Keys may have to be fetched: before the transaction, which then finds them at hand.
+        day = _last_day(service, connection, call)
+    # Keys may have to be fetched: before the transaction, which then needs to ask for none.
     key = service.keyring.day_key(day, now) if day is not None else None
-    secret = personal.call_secret(service, call, now)
-    with service.database.write() as connection:
-        current = calls.lock(connection, call.id)
-        if current is None or current != call or secret is None:
-            return  # Something came in meanwhile: the next round decides on that.
-        if key is not None and key.id != current.key_id:
-            wrapped = personal.rewrapped(current, secret, key)
-            calls.change(connection, call.id, key_id=wrapped.key_id, call_key=wrapped.call_key)
-        entries = _decide(service, connection, current, kept=key is not None, refused=barred(known) in REFUSED, now=now)
-        audit.append_many(connection, entries, now=now)
+    return _Prospect(call, refused, key, personal.call_secret(service, call, now))
+
+
+def _settle(service: Service, connection: Connection, found: _Prospect, now: datetime) -> list[audit.Entry]:
+    current = calls.lock(connection, found.call.id)
+    if current is None or current != found.call:
+        return []  # Something came in meanwhile: the next round decides on that.
+    if found.key is not None and found.secret is not None and found.key.id != current.key_id:
+        try:
+            service.keyring.require_open(connection, found.key.id)
+        except KeyDestroyedError:  # the day is being closed: what was recorded expires with it
+            calls.change(connection, current.id, settle_at=now + AGAIN)
+            return []
+        wrapped = personal.rewrapped(current, found.secret, found.key)
+        calls.change(connection, current.id, key_id=wrapped.key_id, call_key=wrapped.call_key)
+    return _decide(service, connection, current, kept=found.key is not None, refused=found.refused, now=now)
 
 
 def _classified(service: Service, call_id: str, now: datetime) -> None:
@@ -113,9 +145,9 @@ def _classified(service: Service, call_id: str, now: datetime) -> None:
         log.warning("call.class_open", call_id=call_id, code=exc.code)
 
 
-def _last_day(service: Service, connection: Connection, call: Call, now: datetime) -> date | None:
+def _last_day(service: Service, connection: Connection, call: Call) -> date | None:
     """The day on which the call's recordings expire, by what is known now."""
-    days = facts.kept_days(service, connection, call, now)
+    days = facts.kept_days(service, connection, call)
     begun = anchor(call.ended_at, None, call.started_at or call.opened_at)
     return None if days is None or begun is None else utc_day(expires_at(begun, days))
 

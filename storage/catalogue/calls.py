@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Select, delete, or_, select, update
 
@@ -63,11 +64,12 @@ def lock(connection: Connection, call_id: str) -> Call | None:
 
 def by_ref(connection: Connection, ref: bytes) -> Call | None:
     """The call a platform's id names, be it the call's own or one of its legs'."""
-    own = _one(connection, select(calls).where(calls.c.ref == ref))
-    if own is not None:
-        return own
-    call_id = connection.execute(select(legs.c.call_id).where(legs.c.ref == ref)).scalar_one_or_none()
-    return None if call_id is None else get(connection, call_id)
+    return _one(connection, _named(ref))
+
+
+def lock_by_ref(connection: Connection, ref: bytes) -> Call | None:
+    """The same, locked as by `lock`."""
+    return _one(connection, _named(ref).with_for_update())
 
 
 def insert(connection: Connection, call: Call) -> None:
@@ -121,6 +123,11 @@ def many(connection: Connection, call_ids: Iterable[str]) -> dict[str, Call]:
     return {row["id"]: Call(**row) for row in rows}
 
 
-def _one(connection: Connection, statement: Select[tuple[object, ...]]) -> Call | None:
-    row = connection.execute(statement).mappings().one_or_none()
+def _named(ref: bytes) -> Select[tuple[Any, ...]]:
+    of_leg = select(legs.c.call_id).where(legs.c.ref == ref)
+    return select(calls).where(or_(calls.c.ref == ref, calls.c.id.in_(of_leg)))
+
+
+def _one(connection: Connection, statement: Select[tuple[Any, ...]]) -> Call | None:
+    row = connection.execute(statement).mappings().first()
     return None if row is None else Call(**row)

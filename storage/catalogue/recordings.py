@@ -95,6 +95,11 @@ def by_ref(connection: Connection, ref: bytes) -> Recording | None:
     return _one(connection, select(recordings).where(recordings.c.ref == ref))
 
 
+def lock_by_ref(connection: Connection, ref: bytes) -> Recording | None:
+    """The same, locked as by `lock`."""
+    return _one(connection, select(recordings).where(recordings.c.ref == ref).with_for_update())
+
+
 def of_call(connection: Connection, call_id: str) -> list[Recording]:
     statement = select(recordings).where(recordings.c.call_id == call_id).order_by(recordings.c.id)
     return [Recording(**row) for row in connection.execute(statement).mappings()]
@@ -183,5 +188,5 @@ def _still(when: Mapping[str, object]) -> list[ColumnElement[bool]]:
 
 
 def _one(connection: Connection, statement: Select[tuple[Any, ...]]) -> Recording | None:
-    row = connection.execute(statement).mappings().one_or_none()
+    row = connection.execute(statement).mappings().first()
     return None if row is None else Recording(**row)

@@ -140,8 +140,8 @@ def test_a_consent_names_the_script_and_what_it_was_given_for(service: Service, 
     call = the_call(service)
     with service.database.read() as connection:
         said = {one.decision: one for one in evidence.consents_of(connection, [call.id])}
-        assert facts.purposes(service, connection, call, clock.now) == {"quality", "training", "documentation"}
-        assert facts.kept_days(service, connection, call, clock.now) == 90
+        assert facts.purposes(connection, call) == {"quality", "training", "documentation"}
+        assert facts.kept_days(service, connection, call) == 90
 
     assert (said["granted"].script, said["granted"].digit, said["granted"].language) == ("inbound-da@1", "1", "da")
 
