@@ -103,7 +103,13 @@ def _sqlite(url: str) -> Engine:
     if not path or path == ":memory:":
         raise ConfigurationError("the database must be a file: it outlives the process")
     Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = create_engine(url, connect_args={"timeout": 10, "check_same_thread": False}, pool_size=16, max_overflow=16)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": 10, "check_same_thread": False},
+        pool_size=16,
+        max_overflow=16,
+        hide_parameters=True,  # a statement in a log must not carry what it was about
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
@@ -121,7 +127,7 @@ def _sqlite(url: str) -> Engine:
 
 
 def _postgresql(url: str) -> Engine:
-    return create_engine(url, pool_size=12, max_overflow=4, pool_timeout=10, pool_pre_ping=True)
+    return create_engine(url, pool_size=12, max_overflow=4, pool_timeout=10, pool_pre_ping=True, hide_parameters=True)
 
 
 @contextmanager
