@@ -15,10 +15,16 @@ from recorder.errors import InvalidInputError
 LONGEST_TEXT = 1000
 
 
-async def document(request: web.Request) -> dict[str, Any]:
-    """The JSON object of the body. Raises `InvalidInputError` for anything else."""
+async def document(request: web.Request, *, optional: bool = False) -> dict[str, Any]:
+    """The JSON object of the body; where it is `optional`, nothing is an empty one.
+
+    Raises `InvalidInputError` for anything else.
+    """
+    sent = await request.read()
+    if optional and not sent:
+        return {}
     try:
-        body = json.loads(await request.read())
+        body = json.loads(sent)
     except (ValueError, RecursionError) as exc:
         raise InvalidInputError("the body is not JSON") from exc
     if not isinstance(body, dict):

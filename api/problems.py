@@ -44,7 +44,7 @@ STATUS: dict[str, int] = {
     "audio_truncated": 422,
     "audio_too_long": 422,
     "audio_timeout": 422,
-    "audio_not_ready": 503,
+    "audio_not_ready": 422,  # a pushed body that is no audio; of a fetched one it means "not there yet"
     "storage": 500,
     "integrity": 500,
     "platform": 502,
@@ -72,7 +72,7 @@ def status_of(error: RecorderError) -> int:
 def of_error(request: web.Request, error: RecorderError) -> web.Response:
     """The answer to an error we raised on purpose."""
     response = answer(request, status_of(error), error.code, str(error), error.hint)
-    if error.retryable:
+    if error.retryable and response.status in {HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE}:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if response.status == HTTPStatus.UNAUTHORIZED and request.path.startswith("/v1/"):
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -21,7 +21,7 @@ LONGEST_ID = 200
 
 async def agent_consent(request: web.Request) -> web.Response:
     """The customer said yes to being recorded."""
-    body = await inputs.document(request) if request.can_read_body else {}
+    body = await inputs.document(request, optional=True)
     inputs.known(body, ("script",))
     return await _pressed(request, buttons.consent, script=inputs.text(body, "script", longest=100))
 

@@ -56,7 +56,7 @@ async def get_audio(request: web.Request) -> web.StreamResponse:
 
 async def delete_recording(request: web.Request) -> web.Response:
     """Erase now: the certificate, or 202 where the last bytes are not yet verified gone."""
-    body = await inputs.document(request) if request.can_read_body else {}
+    body = await inputs.document(request, optional=True)
     inputs.known(body, ("reason", "text"))
     inputs.text(body, "text")  # may be said, is not kept: free words would outlive the person they name
     certificate = await erase(request, request.match_info["id"], reason(body))

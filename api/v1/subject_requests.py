@@ -52,7 +52,7 @@ async def approve_request(request: web.Request) -> web.Response:
 
 async def refuse_request(request: web.Request) -> web.Response:
     """Refuse, saying why by one of the codes."""
-    body = await inputs.document(request) if request.can_read_body else {}
+    body = await inputs.document(request, optional=True)
     inputs.known(body, ("reason",))
     reason = inputs.text(body, "reason", longest=60) or "other"
     return await _done(request, subject_requests.refuse, reason=reason)

@@ -85,7 +85,9 @@ async def serving(reader: Bytes, **options: object) -> AsyncIterator[TestClient]
         ("bytes=" + "9" * 5000 + "-", None),
     ],
 )
-def test_parse_reads_one_range_and_takes_everything_else_for_the_whole(header: str | None, wanted: Slice | None) -> None:
+def test_parse_reads_one_range_and_takes_everything_else_for_the_whole(
+    header: str | None, wanted: Slice | None
+) -> None:
     assert parse(header, 1000) == wanted
 
 

@@ -17,13 +17,17 @@ def test_moments_are_shown_in_copenhagen_across_the_clock_change() -> None:
     assert words.moment("en", summer) == "3 September 2026 at 10:12"
 
 
-@pytest.mark.parametrize("value", [datetime(2026, 11, 2, 23, 30, tzinfo=UTC), "2026-11-02T23:30:00Z", "20261103", date(2026, 11, 3)])
+@pytest.mark.parametrize(
+    "value", [datetime(2026, 11, 2, 23, 30, tzinfo=UTC), "2026-11-02T23:30:00Z", "20261103", date(2026, 11, 3)]
+)
 def test_days_are_days_in_copenhagen(value: datetime | date | str) -> None:
     assert words.day("da", value) == "3. november 2026"
 
 
 def test_nothing_known_is_a_dash() -> None:
-    assert [words.moment("da", None), words.day("da", None), words.duration("da", None), words.size("da", None)] == ["–"] * 4
+    assert [words.moment("da", None), words.day("da", None), words.duration("da", None), words.size("da", None)] == [
+        "–"
+    ] * 4
 
 
 def test_durations_and_sizes_read_naturally() -> None:

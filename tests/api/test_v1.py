@@ -1,0 +1,396 @@
+"""The JSON API against a real house: find, look, listen, push, hold, delete, requests."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from api.app import all_routes
+from api.openapi import document
+from recorder import tokens
+from storage.catalogue import listenings
+from tests.api.conftest import CUSTOMER, House, speech
+
+PUSH = {"Content-Type": "audio/wav"}
+
+
+async def problem(answer: Any) -> tuple[int, str]:
+    return answer.status, (await answer.json(content_type="application/problem+json"))["code"]
+
+
+async def test_search_finds_by_number_however_it_is_written(house: House) -> None:
+    recording = house.stored()
+    house.stored("pbx-2", **{"from": "+4520123499"})
+
+    for phone in ("+4520123456", "20 12 34 56", "0045 20123456"):
+        found = await house.client.post("/v1/recordings/search", json={"phone": phone}, headers=house.bearer("dpo"))
+        assert [item["id"] for item in (await found.json())["items"]] == [recording]
+
+
+async def test_a_recording_shows_what_interfaces_name(house: House) -> None:
+    recording = house.stored(agent="a-17", queue="billing", case="S-1")
+
+    answer = await house.client.get(f"/v1/recordings/{recording}", headers=house.bearer("dpo"))
+    item = await answer.json()
+    assert {name: item[name] for name in ("id", "state", "segment", "direction", "agent", "queue", "case")} == {
+        "id": recording,
+        "state": "stored",
+        "segment": "private_inbound",
+        "direction": "inbound",
+        "agent": "a-17",
+        "queue": "billing",
+        "case": "S-1",
+    }
+    assert item["platform_call_id"] == "pbx-1"
+    assert item["platform_recording_id"] == "r-pbx-1"
+    assert len(item["sha256"]) == 64
+    assert item["consent"] | {"at": None} == {
+        "method": "dtmf",
+        "decision": "granted",
+        "at": None,
+        "digit": "1",
+        "script": "inbound-da@1",
+        "purposes": ["quality", "training", "documentation"],
+    }
+    assert item["links"] == {"audio": f"/v1/recordings/{recording}/audio"}
+    assert CUSTOMER not in str(item)
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ({"agent": "a-17"}, ["pbx-1"]),
+        ({"queue": "sales"}, ["pbx-2"]),
+        ({"case": "S-2"}, ["pbx-2"]),
+        ({"agent": "a-17", "queue": "sales"}, []),
+        ({"segment": "private_inbound"}, ["pbx-2", "pbx-1"]),
+        ({"state": "failed"}, []),
+        ({"from": "2026-09-03", "to": "2026-09-03"}, ["pbx-2", "pbx-1"]),
+        ({"to": "2026-09-02"}, []),
+    ],
+)
+async def test_search_by_agent_queue_case_class_and_day(house: House, body: dict[str, str], wanted: list[str]) -> None:
+    house.stored("pbx-1", agent="a-17", queue="billing", case="S-1")
+    house.stored("pbx-2", agent="a-18", queue="sales", case="S-2")
+
+    found = await house.client.post("/v1/recordings/search", json=body, headers=house.bearer("reviewer"))
+    assert [item["platform_call_id"] for item in (await found.json())["items"]] == wanted
+
+
+@pytest.mark.parametrize("body", [{"phone": CUSTOMER}, {"account": "A-1001"}])
+async def test_p4_reviewers_do_not_search_for_customers(house: House, body: dict[str, str]) -> None:
+    answer = await house.client.post("/v1/recordings/search", json=body, headers=house.bearer("reviewer"))
+    assert await problem(answer) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"phone": "not a number"},
+        {"phone": 4520123456},
+        {"agent": "x" * 5000},
+        {"segment": "everything"},
+        {"state": "gone"},
+        {"from": "yesterday"},
+        {"from": "2026-09-03T10:00:00"},
+        {"to": "9999-12-31"},
+        {"cursor": "AAAA"},
+        {"cursor": "x" * 900},
+        {"telephone": CUSTOMER},
+    ],
+)
+async def test_what_cannot_be_searched_for_is_400_and_not_repeated(house: House, body: dict[str, Any]) -> None:
+    answer = await house.client.post("/v1/recordings/search", json=body, headers=house.bearer("dpo"))
+    assert await problem(answer) == (400, "invalid_input")
+    assert CUSTOMER not in await answer.text()
+
+
+async def test_numbers_cannot_stand_in_an_address(house: House) -> None:
+    answer = await house.client.get("/v1/recordings", params={"phone": CUSTOMER}, headers=house.bearer("dpo"))
+    assert await problem(answer) == (400, "invalid_input")
+
+
+async def test_pages_follow_each_other_without_gap_or_repeat(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.finding.PAGE", 2)
+    made = [house.stored(f"pbx-{n}") for n in range(5)]
+    headers, seen, cursor = house.bearer("dpo"), [], None
+    while True:
+        answer = await house.client.get("/v1/recordings", params={"cursor": cursor} if cursor else {}, headers=headers)
+        page = await answer.json()
+        seen += [item["id"] for item in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert seen == made[::-1]
+
+
+async def test_audio_is_sent_whole_and_by_range_for_a_purpose(house: House) -> None:
+    audio = speech()
+    recording = house.stored(audio=audio)
+    headers, address = house.bearer("reviewer"), f"/v1/recordings/{recording}/audio?purpose=quality"
+
+    whole = await house.client.get(address, headers=headers)
+    assert (whole.status, whole.headers["Content-Type"], await whole.read()) == (200, "audio/wav", audio)
+
+    part = await house.client.get(address, headers=headers | {"Range": "bytes=40000-40999"})
+    assert (part.status, await part.read()) == (206, audio[40_000:41_000])
+    assert part.headers["Content-Range"] == f"bytes 40000-40999/{len(audio)}"
+
+    several = await house.client.get(address, headers=headers | {"Range": "bytes=0-1,5-6"})
+    assert (several.status, len(await several.read())) == (200, len(audio))
+    beyond = await house.client.get(address, headers=headers | {"Range": f"bytes={len(audio)}-"})
+    assert beyond.status == 416
+
+
+async def test_p4_listening_is_noted_once_in_half_an_hour_for_each_purpose(house: House) -> None:
+    recording = house.stored()
+    headers = house.bearer("reviewer")
+    for purpose in ("quality", "quality", "training"):
+        await (await house.client.get(f"/v1/recordings/{recording}/audio?purpose={purpose}", headers=headers)).read()
+
+    with house.service.database.read() as connection:
+        noted = [(one.role, one.purpose) for one in listenings.of_recording(connection, recording)]
+    assert noted == [("reviewer", "quality"), ("reviewer", "training")]
+
+
+@pytest.mark.parametrize(
+    ("role", "purpose", "status"),
+    [
+        ("reviewer", "documentation", 403),
+        ("reviewer", "access", 403),
+        ("dpo", "documentation", 200),
+        ("dpo", "curiosity", 400),
+        ("dpo", "", 400),
+        ("agent", "quality", 403),
+        ("operator", "quality", 403),
+        ("auditor", "quality", 403),
+        ("platform", "quality", 403),
+    ],
+)
+async def test_p4_only_a_role_with_a_purpose_hears(house: House, role: str, purpose: str, status: int) -> None:
+    recording = house.stored()
+    answer = await house.client.get(
+        f"/v1/recordings/{recording}/audio", params={"purpose": purpose}, headers=house.bearer(role)
+    )
+    assert answer.status == status
+
+
+async def test_p3_at_its_second_a_recording_is_found_and_heard_by_nobody(house: House) -> None:
+    recording = house.stored()
+    headers = house.bearer("dpo")
+    item = await (await house.client.get(f"/v1/recordings/{recording}", headers=headers)).json()
+    audio = f"/v1/recordings/{recording}/audio?purpose=quality"
+
+    house.clock.now = house.clock.now.fromisoformat(item["expires_at"]) - timedelta(microseconds=1)
+    headers = house.bearer("dpo")
+    assert (await house.client.get(audio, headers=headers)).status == 200
+
+    house.clock.advance(microseconds=1)
+    assert await problem(await house.client.get(audio, headers=headers)) == (404, "recording_not_found")
+    assert (await house.client.get(f"/v1/recordings/{recording}", headers=headers)).status == 404
+    assert (await (await house.client.get("/v1/recordings", headers=headers)).json())["items"] == []
+
+
+async def test_deleting_gives_a_certificate_and_gives_it_again(house: House) -> None:
+    recording = house.stored()
+    headers = house.bearer("dpo")
+
+    first = await house.client.delete(
+        f"/v1/recordings/{recording}", json={"reason": "customer_request"}, headers=headers
+    )
+    certificate = await first.json()
+    assert first.status == 200
+    assert (certificate["recording_id"], certificate["reason"]) == (recording, "customer_request")
+    assert certificate["ordered_by"] == "dpo"
+    assert certificate["objects_deleted"] > 0
+    assert certificate["key_destroyed"]
+    assert certificate["unreadable_in_backups_from"] == "2026-12-03"
+
+    again = await house.client.delete(f"/v1/recordings/{recording}", json={"reason": "other"}, headers=headers)
+    shown = await house.client.get(f"/v1/certificates/{certificate['certificate_id']}", headers=house.bearer("auditor"))
+    assert await again.json() == await shown.json() == certificate
+    assert (await house.client.get(f"/v1/recordings/{recording}", headers=headers)).status == 404
+
+
+@pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": "expired"}, {"reason": "Two Words"}, {"reason": 7}])
+async def test_deleting_needs_a_reason_that_is_a_code(house: House, body: dict[str, Any]) -> None:
+    recording = house.stored()
+    answer = await house.client.delete(f"/v1/recordings/{recording}", json=body, headers=house.bearer("dpo"))
+    assert await problem(answer) == (400, "invalid_input")
+
+
+async def test_a_legal_hold_forbids_deleting_until_it_is_released(house: House) -> None:
+    recording = house.stored()
+    headers = house.bearer("dpo")
+    order = {"reason": "customer_request"}
+
+    placed = await house.client.post(
+        f"/v1/recordings/{recording}/holds", json={"kind": "legal", "reason": "case 7"}, headers=headers
+    )
+    hold = await placed.json()
+    assert (placed.status, hold["kind"]) == (201, "legal")
+    item = await (await house.client.get(f"/v1/recordings/{recording}", headers=headers)).json()
+    assert [one["id"] for one in item["holds"]] == [hold["id"]]
+    refused = await house.client.delete(f"/v1/recordings/{recording}", json=order, headers=headers)
+    assert await problem(refused) == (409, "held")
+
+    assert (await house.client.delete(f"/v1/holds/{hold['id']}", headers=headers)).status == 204
+    assert (await house.client.delete(f"/v1/recordings/{recording}", json=order, headers=headers)).status == 200
+    assert (await house.client.delete("/v1/holds/hld_none", headers=headers)).status == 404
+
+
+async def test_pushing_the_same_bytes_changes_nothing_and_other_bytes_conflict(house: House) -> None:
+    house.call()
+    audio, headers = speech(), house.bearer("platform") | PUSH
+    address = "/v1/calls/pbx-1/recordings/r-pbx-1"
+
+    statuses = [
+        (await house.client.put(address, data=body, headers=headers)).status for body in (audio, audio, speech(2))
+    ]
+    assert statuses == [201, 200, 409]
+
+
+async def test_a_push_may_be_larger_than_any_other_body(house: House) -> None:
+    house.call()
+    audio = speech(3) + b"\0" * house.service.settings.http.max_body_bytes
+
+    async def pieces():
+        for at in range(0, len(audio), 100_000):
+            yield audio[at : at + 100_000]
+
+    answer = await house.client.put(
+        "/v1/calls/pbx-1/recordings/r-pbx-1", data=pieces(), headers=house.bearer("platform") | PUSH
+    )
+    assert answer.status in {201, 422}  # trailing bytes are the audio's business, the size is not ours
+
+
+async def test_p1_nothing_is_kept_of_a_push_without_a_yes(house: House) -> None:
+    house.call(answer="refused")
+    headers = house.bearer("platform") | PUSH
+
+    answer = await house.client.put("/v1/calls/pbx-1/recordings/r-pbx-1", data=speech(), headers=headers)
+    assert await problem(answer) == (409, "consent_missing")
+    objects = (house.service.settings.data_dir / "objects").rglob("*")
+    assert [path for path in objects if path.is_file() and not path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("call", "content_type", "status"),
+    [("pbx-1", "text/html", 415), ("pbx-9", "audio/wav", 404), ("pbx-1", "audio/wav", 422)],
+)
+async def test_pushes_that_cannot_be_taken(house: House, call: str, content_type: str, status: int) -> None:
+    house.call()
+    answer = await house.client.put(
+        f"/v1/calls/{call}/recordings/r-pbx-1",
+        data=b"<html>not audio</html>" * 100,
+        headers=house.bearer("platform") | {"Content-Type": content_type},
+    )
+    assert answer.status == status
+
+
+async def test_the_agents_buttons_act_on_a_running_call(house: House) -> None:
+    headers = house.bearer("agent")
+    house.call(answer="requested")
+    for button in ("consent", "pause", "resume", "stop"):
+        answer = await house.client.post(f"/v1/calls/pbx-1/{button}", headers=headers)
+        assert (button, answer.status) == (button, 200)
+    unknown = await house.client.post("/v1/calls/pbx-9/consent", headers=headers)
+    assert await problem(unknown) == (404, "call_not_found")
+
+
+async def test_a_request_is_opened_approved_and_its_link_sent_again(house: House) -> None:
+    recording = house.stored()
+    headers = house.bearer("dpo")
+
+    opened = await house.client.post(
+        "/v1/subject-requests", json={"kind": "access", "phone": CUSTOMER}, headers=headers
+    )
+    wish = await opened.json()
+    assert opened.status == 201
+    assert {**wish, "id": "", "received_at": ""} == {
+        "id": "",
+        "kind": "access",
+        "state": "received",
+        "received_at": "",
+        "due_at": wish["due_at"],
+        "matches": [recording],
+    }
+    address = f"/v1/subject-requests/{wish['id']}"
+    approved = await house.client.post(
+        f"{address}/approve", json={"recordings": [recording], "identity": {"method": "callback"}}, headers=headers
+    )
+    assert (approved.status, (await approved.json())["state"]) == (200, "answered")
+    assert (await house.client.post(f"{address}/links", headers=headers)).status == 202
+    late = await house.client.post(f"{address}/extend", headers=headers)
+    assert await problem(late) == (409, "conflict")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"recordings": "all", "identity": {"method": "callback"}},
+        {"recordings": [1], "identity": {"method": "callback"}},
+        {"recordings": ["rec_other"], "identity": {"method": "callback"}},
+        {"recordings": [], "identity": {"method": "voice"}},
+        {"recordings": [], "identity": "callback"},
+    ],
+)
+async def test_an_approval_names_its_own_matches_and_a_known_method(house: House, body: dict[str, Any]) -> None:
+    house.stored()
+    headers = house.bearer("dpo")
+    opened = await house.client.post(
+        "/v1/subject-requests", json={"kind": "access", "phone": CUSTOMER}, headers=headers
+    )
+    address = f"/v1/subject-requests/{(await opened.json())['id']}/approve"
+    assert await problem(await house.client.post(address, json=body, headers=headers)) == (400, "invalid_input")
+
+
+async def test_a_revoked_or_expired_token_opens_nothing(house: House) -> None:
+    text, token = tokens.create(house.service, "dpo", "n", house.clock(), days=1)
+    headers = {"Authorization": f"Bearer {text}"}
+    assert (await house.client.get("/v1/recordings", headers=headers)).status == 200
+
+    tokens.revoke(house.service, token.id, house.clock())
+    refused = await house.client.get("/v1/recordings", headers=headers)
+    assert await problem(refused) == (401, "unauthenticated")
+    assert refused.headers["WWW-Authenticate"] == "Bearer"
+
+    headers = house.bearer("dpo")
+    house.clock.advance(days=91)
+    assert (await house.client.get("/v1/recordings", headers=headers)).status == 401
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic eDp5", "Bearer \udcff", "Bearer " + "x" * 4000])
+async def test_malformed_tokens_are_401(house: House, header: str) -> None:
+    sent = header.encode("utf-8", "surrogateescape").decode("latin-1")
+    assert (await house.client.get("/v1/recordings", headers={"Authorization": sent})).status == 401
+
+
+async def test_many_readers_at_once_are_all_served(house: House) -> None:
+    recording = house.stored(audio=(audio := speech(10)))
+    headers = house.bearer("dpo")
+
+    async def one(n: int) -> bytes:
+        answer = await house.client.get(
+            f"/v1/recordings/{recording}/audio?purpose=quality", headers=headers | {"Range": f"bytes={n * 1000}-"}
+        )
+        return await answer.read()
+
+    heard = await asyncio.gather(*(one(n) for n in range(40)))
+    assert heard == [audio[n * 1000 :] for n in range(40)]
+
+
+async def test_the_document_names_every_json_route_once(house: House) -> None:
+    answer = await house.client.get("/openapi.json")
+    described = await answer.json()
+    assert described == document(all_routes(house.service))
+
+    operations = [one["operationId"] for path in described["paths"].values() for one in path.values()]
+    assert len(operations) == len(set(operations))
+    assert all(one["summary"] for path in described["paths"].values() for one in path.values())
+    assert "/v1/recordings/{id}/audio" in described["paths"]
+    assert not [path for path in described["paths"] if path.startswith(("/console", "/access"))]
