@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,17 @@ if TYPE_CHECKING:
 
 for _name in [name for name in os.environ if name.startswith("RECORDER_")]:
     del os.environ[_name]
+
+
+BEGINNING = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
+MEMORY = Path("/dev/shm")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests write their files to memory where there is some: hundreds of them start with a hundred synced keys."""
+    if config.option.basetemp is None and os.access(MEMORY, os.W_OK):
+        config.option.basetemp = Path(tempfile.mkdtemp(prefix="recorder-tests-", dir=MEMORY))
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
 
 
 class MovingClock:
@@ -67,14 +80,27 @@ STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @pytest.fixture
 def clock() -> MovingClock:
-    return MovingClock(datetime(2026, 9, 3, 8, 12, tzinfo=UTC))
+    return MovingClock(BEGINNING)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder as a first start leaves it: schema and a hundred keys, made once for all tests."""
+    from recorder.service import opened
+    from recorder.settings import load
+
+    data = tmp_path_factory.mktemp("prepared") / "data"
+    with opened(load({"RECORDER_DATA_DIR": str(data)}), clock=MovingClock(BEGINNING)):
+        pass
+    return data
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path, prepared: Path) -> dict[str, str]:
     """Settings of the embedded default; a test may change them before it asks for `service`."""
     data = tmp_path / "data"
-    data.mkdir(mode=0o700)
+    shutil.copytree(prepared, data)
+    data.chmod(0o700)
     (data / "lines.toml").write_text(LINES, "utf-8")
     (data / "directory.csv").write_text(DIRECTORY, "utf-8")
     return {
