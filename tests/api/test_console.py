@@ -1,0 +1,289 @@
+"""The console as its people use it: forms, redirects and pages, without JavaScript."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from api.console import searches
+from recorder import tokens
+from recorder.errors import InvalidInputError
+from storage import audit
+from storage.catalogue import listenings, tasks
+from tests.api.conftest import CUSTOMER, SAME_ORIGIN, House
+
+ENGLISH = {"Accept-Language": "en"}
+POST = SAME_ORIGIN | ENGLISH
+
+
+async def page(house: House, path: str, status: int = 200) -> str:
+    answer = await house.client.get(path, headers=ENGLISH)
+    assert answer.status == status
+    return await answer.text()
+
+
+async def post(house: House, path: str, **fields: str) -> Any:
+    return await house.client.post(path, data=fields, headers=POST)
+
+
+async def test_signing_in_sets_a_strict_cookie_and_signing_out_ends_it_on_the_server(house: House) -> None:
+    answer = await house.client.post(
+        "/console/sign-in", data={"token": house.token("dpo")}, headers=POST, allow_redirects=False
+    )
+    cookie = answer.headers["Set-Cookie"]
+    assert answer.status == 303
+    assert re.fullmatch(r"staff=[\w-]{43}; HttpOnly; Path=/; SameSite=Strict", cookie)
+
+    assert "Overview" in await page(house, "/console/")
+    kept = {"Cookie": cookie.partition(";")[0]}
+    await post(house, "/console/sign-out")
+    again = await house.client.get("/console/", headers=kept, allow_redirects=False)
+    assert (again.status, again.headers["Location"]) == (303, "/console/sign-in")
+
+
+@pytest.mark.parametrize("role", ["operator", "auditor", "platform"])
+async def test_roles_without_pages_are_refused_like_unknown_tokens(house: House, role: str) -> None:
+    for token in (house.token(role), "rec_dpo_made-up", ""):
+        answer = await post(house, "/console/sign-in", token=token)
+        assert answer.status == 401
+        assert "does not open the console" in await answer.text()
+        assert "Set-Cookie" not in answer.headers
+
+
+async def test_a_session_ends_after_half_an_hour_of_nothing_but_not_while_it_is_used(house: House) -> None:
+    await house.signed_in("dpo")
+    for _ in range(3):
+        house.clock.advance(minutes=29)
+        await page(house, "/console/")
+    house.clock.advance(minutes=31)
+    answer = await house.client.get("/console/", allow_redirects=False)
+    assert answer.headers["Location"] == "/console/sign-in"
+
+
+async def test_a_session_ends_with_the_working_day(house: House) -> None:
+    await house.signed_in("dpo")
+    for _ in range(19):
+        house.clock.advance(minutes=25)
+        await page(house, "/console/")
+    house.clock.advance(minutes=10)
+    assert (await house.client.get("/console/", allow_redirects=False)).status == 303
+
+
+async def test_a_revoked_tokens_sessions_open_nothing(house: House) -> None:
+    await house.signed_in("dpo")
+    (token,) = tokens.list_tokens(house.service)
+    tokens.revoke(house.service, token.id, house.clock())
+    assert (await house.client.get("/console/", allow_redirects=False)).status == 303
+
+
+async def test_searching_by_number_leaves_no_number_in_the_address(house: House) -> None:
+    recording = house.stored()
+    house.stored("pbx-2", **{"from": "+4520123499"})
+    await house.signed_in("dpo")
+
+    answer = await post(house, "/console/recordings/search", phone="20 12 34 56")
+    text = await answer.text()
+    assert answer.url.path == "/console/recordings"
+    assert "20123456" not in re.sub(r"\W", "", unquote(str(answer.url)))
+    assert re.findall(r"/console/recordings/(rec_\w+)\"", text) == [recording]
+    assert 'value="20 12 34 56"' in text
+
+
+async def test_a_search_address_is_of_no_use_to_another_session_or_after_eight_days(house: House) -> None:
+    sealed = searches.sealed(house.service, {"phone": CUSTOMER}, "ses_a", house.clock())
+    assert searches.opened(house.service, sealed, "ses_a", house.clock()) == {"phone": CUSTOMER}
+
+    for text, session in ((sealed, "ses_b"), (sealed[:-2] + "AA", "ses_a"), ("x", "ses_a"), ("a.b.c", "ses_a")):
+        with pytest.raises(InvalidInputError):
+            searches.opened(house.service, text, session, house.clock())
+
+
+async def test_the_search_page_keeps_what_was_typed_when_it_cannot_be_searched_for(house: House) -> None:
+    await house.signed_in("dpo")
+    answer = await post(house, "/console/recordings/search", phone="no number", queue="billing")
+    text = await answer.text()
+    assert answer.status == 400
+    assert "This is not a telephone number." in text
+    assert 'value="billing"' in text
+
+
+async def test_reviewers_and_agents_find_by_agent_queue_and_case_and_see_no_customer(house: House) -> None:
+    recording = house.stored(agent="a-17", queue="billing", case="S-1", account="A-1001")
+    house.stored("pbx-2", agent="a-18", queue="sales", case="S-2")
+    for role in ("reviewer", "agent"):
+        await house.signed_in(role)
+        for field, value in (("agent", "a-17"), ("queue", "billing"), ("case", "S-1")):
+            text = await (await post(house, "/console/recordings/search", **{field: value})).text()
+            assert re.findall(r"/console/recordings/(rec_\w+)\"", text) == [recording]
+            assert 'name="phone"' not in text
+            assert "56</td>" not in text
+        text = await page(house, f"/console/recordings/{recording}")
+        assert CUSTOMER not in text
+        assert "A-1001" not in text
+        assert "Delete this recording" not in text
+
+
+async def test_agents_must_narrow_and_never_hear(house: House) -> None:
+    recording = house.stored(agent="a-17")
+    await house.signed_in("agent")
+
+    assert recording not in await page(house, "/console/recordings")
+    answer = await post(house, "/console/recordings/search", state="stored")
+    assert "Say which agent, queue or case" in await answer.text()
+    assert "<audio" not in await page(house, f"/console/recordings/{recording}?purpose=quality")
+    await page(house, f"/console/recordings/{recording}/audio?purpose=quality", status=403)
+
+
+async def test_the_player_comes_after_a_purpose_and_hearing_is_noted_only_when_it_plays(house: House) -> None:
+    recording = house.stored()
+    await house.signed_in("reviewer")
+
+    assert "<audio" not in await page(house, f"/console/recordings/{recording}")
+    assert "<audio" not in await page(house, f"/console/recordings/{recording}?purpose=documentation")
+    text = await page(house, f"/console/recordings/{recording}?purpose=quality")
+    source = re.search(r'<audio[^>]* src="([^"]+)"', text)
+    assert source is not None
+    assert _noted(house, recording) == []
+
+    answer = await house.client.get(source.group(1), headers={"Range": "bytes=0-1"})
+    assert (answer.status, answer.headers["Content-Type"]) == (206, "audio/wav")
+    assert _noted(house, recording) == [("reviewer", "quality")]
+
+
+async def test_deleting_shows_its_effect_then_the_certificate(house: House) -> None:
+    recording = house.stored()
+    await house.signed_in("dpo")
+
+    text = await page(house, f"/console/recordings/{recording}/erase")
+    assert "2 sealed objects are deleted and looked for again: the recording, the waveform" in text
+    assert "From 3 December 2026 no backup can open it either" in text
+    assert text.count("Delete 1 recording for good") == 1
+
+    unsure = await post(house, f"/console/recordings/{recording}/erase")
+    assert (unsure.status, "Choose a reason." in await unsure.text()) == (400, True)
+    done = await post(house, f"/console/recordings/{recording}/erase", reason="customer_request")
+    text = await done.text()
+    assert done.url.path == f"/console/certificates/{recording}"
+    assert "Certificate of deletion" in text
+    assert "The customer asked for it" in text
+    assert "Unreadable in every backup from" in text
+    await page(house, f"/console/recordings/{recording}", status=404)
+
+
+async def test_a_held_recording_cannot_be_deleted_until_its_hold_is_released(house: House) -> None:
+    recording = house.stored()
+    await house.signed_in("dpo")
+    text = await (await post(house, f"/console/recordings/{recording}/holds", kind="legal", reason="case 7")).text()
+    hold = re.search(r"/console/holds/(hld_\w+)/release", text)
+    assert hold is not None
+    assert "Legal claim" in text
+
+    text = await page(house, f"/console/recordings/{recording}/erase")
+    assert "It cannot be deleted now." in text
+    assert "Delete 1 recording for good" not in text
+    refused = await post(house, f"/console/recordings/{recording}/erase", reason="other")
+    assert refused.status == 409
+
+    text = await (await post(house, f"/console/holds/{hold.group(1)}/release", recording=recording)).text()
+    assert "Legal claim" not in text.partition("Place a hold")[0]
+    assert "Delete 1 recording for good" in await page(house, f"/console/recordings/{recording}/erase")
+
+
+async def test_p3_past_its_second_no_page_shows_it(house: House) -> None:
+    recording = house.stored()
+    house.clock.advance(days=90)
+    await house.signed_in("dpo")
+    assert recording not in await page(house, "/console/recordings")
+    await page(house, f"/console/recordings/{recording}", status=404)
+    await page(house, f"/console/recordings/{recording}/erase", status=404)
+
+
+async def test_a_request_goes_from_the_phone_call_to_the_link(house: House) -> None:
+    recording = house.stored()
+    await house.signed_in("dpo")
+
+    both = await post(house, "/console/requests", kind="access", phone="20123456", account="A-1001")
+    assert both.status == 400
+    answer = await post(house, "/console/requests", kind="access", phone="20123456")
+    address, text = answer.url.path, await answer.text()
+    assert re.fullmatch(r"/console/requests/req_\w+", address)
+    assert f'value="{recording}" checked' in text
+    assert "30 days left" in text
+
+    unproven = await post(house, f"{address}/approve", recording=recording)
+    assert unproven.status == 400
+    answer = await post(house, f"{address}/approve", recording=recording, identity="callback")
+    assert "Link sent" in await answer.text()
+    assert "Link sent" in await (await post(house, f"{address}/links")).text()
+    assert "Access" in await page(house, "/console/requests")
+
+
+async def test_a_request_can_be_extended_once_and_refused_with_a_reason(house: House) -> None:
+    house.stored()
+    await house.signed_in("dpo")
+    address = (await post(house, "/console/requests", kind="access", phone="20123456")).url.path
+
+    assert "extended" in await (await post(house, f"{address}/extend")).text()
+    assert (await post(house, f"{address}/extend")).status == 409
+    assert "Refused" in await (await post(house, f"{address}/refuse", reason="not_theirs")).text()
+
+
+async def test_tasks_wait_on_the_overview_until_somebody_has_seen_to_them(house: House) -> None:
+    with house.service.database.write() as connection:
+        tasks.open_task(connection, "class_unknown", "rec_x", house.clock())
+    await house.signed_in("dpo")
+    assert "complete the line table" in await page(house, "/console/")
+
+    text = await (await post(house, "/console/tasks/close", kind="class_unknown", subject="rec_x")).text()
+    assert "complete the line table" not in text
+    *_, entry = audit.export(house.service.database)
+    assert json.loads(entry)["type"] == "task.closed"
+
+
+async def test_the_agents_panel_notes_a_yes_and_stops(house: House) -> None:
+    house.call(answer="requested")
+    await house.signed_in("agent")
+
+    yes = await (await post(house, "/console/panel", call="pbx-1", act="consent")).text()
+    assert "Noted: the customer said yes." in yes
+    assert 'value="pbx-1"' in yes
+    assert "Stopped." in await (await post(house, "/console/panel", call="pbx-1", act="stop")).text()
+    unknown = await post(house, "/console/panel", call="pbx-9", act="pause")
+    assert (unknown.status, "no running call" in await unknown.text()) == (409, True)
+
+
+@pytest.mark.parametrize("role", ["reviewer", "agent"])
+async def test_only_the_dpo_deletes_holds_and_answers_requests(house: House, role: str) -> None:
+    recording = house.stored()
+    await house.signed_in(role)
+    for path in (f"/console/recordings/{recording}/erase", "/console/requests", f"/console/certificates/{recording}"):
+        await page(house, path, status=403)
+    for path in (
+        f"/console/recordings/{recording}/erase",
+        f"/console/recordings/{recording}/holds",
+        "/console/requests",
+    ):
+        assert (await post(house, path, reason="other", kind="legal")).status == 403
+
+
+async def test_what_was_typed_is_shown_as_text(house: House) -> None:
+    await house.signed_in("dpo")
+    text = await (await post(house, "/console/recordings/search", agent='"><script>alert(1)</script>')).text()
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+
+
+async def test_the_language_switch_is_kept(house: House) -> None:
+    answer = await house.client.get("/console/sign-in?lang=en", headers={"Accept-Language": "da"})
+    assert '<html lang="en">' in await answer.text()
+    again = await house.client.get("/console/sign-in", headers={"Accept-Language": "da"})
+    assert '<html lang="en">' in await again.text()
+
+
+def _noted(house: House, recording: str) -> list[tuple[str, str]]:
+    with house.service.database.read() as connection:
+        return [(one.role, one.purpose) for one in listenings.of_recording(connection, recording)]
