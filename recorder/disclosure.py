@@ -20,7 +20,7 @@ from recorder.notices import last_whole_day
 from recorder.ports import Actor, Service
 from recorder.scripts import Script
 from recorder.settings import Organisation
-from storage.catalogue import attempts, calls, evidence, holds, listenings, recordings, requests
+from storage.catalogue import attempts, calls, evidence, holds, listenings, recordings, requests, tombstones
 from storage.catalogue.attempts import Attempt
 from storage.catalogue.evidence import Consent
 from storage.catalogue.listenings import Listened
@@ -46,6 +46,7 @@ class Disclosed:
     held: frozenset[str] = frozenset()
     listened: Sequence[Listened] = ()
     bars: Sequence[Sequence[float]] = ()
+    certificate_id: str | None = None
 
     @property
     def withdrawn(self) -> bool:
@@ -128,7 +129,9 @@ def _granted(service: Service, visit: Visit, recording_id: str) -> None:
 
 def _disclosed(service: Service, recording_id: str, row: Recording | None, now: datetime) -> Disclosed:
     if row is None or row.state != "stored":
-        return Disclosed(recording_id, None)
+        with service.database.read() as connection:
+            stone = tombstones.find(connection, recording_id)
+        return Disclosed(recording_id, None, certificate_id=stone.certificate_id if stone else None)
     with service.database.read() as connection:
         kept = attempts.kept(connection, recording_id)
         said = [yes for yes in evidence.consents_of(connection, [row.call_id]) if yes.decision == "granted"]

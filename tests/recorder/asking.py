@@ -1,0 +1,102 @@
+"""A person who asks for their call, up to any step: requests, mails and codes made by the real parts."""
+
+from __future__ import annotations
+
+import json
+import re
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, cast
+
+from recorder import access_links, delivery, subject_requests
+from recorder.access_links import Visit
+from recorder.ports import Actor, Service
+from storage.catalogue import links, requests
+from storage.catalogue.links import Link
+from storage.catalogue.requests import Match, Request
+from tests.api.conftest import House
+from tests.conftest import MovingClock
+
+DPO = Actor("tok_dpo", "dpo")
+PHONE = "+4520123456"
+
+
+def stored(service: Service, clock: MovingClock, call_id: str = "pbx-1", **data: str) -> str:
+    """A recording with a yes, its audio real; by default of the account the number has today."""
+    return House(service, clock, cast("Any", None)).stored(call_id, **({"account": "A-1001"} | data))
+
+
+def ask(service: Service, clock: MovingClock, **about: str) -> Request:
+    return subject_requests.open_request(service, "access", **(about or {"phone": PHONE}), actor=DPO, now=clock())  # type: ignore[arg-type]  # one of three names
+
+
+def matches(service: Service, request_id: str) -> list[Match]:
+    with service.database.read() as connection:
+        return requests.matched(connection, request_id)
+
+
+def request_row(service: Service, request_id: str) -> Request:
+    with service.database.read() as connection:
+        found = requests.get(connection, request_id)
+    assert found is not None
+    return found
+
+
+def link_rows(service: Service, request_id: str) -> list[Link]:
+    with service.database.read() as connection:
+        return links.of_request(connection, request_id)
+
+
+def granted(service: Service, clock: MovingClock) -> str:
+    """A request whose mail has been handed over; its id."""
+    request = ask(service, clock)
+    chosen = [one.recording_id for one in matches(service, request.id)]
+    subject_requests.approve(service, request.id, chosen, "callback", DPO, clock())
+    delivery.deliver_due(service, clock())
+    return request.id
+
+
+def mails(service: Service) -> list[EmailMessage]:
+    """Oldest first."""
+    files = sorted((service.settings.data_dir / "outbox" / "mail").glob("*.eml"), key=_age)
+    return [cast("EmailMessage", message_from_bytes(file.read_bytes(), policy=policy.default)) for file in files]
+
+
+def texts(service: Service) -> list[dict[str, str]]:
+    files = sorted((service.settings.data_dir / "outbox" / "sms").glob("*.json"), key=_age)
+    return [json.loads(file.read_text()) for file in files]
+
+
+def token(service: Service) -> str:
+    """The token of the latest mail."""
+    body = mails(service)[-1].get_body(("plain",))
+    assert body is not None
+    found = re.search(r"/access/#([A-Za-z0-9_-]+)", body.get_content())
+    assert found is not None
+    return found[1]
+
+
+def code(service: Service, clock: MovingClock, cookie: str) -> str:
+    """Have a code sent and read it."""
+    assert access_links.send_code(service, cookie, clock())
+    delivery.deliver_due(service, clock())
+    found = re.search(r"\b\d{6}\b", texts(service)[-1]["text"])
+    assert found is not None
+    return found[0]
+
+
+def wrong(right: str) -> str:
+    return "000000" if right != "000000" else "111111"
+
+
+def visiting(service: Service, clock: MovingClock) -> Visit:
+    """Link and code shown."""
+    cookie = access_links.open_link(service, token(service), clock())
+    tried = access_links.verify_code(service, cookie, code(service, clock, cookie), clock())
+    assert tried.token is not None
+    return access_links.visit(service, tried.token, clock())
+
+
+def _age(path: Path) -> int:
+    return path.stat().st_mtime_ns
