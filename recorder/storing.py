@@ -128,6 +128,7 @@ def put(
         raise LeaseLostError
     for row in kept.rows:
         attempts.keep(connection, row)
+    attempts.unused(connection, [row.id for row in claimed.rows])
     attempts.lose(connection, claimed.recording_id, kept=True, but=[row.id for row in kept.rows])
     recordings.index_marks(connection, claimed.recording_id, personal.marks(kept.key, own))
 

@@ -65,11 +65,12 @@ def claim(
     """Begin an attempt at a locked recording: its number, its lease and the names of its objects are on record."""
     number, lease = recording.attempt + 1, new_id("lse")
     attempts.lose(connection, recording.id, kept=state == "capturing")
-    rows = []
-    for rendition in RENDITIONS:
-        key = service.vault.object_key(segment, utc_day(expires_at))
-        rows.append(Attempt(new_id("att"), recording.id, number, rendition, key, now))
-        attempts.add(connection, rows[-1])
+    day = utc_day(expires_at)
+    rows = tuple(
+        Attempt(new_id("att"), recording.id, number, rendition, service.vault.object_key(segment, day), now)
+        for rendition in RENDITIONS
+    )
+    attempts.add(connection, *rows)
     recordings.change(
         connection,
         recording.id,
@@ -79,7 +80,7 @@ def claim(
         lease_until=now + LEASE,
         next_try_at=now + LEASE,  # should this worker die
     )
-    return Claim(recording.id, number, lease, state, segment, expires_at, now + LEASE, tuple(rows))
+    return Claim(recording.id, number, lease, state, segment, expires_at, now + LEASE, rows)
 
 
 class Uploading:

@@ -39,11 +39,18 @@ class Peaks:
         self.header = _HEADER.pack(b"PEAK", 1, pcm.channels, 0, pcm.rate, self._frames)
 
     def feed(self, sound: bytes | memoryview) -> bytes:
+        sound = memoryview(sound)
+        begun = b""
         if self._rest:
-            sound = self._rest + bytes(sound)
+            missing = self._point_bytes - len(self._rest)
+            self._rest += bytes(sound[:missing])
+            sound = sound[missing:]
+            if len(self._rest) < self._point_bytes:
+                return b""
+            begun = self._points(self._rest, self._frames)
         whole = len(sound) - len(sound) % self._point_bytes
         self._rest = bytes(sound[whole:])
-        return self._points(sound[:whole], self._frames)
+        return begun + self._points(sound[:whole], self._frames)
 
     def finish(self) -> bytes:
         """The last point, made of what is left."""
@@ -51,13 +58,13 @@ class Peaks:
         return self._points(self._rest, frames) if frames else b""
 
     def _points(self, sound: bytes | memoryview, frames: int) -> bytes:
-        samples = np.frombuffer(sound, "<i2").reshape(-1, frames, self._channels)
-        points = np.empty((len(samples), self._channels, 2), np.int8)
+        samples = np.frombuffer(sound, "<i2").reshape(-1, self._channels)
+        points = np.empty((len(samples) // frames, self._channels, 2), np.int8)
         for channel in range(self._channels):
             # Contiguous rows let numpy use the whole width of the processor; strided ones are five times slower.
-            row = np.ascontiguousarray(samples[:, :, channel])
-            points[:, channel, 0] = row.min(axis=1) >> 8
-            points[:, channel, 1] = row.max(axis=1) >> 8
+            rows = np.ascontiguousarray(samples[:, channel]).reshape(-1, frames)
+            points[:, channel, 0] = rows.min(axis=1) >> 8
+            points[:, channel, 1] = rows.max(axis=1) >> 8
         return points.tobytes()
 
 

@@ -31,8 +31,8 @@ class Attempt:
     content_type: str | None = None
 
 
-def add(connection: Connection, attempt: Attempt) -> None:
-    connection.execute(insert(attempts).values(asdict(attempt)))
+def add(connection: Connection, *rows: Attempt) -> None:
+    connection.execute(insert(attempts), [asdict(row) for row in rows])
 
 
 def keep(connection: Connection, attempt: Attempt) -> None:
@@ -59,10 +59,18 @@ def begin(connection: Connection, attempt: Attempt) -> None:
 def lose(connection: Connection, recording_id: str, *, kept: bool, but: Collection[str] = ()) -> None:
     """Give up the open attempts at a recording and, with `kept`, those read from, except the ones with these ids."""
     states = ("open", "kept") if kept else ("open",)
+    given_up = (
+        attempts.c.recording_id == recording_id,
+        attempts.c.state.in_(states),
+        attempts.c.id.not_in(list(but)),
+    )
+    connection.execute(update(attempts).where(*given_up).values(state="lost"))
+
+
+def unused(connection: Connection, ids: Collection[str]) -> None:
+    """Say that of these, the ones not begun never will be: there is nothing to erase."""
     connection.execute(
-        update(attempts)
-        .where(attempts.c.recording_id == recording_id, attempts.c.state.in_(states), attempts.c.id.not_in(list(but)))
-        .values(state="lost")
+        update(attempts).where(attempts.c.id.in_(list(ids)), attempts.c.upload_id.is_(None)).values(state="gone")
     )
 
 
