@@ -241,7 +241,7 @@ async def test_tasks_wait_on_the_overview_until_somebody_has_seen_to_them(house:
     text = await (await post(house, "/console/tasks/close", kind="class_unknown", subject="rec_x")).text()
     assert "complete the line table" not in text
     *_, entry = audit.export(house.service.database)
-    assert json.loads(entry)["type"] == "task.closed"
+    assert json.loads(entry)["entry"]["type"] == "task.closed"
 
 
 async def test_the_agents_panel_notes_a_yes_and_stops(house: House) -> None:
