@@ -11,6 +11,7 @@ import os
 import secrets
 import smtplib
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -144,5 +145,6 @@ def _put(folder: Path, suffix: str, content: bytes) -> None:
             os.fsync(file.fileno())
         waiting.rename(folder / (name + suffix))
     except OSError as exc:
-        waiting.unlink(missing_ok=True)
+        with suppress(OSError):
+            waiting.unlink()
         raise DeliveryError(f"the outbox folder did not take it: {type(exc).__name__}") from exc

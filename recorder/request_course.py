@@ -26,6 +26,7 @@ TASKS = ("request_due", "link_locked", "contact_changed", "contact_missing", "de
 
 
 def advance(service: Service, request: Request, now: datetime) -> bool:
+    """Do what is due for an open request; says whether that closed it."""
     if request.state == "received":
         if request.kind in DISCLOSING:
             hold_matches(service, request.id, _matches(service, request.id), SYSTEM, now)
@@ -37,9 +38,8 @@ def advance(service: Service, request: Request, now: datetime) -> bool:
     with service.database.read() as connection:
         ways_in = links.of_request(connection, request.id)
     if ways_in and all(link.expires_at <= now for link in ways_in):
-        return _close(
-            service, request.id, "delivered" if any(one.openings for one in ways_in) else "lapsed", SYSTEM, now
-        )
+        outcome = "delivered" if any(link.openings for link in ways_in) else "lapsed"
+        return _close(service, request.id, outcome, SYSTEM, now)
     if close_if_nothing_is_left(service, request.id, SYSTEM, now):
         return True
     _keep_readable(service, request, now)
@@ -63,7 +63,7 @@ def carry_out(service: Service, request_id: str, actor: Actor, now: datetime) ->
         except (RecordingNotFoundError, ErasingError):
             continue
     outcome = "answered" if request.kind not in DELETING else "waits_for_hold" if waiting else "deleted"
-    _close(service, request_id, outcome, actor, now, keep_holds=request.kind == "restriction")
+    _close(service, request_id, outcome, actor, now)
 
 
 def close_if_nothing_is_left(service: Service, request_id: str, actor: Actor, now: datetime) -> bool:
@@ -89,13 +89,11 @@ def end(connection: Connection, request_id: str, state: str, outcome: str, actor
     return True
 
 
-def _close(
-    service: Service, request_id: str, outcome: str, actor: Actor, now: datetime, *, keep_holds: bool = False
-) -> bool:
+def _close(service: Service, request_id: str, outcome: str, actor: Actor, now: datetime) -> bool:
     with service.database.write() as connection:
         closed = end(connection, request_id, "closed", outcome, actor, now)
-    if closed and not keep_holds:
-        _release(service, request_id, None, actor, now)
+    if closed:
+        let_go(service, request_id, actor, now)
     return closed
 
 
@@ -110,6 +108,7 @@ def let_go(service: Service, request_id: str, actor: Actor, now: datetime) -> No
 
 
 def hold_matches(service: Service, request_id: str, found: Sequence[Match], actor: Actor, now: datetime) -> None:
+    """Hold what a request for access matched; what was gone before it could be held is no match any more."""
     with service.database.read() as connection:
         held = {one.recording_id for one in hold_rows.of_request(connection, request_id)}
     for one in found:
@@ -145,6 +144,7 @@ def _keep_readable(service: Service, request: Request, now: datetime) -> None:
 
 
 def resealed(service: Service, request: Request, now: datetime) -> dict[str, Any]:
+    """The columns of whom it is about, under the key of 90 days from now."""
     return contacts.sealed(service, request.id, contacts.asked(service, request, now), now)
 
 

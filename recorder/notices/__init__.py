@@ -56,6 +56,8 @@ def access_mail(notice: AccessNotice, now: datetime) -> bytes:
         "dpo": notice.organisation.dpo_email,
     }
     message = EmailMessage(policy=SMTP)
+    if "@" not in notice.to:
+        raise DeliveryError("the address is not one that mail can be sent to")
     try:
         message["From"] = f'"{_quoted(notice.organisation.name)}" <{notice.sender}>'
         message["To"] = notice.to
@@ -65,9 +67,9 @@ def access_mail(notice: AccessNotice, now: datetime) -> bytes:
     except (ValueError, IndexError) as exc:
         raise DeliveryError("the address is not one that mail can be sent to") from exc
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = language
     message.set_content(_said(f"access.{language}.txt", words) + "\n", cte="quoted-printable")
     message.add_alternative(_said(f"access.{language}.html", words) + "\n", subtype="html", cte="quoted-printable")
+    message["Content-Language"] = language  # set earlier, it would belong to the first part only
     return message.as_bytes()
 
 

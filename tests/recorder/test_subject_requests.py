@@ -1,0 +1,270 @@
+"""Requests: what they match, hold and let go of, by when they are answered, and what an approval does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from recorder import access_links, delivery, erasure, subject_requests, sweep
+from recorder.errors import ConflictError, InvalidInputError, LinkError, RequestNotFoundError
+from recorder.ports import Service
+from storage.catalogue import calls, holds, recordings, tasks
+from tests.conftest import MovingClock
+from tests.recorder.asking import (
+    DPO,
+    PHONE,
+    ask,
+    granted,
+    link_rows,
+    mails,
+    matches,
+    request_row,
+    stored,
+    token,
+    visiting,
+)
+
+
+def held(service: Service, recording_id: str) -> list[str]:
+    with service.database.read() as connection:
+        return [hold.kind for hold in holds.standing(connection, [recording_id]).get(recording_id, [])]
+
+
+def state(service: Service, recording_id: str) -> str:
+    with service.database.read() as connection:
+        row = recordings.get(connection, recording_id)
+    return row.state if row else "gone"
+
+
+def approve(service: Service, clock: MovingClock, request_id: str, *recording_ids: str) -> None:
+    subject_requests.approve(service, request_id, recording_ids, "callback", DPO, clock())
+
+
+def test_a_request_finds_by_number_account_and_call(service: Service, clock: MovingClock) -> None:
+    recording_id = stored(service, clock)
+    stored(service, clock, "pbx-2", **{"from": "+4520123457", "account": "A-1002"})
+    with service.database.read() as connection:
+        row = recordings.get(connection, recording_id)
+    assert row is not None
+
+    for about in ({"phone": "20 12 34 56"}, {"account": "A-1001"}, {"call": "pbx-1"}, {"call": row.call_id}):
+        found = matches(service, ask(service, clock, **about).id)
+        assert [(one.recording_id, one.ticked, one.doubt) for one in found] == [(recording_id, True, None)]
+    assert matches(service, ask(service, clock, phone="+4520999999").id) == []
+
+
+@pytest.mark.parametrize(
+    "about", [{}, {"phone": PHONE, "account": "A-1001"}, {"phone": "no number"}, {"call": "x" * 300}]
+)
+def test_a_request_names_exactly_one_thing(service: Service, clock: MovingClock, about: dict[str, str]) -> None:
+    with pytest.raises(InvalidInputError):
+        subject_requests.open_request(service, "access", **about, actor=DPO, now=clock())  # type: ignore[arg-type]  # what is wrong is meant
+
+
+def test_a_request_is_of_a_known_kind_and_not_from_the_future(service: Service, clock: MovingClock) -> None:
+    with pytest.raises(InvalidInputError):
+        subject_requests.open_request(service, "curiosity", phone=PHONE, actor=DPO, now=clock())
+    with pytest.raises(InvalidInputError):
+        subject_requests.open_request(
+            service, "access", phone=PHONE, received_at=clock() + timedelta(hours=1), actor=DPO, now=clock()
+        )
+
+
+def test_the_month_counts_from_receipt(service: Service, clock: MovingClock) -> None:
+    received = clock() - timedelta(days=5)
+    request = subject_requests.open_request(
+        service, "access", phone=PHONE, received_at=received, actor=DPO, now=clock()
+    )
+    assert request.received_at == received
+    assert request.due_at.date().isoformat() == "2026-09-29"
+
+    subject_requests.extend(service, request.id, DPO, clock())
+    assert request_row(service, request.id).due_at.date().isoformat() == "2026-11-29"
+    with pytest.raises(ConflictError):
+        subject_requests.extend(service, request.id, DPO, clock())
+
+
+def test_p4_a_number_that_changed_hands_comes_unticked(service: Service, clock: MovingClock) -> None:
+    stored(service, clock, account="A-0999")
+    (found,) = matches(service, ask(service, clock).id)
+    assert (found.ticked, found.doubt) == (False, "account_changed")
+
+
+def test_an_open_request_holds_exactly_its_matches(service: Service, clock: MovingClock) -> None:
+    mine = stored(service, clock)
+    other = stored(service, clock, "pbx-2", **{"from": "+4520123457", "account": "A-1002"})
+    clock.advance(days=89)
+    service.keyring.ensure(clock())
+    request = ask(service, clock)
+    assert (held(service, mine), held(service, other)) == (["access"], [])
+
+    clock.advance(days=2)
+    sweep.sweep(service, clock(), unattended=False, actor=DPO)
+    assert (state(service, mine), state(service, other)) == ("stored", "gone")
+
+    subject_requests.refuse(service, request.id, DPO, clock())
+    erasure.finish_erasures(service, clock())
+    assert state(service, mine) == "gone"
+    assert request_row(service, request.id).sealed is None
+
+
+def test_approval_sends_one_mail_and_lets_go_of_what_is_not_theirs(service: Service, clock: MovingClock) -> None:
+    first, second = stored(service, clock), stored(service, clock, "pbx-2")
+    request = ask(service, clock)
+    approve(service, clock, request.id, first)
+    delivery.deliver_due(service, clock())
+
+    assert (held(service, first), held(service, second)) == (["access"], [])
+    row = request_row(service, request.id)
+    assert (row.state, row.identity_method, row.identity_by) == ("answered", "callback", "tok_dpo")
+    assert len(mails(service)) == 1
+    with pytest.raises(ConflictError):
+        approve(service, clock, request.id, first)
+
+
+def test_p4_only_matches_can_be_approved_and_only_with_an_identity(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    stranger = stored(service, clock, "pbx-2", **{"from": "+4520123457"})
+    request = ask(service, clock)
+
+    for wrong in ([stranger], [], ["rec_unknown"]):
+        with pytest.raises(InvalidInputError):
+            subject_requests.approve(service, request.id, wrong, "callback", DPO, clock())
+    with pytest.raises(InvalidInputError):
+        subject_requests.approve(service, request.id, [stranger], "trust me", DPO, clock())
+    with pytest.raises(RequestNotFoundError):
+        subject_requests.approve(service, "req_unknown", [stranger], "callback", DPO, clock())
+    assert request_row(service, request.id).state == "received"
+
+
+def test_p4_a_reissued_link_voids_the_last(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    request_id = granted(service, clock)
+    first = token(service)
+    subject_requests.reissue(service, request_id, DPO, clock())
+    delivery.deliver_due(service, clock())
+
+    assert token(service) != first
+    with pytest.raises(LinkError):
+        access_links.send_code(service, access_links.open_link(service, first, clock()), clock())
+    assert visiting(service, clock)
+
+
+def test_a_request_ends_with_its_last_link_and_then_nothing_is_held(service: Service, clock: MovingClock) -> None:
+    recording_id = stored(service, clock)
+    clock.advance(days=80)
+    service.keyring.ensure(clock())
+    request_id = granted(service, clock)
+    visiting(service, clock)
+    (link,) = link_rows(service, request_id)
+
+    clock.now = link.expires_at - timedelta(seconds=1)
+    service.keyring.ensure(clock())
+    assert subject_requests.due(service, clock()) == 0
+    assert state(service, recording_id) == "stored"
+
+    clock.now = link.expires_at
+    assert subject_requests.due(service, clock()) == 1
+    erasure.finish_erasures(service, clock())
+    row = request_row(service, request_id)
+    assert (row.state, row.outcome, row.sealed) == ("closed", "delivered", None)
+    assert state(service, recording_id) == "gone"
+
+
+def test_people_are_reminded_once_before_a_deadline(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    request = ask(service, clock)
+
+    def reminders() -> list[str]:
+        subject_requests.due(service, clock())
+        with service.database.read() as connection:
+            return [task.subject_id for task in tasks.open_tasks(connection) if task.kind == "request_due"]
+
+    assert reminders() == []
+    clock.now = request.due_at - timedelta(days=6)
+    service.keyring.ensure(clock())
+    assert reminders() == [request.id]
+    approve(service, clock, request.id, *(one.recording_id for one in matches(service, request.id)))
+    assert reminders() == []
+
+
+@pytest.mark.parametrize("kind", ["withdrawal", "erasure"])
+def test_an_approved_withdrawal_deletes(service: Service, clock: MovingClock, kind: str) -> None:
+    recording_id = stored(service, clock)
+    request = subject_requests.open_request(service, kind, phone=PHONE, actor=DPO, now=clock())
+    assert held(service, recording_id) == []
+    approve(service, clock, request.id, recording_id)
+
+    assert state(service, recording_id) == "gone"
+    row = request_row(service, request.id)
+    assert (row.state, row.outcome) == ("closed", "deleted")
+
+
+def test_an_approved_restriction_holds(service: Service, clock: MovingClock) -> None:
+    recording_id = stored(service, clock)
+    request = subject_requests.open_request(service, "restriction", phone=PHONE, actor=DPO, now=clock())
+    approve(service, clock, request.id, recording_id)
+
+    subject_requests.due(service, clock())
+    assert held(service, recording_id) == ["restriction"]
+
+
+def test_an_open_request_outlives_its_keys_day(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    request_id = granted(service, clock)
+    for _ in range(4):
+        clock.advance(days=25)
+        service.keyring.ensure(clock())
+        sweep.review_holds(service, clock())
+        subject_requests.reissue(service, request_id, DPO, clock())
+        subject_requests.due(service, clock())
+        sweep.destroy_due_keys(service, clock())
+
+    delivery.deliver_due(service, clock())
+    assert len(mails(service)) == 2
+    assert visiting(service, clock)
+
+
+@pytest.mark.parametrize("crash_after", ["opened", "approved", "refused"])
+def test_p6_what_a_crash_leaves_half_done_is_finished(
+    service: Service, clock: MovingClock, crash_after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies after the transaction that decided, before what follows from it."""
+    from recorder import request_course
+
+    first, second = stored(service, clock), stored(service, clock, "pbx-2")
+
+    class CrashError(BaseException):
+        pass
+
+    def crash(*_: object, **__: object) -> None:
+        raise CrashError
+
+    steps: dict[str, tuple[str, Callable[[], object]]] = {
+        "opened": ("hold_matches", lambda: ask(service, clock)),
+        "approved": ("carry_out", lambda: approve(service, clock, request_id, first)),
+        "refused": ("let_go", lambda: subject_requests.refuse(service, request_id, DPO, clock())),
+    }
+    request_id = "" if crash_after == "opened" else ask(service, clock).id
+    name, step = steps[crash_after]
+    with monkeypatch.context() as broken:
+        broken.setattr(request_course, name, crash)
+        with pytest.raises(CrashError):
+            step()
+
+    subject_requests.due(service, clock())
+    expected = {
+        "opened": (["access"], ["access"]),
+        "approved": (["access"], []),
+        "refused": ([], []),
+    }
+    assert (held(service, first), held(service, second)) == expected[crash_after]
+
+
+def test_a_request_about_a_call_that_is_not_there_matches_nothing(service: Service, clock: MovingClock) -> None:
+    request = ask(service, clock, call="pbx-unknown")
+    assert matches(service, request.id) == []
+    with service.database.read() as connection:
+        assert calls.get(connection, "pbx-unknown") is None
