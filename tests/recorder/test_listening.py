@@ -1,0 +1,146 @@
+"""P4: staff hear with a role and a purpose, and every listening is written down before its first byte."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from recorder import erasure, holds, listening
+from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
+from recorder.listening import Listening
+from recorder.ports import Actor, Service
+from storage.catalogue import listenings
+from storage.catalogue.listenings import Listened
+from storage.tables import metadata
+from tests.conftest import MovingClock
+from tests.recorder.asking import DPO, stored
+
+REVIEWER = Actor("tok_reviewer", "reviewer")
+
+
+def hear(
+    service: Service,
+    clock: MovingClock,
+    recording_id: str,
+    purpose: str,
+    actor: Actor = REVIEWER,
+    rendition: str = "playback",
+) -> Listening:
+    return listening.open_for_staff(
+        service, recording_id, actor=actor, purpose=purpose, rendition=rendition, now=clock()
+    )
+
+
+def noted(service: Service, recording_id: str) -> list[Listened]:
+    with service.database.read() as connection:
+        return listenings.of_recording(connection, recording_id)
+
+
+def audited(service: Service) -> int:
+    audit = metadata.tables["audit"]
+    with service.database.read() as connection:
+        statement = select(func.count()).where(audit.c.type == "recording.listened")
+        return connection.execute(statement).scalar_one()
+
+
+def test_p4_a_listening_is_on_record_before_its_first_byte(service: Service, clock: MovingClock) -> None:
+    recording_id = stored(service, clock)
+    heard = hear(service, clock, recording_id, "quality")
+
+    assert [(one.actor, one.role, one.purpose) for one in noted(service, recording_id)] == [
+        ("tok_reviewer", "reviewer", "quality")
+    ]
+    assert audited(service) == 1
+    assert b"".join(heard.reader.read(0, 4)) == b"RIFF"
+    assert heard.content_type == "audio/wav"
+
+
+def test_one_entry_per_person_recording_and_purpose_in_half_an_hour(service: Service, clock: MovingClock) -> None:
+    recording_id = stored(service, clock)
+    for actor, purpose, minutes in (
+        (REVIEWER, "quality", 0),
+        (REVIEWER, "quality", 29),
+        (REVIEWER, "training", 0),
+        (DPO, "quality", 0),
+        (REVIEWER, "quality", 2),
+    ):
+        clock.advance(minutes=minutes)
+        hear(service, clock, recording_id, purpose, actor)
+
+    assert len(noted(service, recording_id)) == 4
+    assert audited(service) == 4
+
+
+def test_ranges_asked_for_at_once_are_one_listening(service: Service, clock: MovingClock) -> None:
+    recording_id = stored(service, clock)
+    with ThreadPoolExecutor(32) as players:
+        list(players.map(lambda _: hear(service, clock, recording_id, "quality"), range(32)))
+
+    assert len(noted(service, recording_id)) == 1
+
+
+@pytest.mark.parametrize(
+    ("role", "purpose", "allowed"),
+    [
+        ("reviewer", "quality", True),
+        ("reviewer", "training", True),
+        ("reviewer", "documentation", False),
+        ("reviewer", "access", False),
+        ("dpo", "documentation", True),
+        ("dpo", "access", True),
+        ("dpo", "dispute", False),
+        ("agent", "quality", False),
+        ("operator", "quality", False),
+        ("auditor", "quality", False),
+        ("platform", "quality", False),
+    ],
+)
+def test_p4_roles_have_purposes(service: Service, clock: MovingClock, role: str, purpose: str, allowed: bool) -> None:
+    recording_id = stored(service, clock)
+    actor = Actor("tok_x", role)
+    if allowed:
+        assert hear(service, clock, recording_id, purpose, actor).size > 0
+    else:
+        with pytest.raises(ForbiddenError):
+            hear(service, clock, recording_id, purpose, actor)
+        assert noted(service, recording_id) == []
+
+
+def test_what_is_no_purpose_or_rendition_is_refused(service: Service, clock: MovingClock) -> None:
+    recording_id = stored(service, clock)
+    with pytest.raises(InvalidInputError):
+        hear(service, clock, recording_id, "curiosity")
+    with pytest.raises(InvalidInputError):
+        hear(service, clock, recording_id, "quality", rendition="peaks")
+    with pytest.raises(RecordingNotFoundError):
+        hear(service, clock, "rec_unknown", "quality")
+
+
+def test_p3_a_stream_ends_when_its_recording_does(service: Service, clock: MovingClock) -> None:
+    recording_id = stored(service, clock)
+    clock.advance(days=89)
+    service.keyring.ensure(clock())
+    heard = hear(service, clock, recording_id, "quality")
+    heard.recheck(clock())
+
+    with pytest.raises(RecordingNotFoundError):
+        heard.recheck(clock() + timedelta(days=1))
+    erasure.erase(service, recording_id, reason="other", actor=DPO, now=clock())
+    with pytest.raises(RecordingNotFoundError):
+        heard.recheck(clock())
+
+
+def test_a_hold_for_a_dispute_leaves_that_purpose_only(service: Service, clock: MovingClock) -> None:
+    recording_id = stored(service, clock)
+    heard = hear(service, clock, recording_id, "quality")
+    holds.place(service, recording_id, "dispute", "case-7", DPO, clock())
+
+    for purpose in ("quality", "access"):
+        with pytest.raises(ForbiddenError):
+            hear(service, clock, recording_id, purpose, DPO)
+    assert hear(service, clock, recording_id, "dispute", DPO).size
+    with pytest.raises(ForbiddenError):
+        heard.recheck(clock())
