@@ -16,6 +16,7 @@ def _demo(data: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=170,
+        check=False,
     )
 
 

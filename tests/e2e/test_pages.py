@@ -1,0 +1,137 @@
+"""A customer and a DPO in a real browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.journeys import enter, mailed_link, recorded_call, sign_in
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+    from tests.e2e.conftest import House
+
+pytestmark = pytest.mark.browser
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def assert_accessible(page: Page) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options={"runOnly": RULES}).response["violations"]
+    assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in found] == []
+
+
+def assert_fits(page: Page) -> None:
+    """No page scrolls sideways, down to 320 CSS pixels (WCAG 1.4.10)."""
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+
+
+def context(browser: Browser, *, locale: str, scheme: str, javascript: bool = True) -> BrowserContext:
+    return browser.new_context(
+        viewport={"width": 320, "height": 720},
+        locale=locale,
+        color_scheme="dark" if scheme == "dark" else "light",
+        java_script_enabled=javascript,
+    )
+
+
+@pytest.mark.parametrize(("locale", "scheme"), [("da-DK", "light"), ("en-GB", "dark")])
+def test_p4_a_customer_hears_keeps_and_withdraws(house: House, browser: Browser, locale: str, scheme: str) -> None:
+    recording = recorded_call(house)
+    page = context(browser, locale=locale, scheme=scheme).new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+
+    page.goto(mailed_link(house))
+    assert_accessible(page)
+    link = page.url
+    enter(house, page, link)
+    assert_accessible(page)
+    assert_fits(page)
+
+    playing = page.evaluate(
+        """async () => {
+            const audio = document.querySelector("audio");
+            audio.muted = true;
+            audio.currentTime = 9;
+            await audio.play();
+            await new Promise(done => audio.addEventListener("timeupdate", done));
+            const heard = {at: audio.currentTime, length: audio.duration};
+            audio.pause();
+            return heard;
+        }"""
+    )
+    assert playing["at"] >= 9
+    assert playing["length"] == pytest.approx(18.5, abs=0.3)  # MP3 frames pad both ends
+    with page.expect_download() as download:
+        page.locator("a[download]").first.click()
+    assert download.value.suggested_filename.endswith(".mp3")
+    assert download.value.path().stat().st_size > 50_000
+
+    page.locator('a[href*="withdraw"], form[action*="withdraw"] button').first.click()
+    assert_accessible(page)
+    page.locator("main form button.danger").click()
+    assert_accessible(page)
+    assert house.visitor("dpo").get(f"/v1/recordings/{recording}").status in {200, 404}
+    assert not [path for path in (house.data / "objects").rglob("*") if path.is_file() and path.stat().st_size > 100]
+    assert faults == []
+
+
+def test_the_customers_way_works_without_javascript(house: House, browser: Browser) -> None:
+    recorded_call(house)
+    link = mailed_link(house)
+    page = context(browser, locale="da-DK", scheme="light", javascript=False).new_page()
+
+    page.goto(link)
+    page.locator('input[name="token"]').fill(link)
+    enter_without_link = page.locator("main form button").first
+    enter_without_link.click()
+
+    assert page.locator('form[action="/access/code"] button').count() == 1
+    assert_fits(page)
+
+
+@pytest.mark.parametrize(("locale", "scheme"), [("da-DK", "light"), ("en-GB", "dark")])
+def test_a_dpo_finds_listens_and_deletes(house: House, browser: Browser, locale: str, scheme: str) -> None:
+    recording = recorded_call(house)
+    page = context(browser, locale=locale, scheme=scheme).new_page()
+
+    page.goto(f"{house.url}/console/")
+    assert_accessible(page)
+    sign_in(house, page)
+    assert_accessible(page)
+    assert_fits(page)
+    page.goto(f"{house.url}/console/recordings")
+    assert_accessible(page)
+    assert_fits(page)
+    page.locator('input[name="phone"]').fill("20 12 34 56")
+    page.locator('input[name="phone"]').press("Enter")
+    page.wait_for_load_state()
+    assert "20123456" not in page.url
+    page.locator(f'a[href*="{recording}"]').first.click()
+    assert_accessible(page)
+    assert_fits(page)
+    page.locator('input[name="purpose"][value="documentation"]').check()
+    page.locator('form:has(input[name="purpose"]) button').click()
+    page.wait_for_selector("audio")
+    assert page.evaluate(
+        "new Promise((yes, no) => { const a = document.querySelector('audio'); a.preload = 'auto'; a.load();"
+        " a.onloadeddata = () => yes(a.duration > 18); a.onerror = () => no('no audio'); })"
+    )
+    assert_accessible(page)
+
+    page.goto(f"{house.url}/console/recordings/{recording}")
+    page.locator('a[href$="/erase"]').click()
+    assert_accessible(page)
+    assert_fits(page)
+    page.locator('input[name="reason"]').first.check()
+    page.locator("main form button.danger").click()
+    page.wait_for_url("**/console/certificates/**")
+    assert_accessible(page)
+    assert_fits(page)
+    assert not [path for path in (house.data / "objects").rglob("*") if path.is_file() and path.stat().st_size > 100]
