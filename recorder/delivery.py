@@ -18,7 +18,7 @@ import structlog
 from recorder import access_links, contacts, notices
 from recorder.contacts import Contact
 from recorder.couriers import mailer_for, texter_for
-from recorder.errors import DeliveryError, DirectoryUnavailableError
+from recorder.errors import RecorderError
 from recorder.ports import Service
 from recorder.settings import Organisation
 from storage import audit
@@ -27,7 +27,6 @@ from storage.catalogue.codes import Code
 from storage.catalogue.links import Link
 from storage.catalogue.outbox import Message
 from storage.catalogue.requests import Request
-from storage.errors import KeyUnavailableError
 
 __all__ = ["deliver_due", "mailer_for", "texter_for"]
 
@@ -86,8 +85,11 @@ def _deliver(service: Service, message: Message, now: datetime) -> bool:
     except _StoppedError as stopped:
         _stop(service, message, request_id, stopped.task, now)
         return False
-    except (DeliveryError, DirectoryUnavailableError, KeyUnavailableError) as error:
+    except RecorderError as error:
         log.warning("message.not_delivered", message_id=message.id, kind=message.kind, code=error.code)
+        if not error.retryable:  # the key of whom it is about is gone, or the request is over
+            _stop(service, message, request_id, "delivery_failed", now)
+            return False
         with service.database.write() as connection:
             outbox.put_off(connection, message, now + _wait(message.tries))
         return False

@@ -17,7 +17,7 @@ from recorder.errors import ConflictError, InvalidInputError, RecorderError, Req
 from recorder.ports import SYSTEM, Actor, Service
 from recorder.request_course import DELETING, DISCLOSING, TASKS
 from storage import audit
-from storage.catalogue import requests, tasks
+from storage.catalogue import codes, outbox, requests, tasks
 from storage.catalogue.requests import Request
 from storage.clock import new_id
 
@@ -25,6 +25,7 @@ KINDS = (*DISCLOSING, *DELETING, "restriction", "rectification", "objection")
 IDENTITY_METHODS = ("callback", "self_service", "mitid", "in_person", "other")
 REFUSALS = ("identity_not_confirmed", "not_theirs", "nothing_found", "unfounded", "rights_of_others", "other")
 REMIND = timedelta(days=7)
+FORGET = timedelta(days=14)  # messages and codes, counted from when they were asked for
 AHEAD = timedelta(minutes=5)  # clocks differ; what was received further ahead than this is a typing error
 
 log = structlog.get_logger(__name__)
@@ -165,6 +166,9 @@ def revoke(service: Service, request_id: str, actor: Actor, now: datetime) -> No
 def due(service: Service, now: datetime) -> int:
     """Remind of deadlines, close what has run out, and finish what was begun. Returns how many were closed."""
     _remind(service, now)
+    with service.database.write() as connection:
+        codes.forget_before(connection, now - FORGET)
+        outbox.forget_before(connection, now - FORGET)
     with service.database.read() as connection:
         ongoing = requests.open_ones(connection)
         ended = requests.ended_but_sealed(connection)

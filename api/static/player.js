@@ -6,8 +6,10 @@ for (const player of document.querySelectorAll("[data-player]")) {
   const audio = player.querySelector("audio");
   const wave = player.querySelector("[data-wave]");
   const length = () => (Number.isFinite(audio.duration) ? audio.duration : Number(player.dataset.duration) / 1000);
+  // Nothing is loaded before somebody presses play: loading is listening, and listening is written down.
   const seek = (seconds) => {
     audio.currentTime = Math.min(Math.max(seconds, 0), length());
+    audio.dispatchEvent(new Event("timeupdate"));
   };
   if (wave) slider(player, audio, wave, length, seek);
   speeds(player.querySelector("[data-speeds]"), audio);

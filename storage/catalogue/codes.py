@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from storage.tables import metadata
 
@@ -84,3 +84,8 @@ def void(connection: Connection, code_id: str) -> None:
 def void_of_link(connection: Connection, link_id: str) -> None:
     waiting = (codes.c.link_id == link_id) & codes.c.state.in_(("queued", "sent"))
     connection.execute(update(codes).where(waiting).values(state="void", code_hash=None))
+
+
+def forget_before(connection: Connection, moment: datetime) -> int:
+    """Forget codes that no limit counts any more."""
+    return connection.execute(delete(codes).where(codes.c.created_at < moment)).rowcount

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 
 from storage.clock import new_id
 from storage.tables import metadata
@@ -86,3 +86,9 @@ def void(connection: Connection, subject_id: str) -> None:
     """Take back what has not been handed over about a link or a code."""
     waiting = (outbox.c.subject_id == subject_id) & (outbox.c.state == "new")
     connection.execute(update(outbox).where(waiting).values(state="void", lease=None, lease_until=None))
+
+
+def forget_before(connection: Connection, moment: datetime) -> int:
+    """Forget messages that were handed over, or given up, long ago."""
+    statement = delete(outbox).where(outbox.c.state != "new", outbox.c.created_at < moment)
+    return connection.execute(statement).rowcount

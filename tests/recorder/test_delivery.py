@@ -23,7 +23,7 @@ from recorder.couriers import FileMailer, GatewayTexter, SmtpMailer, mailer_for,
 from recorder.errors import ConfigurationError, DeliveryError, LinkError
 from recorder.ports import Service
 from recorder.settings import Settings
-from storage.catalogue import tasks
+from storage.catalogue import requests, tasks
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, code, granted, link_rows, mails, matches, stored, texts, token, visiting
 
@@ -347,3 +347,15 @@ def test_a_refused_requests_mail_is_not_sent(service: Service, clock: MovingCloc
 
     assert delivery.deliver_due(service, clock()) == 0
     assert mails(service) == []
+
+
+def test_a_message_whose_person_can_no_longer_be_known_is_for_people_to_look_at(
+    service: Service, clock: MovingClock
+) -> None:
+    stored(service, clock)
+    request_id = approved(service, clock)
+    with service.database.write() as connection:
+        requests.change(connection, request_id, when=["answered"], key_id=None)
+
+    assert delivery.deliver_due(service, clock()) == 0
+    assert open_tasks(service) == [("delivery_failed", request_id)]

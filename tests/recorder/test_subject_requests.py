@@ -6,11 +6,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 
 from recorder import access_links, delivery, erasure, subject_requests, sweep
 from recorder.errors import ConflictError, InvalidInputError, LinkError, RequestNotFoundError
 from recorder.ports import Service
 from storage.catalogue import calls, holds, recordings, tasks
+from storage.tables import metadata
 from tests.conftest import MovingClock
 from tests.recorder.asking import (
     DPO,
@@ -268,3 +270,22 @@ def test_a_request_about_a_call_that_is_not_there_matches_nothing(service: Servi
     assert matches(service, request.id) == []
     with service.database.read() as connection:
         assert calls.get(connection, "pbx-unknown") is None
+
+
+def test_messages_and_codes_are_forgotten_after_two_weeks(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    granted(service, clock)
+    visiting(service, clock)
+
+    def left() -> tuple[int, int]:
+        with service.database.read() as connection:
+            counts = (select(func.count()).select_from(metadata.tables[name]) for name in ("codes", "outbox"))
+            one, other = (connection.execute(count).scalar_one() for count in counts)
+        return one, other
+
+    clock.advance(days=13)
+    subject_requests.due(service, clock())
+    assert left() == (1, 2)
+    clock.advance(days=2)
+    subject_requests.due(service, clock())
+    assert left() == (0, 0)
