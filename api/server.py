@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from recorder.service import Bell, opened
 from recorder.settings import Settings, is_loopback
 
 SHUTDOWN_SECONDS = 30.0
+SWITCH_SECONDS = 0.0005  # a webhook waits at every thread it crosses for one that computes to let go; 5 ms by default
 
 
 def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
@@ -47,6 +49,7 @@ def greeting(settings: Settings, port: int) -> Iterator[str]:
 @contextmanager
 def listening(service: Service) -> Iterator[int]:
     """Serve in a thread while the block runs; gives the port. Raises `ConfigurationError` where it is taken."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     jobs = Jobs(service)
     if isinstance(service.wake, Bell):
         service.wake.answer = jobs.wake

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from api.pools import run
 from api.routing import SERVICE, Route
+from api.settling import settled
 from recorder import answers
 from recorder.events import Event, encode
 from recorder.ports import Service, WebhookRequest
@@ -122,7 +123,7 @@ async def _accept(service: Service, found: Sequence[Event], now: datetime) -> No
         )
         for event in found
     ]
-    new = await asyncio.gather(*map(asyncio.wrap_future, written))
+    new = await settled(written)
     if any(new):
         service.wake("apply")
 

@@ -54,6 +54,7 @@ class KeyRing:
         self._cache = KeyCache()
         self._inbox: dict[date, Key] = {}
         self._service: tuple[KeyName, bytes] | None = None
+        self._derived: dict[str, bytes] = {}
 
     # -- starting
 
@@ -95,7 +96,10 @@ class KeyRing:
 
     def service_key(self, label: str) -> bytes:
         """A lasting key for one use ("refs", "dedupe", …). It outlives a change of the root key."""
-        return derive(self._pin()[1], f"recorder/service/{label}/v1")
+        key = self._derived.get(label)
+        if key is None:
+            key = self._derived[label] = derive(self._pin()[1], f"recorder/service/{label}/v1")
+        return key
 
     # -- using
 
