@@ -73,7 +73,7 @@ def load(port: int, how: str, number: float) -> dict[str, float]:
         path.write_bytes(prepared(count))
         done = subprocess.run(
             [sys.executable, "-m", "tests.bench.load", str(port), str(path), how, str(number), "204"],
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
             check=True,
         )
