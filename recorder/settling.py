@@ -146,10 +146,14 @@ def _classified(service: Service, call_id: str, now: datetime) -> None:
 
 
 def _last_day(service: Service, connection: Connection, call: Call) -> date | None:
-    """The day on which the call's recordings expire, by what is known now."""
+    """The last day on which a recording of the call may be read: by what is known now, or later where one is held."""
     days = facts.kept_days(service, connection, call)
     begun = anchor(call.ended_at, None, call.started_at or call.opened_at)
-    return None if days is None or begun is None else utc_day(expires_at(begun, days))
+    if days is None or begun is None:
+        return None
+    rows = recordings.of_call(connection, call.id)
+    stored = [date.fromisoformat(one.expiry_day) for one in rows if one.state == "stored" and one.expiry_day]
+    return max([utc_day(expires_at(begun, days)), *stored])
 
 
 def _decide(
