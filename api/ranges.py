@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -103,21 +103,12 @@ async def respond(
     if request.method == "HEAD":
         await response.prepare(request)
         return response
-    watch = Watch(request, recheck)
-    # The first batch is opened before the status is sent: what cannot be read at all is an error, not a broken body.
     batches = Batches(request, reader, wanted)
-    batch = await batches.next()
-    await response.prepare(request)
     try:
-        await _send(response, batches, batch, watch)
-    except ConnectionError:
-        raise  # the client went away; aiohttp knows what to do
-    except (RecorderError, TimeoutError) as exc:
-        log.warning("stream.aborted", code=getattr(exc, "code", "timeout"))
-        _abort(request)
-    except BaseException:
-        _abort(request)
-        raise
+        # Opened before the status is sent: what cannot be read at all is an error, not a broken body.
+        first = await batches.next()
+        await response.prepare(request)
+        await _send(request, response, first, batches, recheck)
     finally:
         await batches.close()
     return response
@@ -140,76 +131,102 @@ def _range_header(request: web.Request, etag: str | None) -> str | None:
 
 
 class Batches:
-    """A reader's bytes a MiB at a time, each read in the pool while the one before is being sent."""
+    """A reader's pieces a MiB at a time, each MiB read in the pool while the one before is being sent."""
 
     def __init__(self, request: web.Request, reader: Reader, wanted: Slice) -> None:
         self._request = request
         self._iterator = reader.read(wanted.start, wanted.stop) if wanted.stop > wanted.start else iter(())
-        self._ahead: asyncio.Future[Piece] | None = None
+        self._ended = False
+        self._ahead: asyncio.Future[tuple[list[Piece], bool]] | None = None
 
-    async def next(self) -> Piece:
-        """The next bytes, empty at the end."""
-        batch = await (self._ahead or self._read())
-        self._ahead = self._read() if batch else None
-        return batch
+    async def next(self) -> list[Piece]:
+        """The next pieces, none at the end."""
+        if self._ended:
+            return []
+        pieces, self._ended = await (self._ahead or self._read())
+        self._ahead = None if self._ended else self._read()
+        return pieces
 
     async def close(self) -> None:
+        """Let go of the object, whatever was read of it."""
         if self._ahead is not None:
             with suppress(RecorderError):
                 await self._ahead
-        close = getattr(self._iterator, "close", None)
-        if close is not None:
-            await run(self._request, close)
+        if not self._ended and isinstance(self._iterator, Generator):
+            await run(self._request, self._iterator.close)
 
-    def _read(self) -> asyncio.Future[Piece]:
+    def _read(self) -> asyncio.Future[tuple[list[Piece], bool]]:
         return asyncio.ensure_future(run(self._request, _gather, self._iterator))
 
 
-def _gather(iterator: Iterator[Piece]) -> Piece:
+def _gather(iterator: Iterator[Piece]) -> tuple[list[Piece], bool]:
+    """A MiB of pieces, and whether they were the last."""
     pieces, size = [], 0
     for piece in iterator:
         pieces.append(piece)
         size += len(piece)
         if size >= BATCH_BYTES:
-            break
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            return pieces, False
+    return pieces, True
 
 
 class Watch:
-    """Asks every 30 s of the service's clock whether this stream may go on."""
+    """Asks every 30 s of the service's clock whether this stream may go on, also while its client reads nothing."""
 
     def __init__(self, request: web.Request, recheck: Callable[[datetime], None] | None) -> None:
         self._request = request
         self._recheck = recheck
         self._clock = request.app[SERVICE].clock
         self._checked_at = self._clock()
+        self.sent = 0
 
     async def check(self) -> None:
         now = self._clock()
         if self._recheck is not None and now - self._checked_at >= RECHECK:
-            await run(self._request, self._recheck, now)
             self._checked_at = now
+            await run(self._request, self._recheck, now)
+
+    async def guard(self) -> None:
+        """Runs beside the sending, which may hang on a client that does not read; drops the connection."""
+        stalled, sent = 0.0, self.sent
+        while stalled < STALL_SECONDS:
+            await asyncio.sleep(RECHECK.total_seconds())
+            stalled, sent = (stalled + RECHECK.total_seconds() if sent == self.sent else 0.0), self.sent
+            try:
+                await self.check()
+            except RecorderError as exc:
+                log.warning("stream.aborted", code=exc.code)
+                break
+        _abort(self._request)
 
 
-async def _send(response: web.StreamResponse, batches: Batches, batch: Piece, watch: Watch) -> None:
-    while batch:
-        await watch.check()
-        await _write(response, batch, watch)
-        batch = await batches.next()
-    await response.write_eof()
-
-
-async def _write(response: web.StreamResponse, batch: Piece, watch: Watch) -> None:
-    writing = asyncio.ensure_future(response.write(batch))
+async def _send(
+    request: web.Request,
+    response: web.StreamResponse,
+    batch: list[Piece],
+    batches: Batches,
+    recheck: Callable[[datetime], None] | None,
+) -> None:
+    watch = Watch(request, recheck)
+    guard = asyncio.create_task(watch.guard())
     try:
-        for _ in range(int(STALL_SECONDS / RECHECK.total_seconds())):
-            done, _pending = await asyncio.wait({writing}, timeout=RECHECK.total_seconds())
-            if done:
-                return writing.result()
+        while batch:
             await watch.check()
-        raise TimeoutError
+            for piece in batch:
+                await response.write(piece)
+                watch.sent += 1
+            batch = await batches.next()
+        await response.write_eof()
+    except ConnectionError:
+        raise  # the client went away; aiohttp knows what to do
+    except RecorderError as exc:
+        log.warning("stream.aborted", code=exc.code)
+        _abort(request)
+    except BaseException:
+        _abort(request)
+        raise
     finally:
-        writing.cancel()
+        guard.cancel()
 
 
 def _abort(request: web.Request) -> None:

@@ -60,7 +60,7 @@ COMPONENTS: dict[str, Any] = {
         **_fields(TIME, "received_at due_at"),
         matches=TEXTS,
     ),
-    "Search": _object(**_fields(TEXT, "phone account agent queue case segment state from to cursor")),
+    "Search": _object("", **_fields(TEXT, "phone account agent queue case segment state from to cursor")),
     "Erasure": _object("reason", **_fields(TEXT, "reason text")),
     "NewHold": _object("kind reason", review_at=TIME, **_fields(TEXT, "kind reason")),
     "NewRequest": _object("kind", received_at=TIME, **_fields(TEXT, "kind phone account call")),
