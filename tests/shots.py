@@ -20,13 +20,14 @@ def main() -> None:
     opened_browser = contextlib.contextmanager(browser_fixture.__wrapped__)  # type: ignore[attr-defined] -- same
     with tempfile.TemporaryDirectory() as folder, opened_house(Path(folder)) as house, opened_browser() as browser:
         recording = recorded_call(house, "billing-da", 37)
-        phone = browser.new_page(viewport={"width": 390, "height": 1290}, device_scale_factor=2, locale="da-DK")
+        phone = browser.new_page(viewport={"width": 390, "height": 900}, device_scale_factor=2, locale="da-DK")
         enter(house, phone, mailed_link(house))
-        phone.screenshot(path=PICTURES / "customer.png")
+        phone.wait_for_function("document.querySelector('audio').duration > 0")
+        phone.screenshot(path=PICTURES / "customer.png", clip={"x": 0, "y": 0, "width": 390, "height": 600})
         desk = browser.new_page(viewport={"width": 1200, "height": 1080}, locale="en-GB")
         sign_in(house, desk)
         desk.goto(f"{house.url}/console/recordings/{recording}")
-        desk.screenshot(path=PICTURES / "console.png")
+        desk.screenshot(path=PICTURES / "console.png", clip={"x": 0, "y": 0, "width": 1200, "height": 960})
     for picture in sorted(PICTURES.glob("*.png")):
         print(picture.relative_to(HERE))
 
