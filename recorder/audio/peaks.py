@@ -58,13 +58,12 @@ class Peaks:
         return self._points(self._rest, frames) if frames else b""
 
     def _points(self, sound: bytes | memoryview, frames: int) -> bytes:
-        samples = np.frombuffer(sound, "<i2").reshape(-1, self._channels)
-        points = np.empty((len(samples) // frames, self._channels, 2), np.int8)
-        for channel in range(self._channels):
-            # Contiguous rows let numpy use the whole width of the processor; strided ones are five times slower.
-            rows = np.ascontiguousarray(samples[:, channel]).reshape(-1, frames)
-            points[:, channel, 0] = rows.min(axis=1) >> 8
-            points[:, channel, 1] = rows.max(axis=1) >> 8
+        # A row for each frame of a point, a column for each point: whole rows are compared with one another, which
+        # uses the full width of the processor. A point's few frames on their own would not.
+        turned = np.frombuffer(sound, f"V{2 * self._channels}").reshape(-1, frames).T.copy().view("<i2")
+        points = np.empty((turned.shape[1], 2), np.int8)
+        points[:, 0] = turned.min(axis=0) >> 8
+        points[:, 1] = turned.max(axis=0) >> 8
         return points.tobytes()
 
 
