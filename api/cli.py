@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from api import logs
 from recorder import __version__
 from recorder.errors import BrakeError, ConfigurationError, NotFoundError, RecorderError, RefusedError
 from recorder.ports import Actor, Service
@@ -283,6 +284,7 @@ def scripts_approve(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; errors become one line, a hint and a documented exit code."""
+    logs.configure()  # before anything can fail: structlog's own default prints the values of variables
     try:
         app(arguments, standalone_mode=True)
     except RecorderError as error:

@@ -66,7 +66,7 @@ class Platform(Protocol):
     name: str
 
     def verify(self, request: WebhookRequest, now: datetime) -> None:
-        """Raise `SignatureError` unless the request is signed by a valid secret. Every malformed input is that error."""
+        """Raise `SignatureError` unless a valid secret signed the request. Every malformed input is that error."""
         ...
 
     def parse(self, request: WebhookRequest, now: datetime) -> list[Event]:

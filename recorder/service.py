@@ -9,12 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from storage.inbox import Inbox
-from storage.keyring import KeyRing, load_root_key
-from storage.objects import ObjectStore
-from storage.objects_folder import FolderStore
-from storage.vault import Vault
-
 from recorder import platforms, scripts
 from recorder.delivery import mailer_for, texter_for
 from recorder.directory import directory_for
@@ -24,7 +18,12 @@ from recorder.segments import Lines
 from recorder.settings import Settings
 from storage.clock import utc_now
 from storage.database import Database
+from storage.inbox import Inbox
+from storage.keyring import KeyRing, load_root_key
 from storage.migrations import migrate
+from storage.objects import ObjectStore
+from storage.objects_folder import FolderStore
+from storage.vault import Vault
 
 
 class Bell:

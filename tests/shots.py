@@ -12,10 +12,6 @@ from tests.e2e.journeys import enter, mailed_link, recorded_call, sign_in
 
 HERE = Path(__file__).parent.parent
 PICTURES = HERE / "docs" / "pictures"
-LOADED = """() => new Promise(done => {
-    const audio = document.querySelector("audio");
-    if (audio.duration > 0) done(); else audio.addEventListener("loadedmetadata", done);
-})"""
 
 
 def main() -> None:
@@ -26,7 +22,6 @@ def main() -> None:
         recording = recorded_call(house, "billing-da", 37)
         phone = browser.new_page(viewport={"width": 390, "height": 900}, device_scale_factor=2, locale="da-DK")
         enter(house, phone, mailed_link(house))
-        phone.evaluate(LOADED)
         phone.screenshot(path=PICTURES / "customer.png", clip={"x": 0, "y": 0, "width": 390, "height": 600})
         desk = browser.new_page(viewport={"width": 1200, "height": 1080}, locale="en-GB")
         sign_in(house, desk)

@@ -45,7 +45,7 @@ class Exchange:
     @contextmanager
     def answering(self) -> Iterator[Exchange]:
         """Serve recordings on a free loopback port while the block runs."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Rest", (_Rest,), {"exchange": self}))
         server.daemon_threads = True
         self.port = server.server_address[1]
         threading.Thread(target=server.serve_forever, name="exchange", daemon=True).start()
@@ -151,42 +151,42 @@ def signature(token: str, url: str, fields: dict[str, str]) -> str:
     return base64.b64encode(hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()).decode()
 
 
-def _handler(exchange: Exchange) -> type[BaseHTTPRequestHandler]:
-    expected = "Basic " + base64.b64encode(f"{exchange.account_sid}:{exchange.auth_token}".encode()).decode()
+class _Rest(BaseHTTPRequestHandler):
+    """The REST side: recordings behind HTTP Basic, until they are deleted."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    protocol_version = "HTTP/1.1"
+    exchange: Exchange
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing: the story is told elsewhere."""
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the story is told elsewhere."""
 
-        def _sid(self) -> str | None:
-            exchange.requests.append(self.command)
-            if not hmac.compare_digest(self.headers.get("Authorization", ""), expected):
-                self._answer(401)
-                return None
-            sid = urlsplit(self.path).path.rsplit("/", 1)[-1].split(".")[0]
-            if sid not in exchange.recordings:
-                self._answer(404)
-                return None
-            return sid
+    def do_GET(self) -> None:
+        if sid := self._sid():
+            self._answer(200, self.exchange.recordings[sid], "audio/x-wav")
 
-        def _answer(self, status: int, body: bytes = b"", kind: str = "application/xml") -> None:
-            self.send_response(status)
-            if body:
-                self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def do_DELETE(self) -> None:
+        if sid := self._sid():
+            del self.exchange.recordings[sid]
+            self.exchange.deleted.append(sid)
+            self._answer(204)
 
-        def do_GET(self) -> None:
-            if sid := self._sid():
-                self._answer(200, exchange.recordings[sid], "audio/x-wav")
+    def _sid(self) -> str | None:
+        """The recording asked for; None where the request has been refused."""
+        self.exchange.requests.append(self.command)
+        login = f"{self.exchange.account_sid}:{self.exchange.auth_token}".encode()
+        if not hmac.compare_digest(self.headers.get("Authorization", ""), f"Basic {base64.b64encode(login).decode()}"):
+            self._answer(401)
+            return None
+        sid = urlsplit(self.path).path.rsplit("/", 1)[-1].split(".")[0]
+        if sid not in self.exchange.recordings:
+            self._answer(404)
+            return None
+        return sid
 
-        def do_DELETE(self) -> None:
-            if sid := self._sid():
-                del exchange.recordings[sid]
-                exchange.deleted.append(sid)
-                self._answer(204)
-
-    return Handler
+    def _answer(self, status: int, body: bytes = b"", kind: str = "application/xml") -> None:
+        self.send_response(status)
+        if body:
+            self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
