@@ -52,7 +52,10 @@ def all_routes(service: Service) -> list[Route]:
 
 @web.middleware
 async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id, and write down what became of it: by route, never by address or path."""
+    """Give the request an id, and write down what became of it: by route, never by address or path.
+
+    Webhooks taken in are counted only: there are too many of them, and the inbox has them.
+    """
     wished = request.headers.get("X-Request-ID", "")
     request[REQUEST_ID] = wished if _REQUEST_ID.fullmatch(wished) else secrets.token_urlsafe(12)
     route = request.app[ROUTES].get(request.match_info.route)
@@ -67,14 +70,19 @@ async def observed(request: web.Request, handler: Handler) -> web.StreamResponse
         seconds = time.perf_counter() - started
         path = route.path if route else "unknown"
         request.app[metrics.METRICS].count(path, request.method, status, seconds)
-        log.info(
-            "http.request",
-            route=path,
-            method=request.method if request.method in metrics.METHODS else "other",
-            status=status,
-            ms=round(seconds * 1000, 1),
-            request_id=request[REQUEST_ID],
-        )
+        if not (route and route.permission == "signature" and status < 300):  # noqa: PLR2004 -- HTTP's own range
+            _write_down(request, path, status, seconds)
+
+
+def _write_down(request: web.Request, path: str, status: int, seconds: float) -> None:
+    log.info(
+        "http.request",
+        route=path,
+        method=request.method if request.method in metrics.METHODS else "other",
+        status=status,
+        ms=round(seconds * 1000, 1),
+        request_id=request[REQUEST_ID],
+    )
 
 
 @web.middleware
@@ -111,8 +119,11 @@ async def read_once(request: web.Request, handler: Handler) -> web.StreamRespons
     if (request.content_length or 0) > request.client_max_size:
         raise TooLargeError
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        if request.content.is_eof():  # it is all here, as small ones are: no timer
             await request.read()
+        else:
+            async with asyncio.timeout(BODY_SECONDS):
+                await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except web.RequestPayloadError:

@@ -24,7 +24,8 @@ async def settled(futures: Iterable[Future[T]]) -> list[T]:
     """
     loop = asyncio.get_running_loop()
     crossing = _crossings.setdefault(loop, _Crossing())
-    return await asyncio.gather(*(crossing.bring(future, loop) for future in futures))
+    waiters = [crossing.bring(future, loop) for future in futures]
+    return [await waiters[0]] if len(waiters) == 1 else await asyncio.gather(*waiters)
 
 
 class _Crossing:

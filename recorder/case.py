@@ -68,7 +68,9 @@ def open_call(
         opened_at=received_at,
         settle_at=received_at + LONGEST_CALL,
     )
-    calls.insert(connection, personal.keyed(service, call, {"platform_call_id": platform_call_id}, now))
+    call = personal.keyed(service, call, {"platform_call_id": platform_call_id}, now)
+    if calls.insert(connection, call):
+        return call
     return None if call.ref is None else calls.lock_by_ref(connection, call.ref)
 
 

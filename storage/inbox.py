@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage import columns
@@ -74,7 +74,14 @@ class InboxItem:
     body: bytes
 
 
-ITEM = [inbox.c[name] for name in InboxItem.__dataclass_fields__]
+_PENDING = (
+    select(*(inbox.c[name] for name in InboxItem.__dataclass_fields__))
+    .where(inbox.c.call_ref == bindparam("ref"), inbox.c.state == "new")
+    .order_by(inbox.c.received_at, inbox.c.id)
+)
+_DONE = (
+    update(inbox).where(inbox.c.id.in_(bindparam("ids", expanding=True))).values(state="done", body=None, key_id=None)
+)
 
 
 def ref(keyring: KeyRing, platform: str, value: str) -> bytes:
@@ -155,17 +162,12 @@ class Inbox:
     @staticmethod
     def pending(connection: Connection, call_ref: bytes) -> list[InboxItem]:
         """What has not been applied of a call, oldest first."""
-        found = connection.execute(
-            select(*ITEM)
-            .where(inbox.c.call_ref == call_ref, inbox.c.state == "new")
-            .order_by(inbox.c.received_at, inbox.c.id)
-        )
-        return [InboxItem(*row) for row in found]
+        return [InboxItem(*row) for row in connection.execute(_PENDING, {"ref": call_ref})]
 
     @staticmethod
     def done(connection: Connection, ids: Sequence[str]) -> None:
         """These are applied: their bodies go."""
-        connection.execute(update(inbox).where(inbox.c.id.in_(ids)).values(state="done", body=None, key_id=None))
+        connection.execute(_DONE, {"ids": list(ids)})
 
     @staticmethod
     def failed(connection: Connection, inbox_id: str) -> None:

@@ -1,13 +1,16 @@
-"""Rows of calls and their legs. Knows how a call is found and changed, not what a call means."""
+"""Rows of calls and their legs. Knows how a call is found and changed, not what a call means.
+
+Every event comes through here: the statements are made once, and only their parameters differ.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, or_, select, update
 
 from storage.catalogue.upsert import insert_new
 from storage.tables import metadata
@@ -53,50 +56,69 @@ class Leg:
     parent_call_id: str | None = None
 
 
+_CALL = select(*(calls.c[name] for name in Call.__dataclass_fields__))
+_BY_ID = _CALL.where(calls.c.id == bindparam("call"))
+_BY_REF = _CALL.where(
+    or_(
+        calls.c.ref == bindparam("ref"),
+        calls.c.id.in_(select(legs.c.call_id).where(legs.c.ref == bindparam("ref"))),
+    )
+)
+_LOCK_BY_ID, _LOCK_BY_REF = _BY_ID.with_for_update(), _BY_REF.with_for_update()
+_DUE = _CALL.where(calls.c.settle_at <= bindparam("now")).order_by(calls.c.settle_at).limit(bindparam("limit"))
+_CHANGE = update(calls).where(calls.c.id == bindparam("call"))
+_REFS = select(legs.c.ref).where(legs.c.call_id == bindparam("call"), legs.c.ref.is_not(None))
+_LINKS = select(legs.c.call_id, legs.c.parent_call_id).where(
+    legs.c.parent_call_id.is_not(None),
+    or_(
+        legs.c.call_id.in_(bindparam("calls", expanding=True)),
+        legs.c.parent_call_id.in_(bindparam("calls", expanding=True)),
+    ),
+)
+
+
 def get(connection: Connection, call_id: str) -> Call | None:
-    return _one(connection, select(calls).where(calls.c.id == call_id))
+    return _one(connection, _BY_ID, call=call_id)
 
 
 def lock(connection: Connection, call_id: str) -> Call | None:
     """The call, its row locked until the transaction ends. Calls are locked before recordings."""
-    return _one(connection, select(calls).where(calls.c.id == call_id).with_for_update())
+    return _one(connection, _LOCK_BY_ID, call=call_id)
 
 
 def by_ref(connection: Connection, ref: bytes) -> Call | None:
     """The call a platform's id names, be it the call's own or one of its legs'."""
-    return _one(connection, _named(ref))
+    return _one(connection, _BY_REF, ref=ref)
 
 
 def lock_by_ref(connection: Connection, ref: bytes) -> Call | None:
     """The same, locked as by `lock`."""
-    return _one(connection, _named(ref).with_for_update())
+    return _one(connection, _LOCK_BY_REF, ref=ref)
 
 
-def insert(connection: Connection, call: Call) -> None:
-    """Add a call, unless one with its ref is already there: read it back by its ref."""
-    insert_new(connection, calls, [asdict(call)], conflict=["ref"])
+def insert(connection: Connection, call: Call) -> bool:
+    """Add a call, unless one with its ref is already there: then read that one by its ref."""
+    return bool(insert_new(connection, calls, [vars(call)], conflict=["ref"]))
 
 
 def change(connection: Connection, call_id: str, *, when: Mapping[str, object] | None = None, **values: object) -> bool:
     """Set columns; with `when`, only if these columns still hold these values. Says whether it did."""
     conditions = [calls.c[name] == value for name, value in (when or {}).items()]
-    statement = update(calls).where(calls.c.id == call_id, *conditions).values(**values)
-    return connection.execute(statement).rowcount == 1
+    return connection.execute(_CHANGE.where(*conditions), {"call": call_id, **values}).rowcount == 1
 
 
 def due_to_settle(connection: Connection, now: datetime, limit: int) -> list[Call]:
     """Calls to be kept or blanked by now, longest due first."""
-    statement = select(calls).where(calls.c.settle_at <= now).order_by(calls.c.settle_at).limit(limit)
-    return [Call(**row) for row in connection.execute(statement).mappings()]
+    return [Call(*row) for row in connection.execute(_DUE, {"now": now, "limit": limit})]
 
 
 def add_leg(connection: Connection, leg: Leg) -> None:
-    insert_new(connection, legs, [asdict(leg)], conflict=["ref"])
+    insert_new(connection, legs, [vars(leg)], conflict=["ref"])
 
 
 def refs(connection: Connection, call: Call) -> list[bytes]:
     """Every platform id, as refs, under which events of this call arrive."""
-    rows = connection.execute(select(legs.c.ref).where(legs.c.call_id == call.id, legs.c.ref.is_not(None)))
+    rows = connection.execute(_REFS, {"call": call.id})
     return ([call.ref] if call.ref else []) + list(rows.scalars())
 
 
@@ -104,11 +126,8 @@ def family(connection: Connection, call_id: str) -> set[str]:
     """The call and every call it was transferred from or to."""
     found, unexplored = {call_id}, {call_id}
     while unexplored:
-        links = select(legs.c.call_id, legs.c.parent_call_id).where(
-            legs.c.parent_call_id.is_not(None),
-            or_(legs.c.call_id.in_(unexplored), legs.c.parent_call_id.in_(unexplored)),
-        )
-        unexplored = {one for link in connection.execute(links) for one in link} - found
+        links = connection.execute(_LINKS, {"calls": list(unexplored)})
+        unexplored = {one for link in links for one in link} - found
         found |= unexplored
     return found
 
@@ -119,15 +138,10 @@ def remove_legs(connection: Connection, call_id: str) -> None:
 
 def many(connection: Connection, call_ids: Iterable[str]) -> dict[str, Call]:
     """Calls by id."""
-    rows = connection.execute(select(calls).where(calls.c.id.in_(list(call_ids)))).mappings()
-    return {row["id"]: Call(**row) for row in rows}
+    rows = connection.execute(_CALL.where(calls.c.id.in_(list(call_ids))))
+    return {row.id: Call(*row) for row in rows}
 
 
-def _named(ref: bytes) -> Select[tuple[Any, ...]]:
-    of_leg = select(legs.c.call_id).where(legs.c.ref == ref)
-    return select(calls).where(or_(calls.c.ref == ref, calls.c.id.in_(of_leg)))
-
-
-def _one(connection: Connection, statement: Select[tuple[Any, ...]]) -> Call | None:
-    row = connection.execute(statement).mappings().first()
-    return None if row is None else Call(**row)
+def _one(connection: Connection, statement: Select[tuple[Any, ...]], **parameters: object) -> Call | None:
+    row = connection.execute(statement, parameters).first()
+    return None if row is None else Call(*row)

@@ -6,10 +6,11 @@ They are evidence: rows are added, never changed, and read as a set. All of it g
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select
 
 from storage.tables import metadata
 
@@ -65,32 +66,38 @@ class Edge:
     clock: str = "platform"
 
 
+_CALLS: BindParameter[Any] = bindparam("calls", expanding=True)
+_CONSENTS = select(consents).where(consents.c.call_id.in_(_CALLS)).order_by(consents.c.received_at, consents.c.id)
+_PARTIES = select(parties).where(parties.c.call_id.in_(_CALLS)).order_by(parties.c.id)
+_EDGES = select(spans).where(spans.c.call_id.in_(_CALLS)).order_by(spans.c.received_at, spans.c.id)
+
+
 def add_consent(connection: Connection, consent: Consent) -> None:
-    connection.execute(insert(consents).values(asdict(consent)))
+    connection.execute(insert(consents), vars(consent))
 
 
 def consents_of(connection: Connection, call_ids: Collection[str]) -> list[Consent]:
     """In the order in which they came in."""
-    statement = select(consents).where(consents.c.call_id.in_(call_ids)).order_by(consents.c.received_at, consents.c.id)
-    return [Consent(**row) for row in connection.execute(statement).mappings()]
+    found = connection.execute(_CONSENTS, {"calls": list(call_ids)})
+    return [Consent(**row) for row in found.mappings()]
 
 
 def add_party(connection: Connection, party: Party) -> None:
-    connection.execute(insert(parties).values(asdict(party)))
+    connection.execute(insert(parties), vars(party))
 
 
 def parties_of(connection: Connection, call_ids: Collection[str]) -> list[Party]:
-    statement = select(parties).where(parties.c.call_id.in_(call_ids)).order_by(parties.c.id)
-    return [Party(**row) for row in connection.execute(statement).mappings()]
+    found = connection.execute(_PARTIES, {"calls": list(call_ids)})
+    return [Party(**row) for row in found.mappings()]
 
 
 def add_edge(connection: Connection, edge: Edge) -> None:
-    connection.execute(insert(spans).values(asdict(edge)))
+    connection.execute(insert(spans), vars(edge))
 
 
 def edges_of(connection: Connection, call_ids: Collection[str]) -> list[Edge]:
-    statement = select(spans).where(spans.c.call_id.in_(call_ids)).order_by(spans.c.received_at, spans.c.id)
-    return [Edge(**row) for row in connection.execute(statement).mappings()]
+    found = connection.execute(_EDGES, {"calls": list(call_ids)})
+    return [Edge(**row) for row in found.mappings()]
 
 
 def remove(connection: Connection, call_id: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, or_, select, update
 
 from storage.catalogue.upsert import insert_new
 from storage.tables import metadata
@@ -82,6 +82,10 @@ class Page:
     next: Position | None
 
 
+_OF_CALL = select(recordings).where(recordings.c.call_id == bindparam("call")).order_by(recordings.c.id)
+_CHANGE_OF_CALL = update(recordings).where(recordings.c.call_id == bindparam("call"))
+
+
 def get(connection: Connection, recording_id: str) -> Recording | None:
     return _one(connection, select(recordings).where(recordings.c.id == recording_id))
 
@@ -101,8 +105,7 @@ def lock_by_ref(connection: Connection, ref: bytes) -> Recording | None:
 
 
 def of_call(connection: Connection, call_id: str) -> list[Recording]:
-    statement = select(recordings).where(recordings.c.call_id == call_id).order_by(recordings.c.id)
-    return [Recording(**row) for row in connection.execute(statement).mappings()]
+    return [Recording(**row) for row in connection.execute(_OF_CALL, {"call": call_id}).mappings()]
 
 
 def insert(connection: Connection, recording: Recording) -> None:
@@ -125,8 +128,8 @@ def change_of_call(
     connection: Connection, call_id: str, *, when: Mapping[str, object] | None = None, **values: object
 ) -> int:
     """The same for every recording of a call; returns how many it changed."""
-    statement = update(recordings).where(recordings.c.call_id == call_id, *_still(when or {})).values(**values)
-    return connection.execute(statement).rowcount
+    statement = _CHANGE_OF_CALL.where(*_still(when or {}))
+    return connection.execute(statement, {"call": call_id, **values}).rowcount
 
 
 def search(connection: Connection, wanted: Filter, *, limit: int = 50, after: Position | None = None) -> Page:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
 from storage.catalogue.upsert import insert_new
 from storage.tables import ScriptRow
@@ -42,9 +42,11 @@ def latest_version(connection: Connection, name: str) -> int:
     return connection.execute(statement).scalar_one() or 0
 
 
+_EXACT = select(scripts).where(scripts.c.name == bindparam("script"), scripts.c.version == bindparam("number"))
+
+
 def get(connection: Connection, name: str, version: int) -> ScriptVersion | None:
-    statement = select(scripts).where(scripts.c.name == name, scripts.c.version == version)
-    return _version(connection.execute(statement).mappings().one_or_none())
+    return _version(connection.execute(_EXACT, {"script": name, "number": version}).mappings().one_or_none())
 
 
 def approved(connection: Connection, name: str, now: datetime) -> ScriptVersion | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from storage.catalogue.upsert import insert_new
 from storage.tables import SeenRow
 
 seen = SeenRow.__table__
+
+_KNOWN = select(seen.c.mark).where(seen.c.mark == bindparam("mark"))
 
 
 def add(connection: Connection, mark: bytes, kind: str, now: datetime) -> bool:
@@ -18,7 +20,7 @@ def add(connection: Connection, mark: bytes, kind: str, now: datetime) -> bool:
 
 
 def has(connection: Connection, mark: bytes) -> bool:
-    return connection.execute(select(seen.c.mark).where(seen.c.mark == mark)).first() is not None
+    return connection.execute(_KNOWN, {"mark": mark}).first() is not None
 
 
 def forget_before(connection: Connection, moment: datetime, limit: int = 1000) -> int:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
 
 
 def inserting(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that understands ON CONFLICT in the connection's dialect."""
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return insert(table)
+    return _inserting(connection.dialect.name, table)
 
 
 def insert_new(
@@ -31,10 +32,26 @@ def insert_new(
     """
     if not rows:
         return []
-    columns = list(returning or (table.c[name] for name in conflict))
-    statement = (
-        inserting(connection, table)
-        .on_conflict_do_nothing(index_elements=conflict, index_where=where)
-        .returning(*columns)
-    )
-    return list(connection.execute(statement, list(rows)))
+    if where is None and returning is None:
+        statement = _statement(connection.dialect.name, table, tuple(conflict))
+    else:
+        columns = list(returning or (table.c[name] for name in conflict))
+        statement = _leaving(connection.dialect.name, table, conflict, where).returning(*columns)
+    # A list of one would be taken apart and put together again as a batch is.
+    return list(connection.execute(statement, rows[0] if len(rows) == 1 else list(rows)))
+
+
+@cache
+def _statement(dialect: str, table: Table, conflict: tuple[str, ...]) -> ReturningInsert[Any]:
+    """The usual statement, made once: making it costs more than running it."""
+    return _leaving(dialect, table, conflict, None).returning(*(table.c[name] for name in conflict))
+
+
+def _leaving(
+    dialect: str, table: Table, conflict: Sequence[str], where: ColumnElement[bool] | None
+) -> sqlite.Insert | postgresql.Insert:
+    return _inserting(dialect, table).on_conflict_do_nothing(index_elements=conflict, index_where=where)
+
+
+def _inserting(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
