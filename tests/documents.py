@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import recorder.errors
+import storage.errors
+from api.problems import STATUS
 from recorder.settings import described
+from storage.errors import RecorderError
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,5 +35,40 @@ def settings_page() -> str:
     return SETTINGS_HEAD + "\n".join(rows) + "\n"
 
 
+ERRORS_HEAD = """\
+# Error codes
+
+Made from the program by `python -m tests.documents`. Errors are `application/problem+json` (RFC 9457) with a
+`code` that never changes its meaning; people get a page in their language. Match the code, never the words. New
+codes may be added.
+
+| code | status | try again | meaning |
+|---|---|---|---|
+"""
+
+
+def error_classes() -> dict[str, type[RecorderError]]:
+    """Every error raised on purpose, by its code; the one that names a code first explains it."""
+    found: dict[str, type[RecorderError]] = {}
+    for module in (storage.errors, recorder.errors):
+        for one in vars(module).values():
+            if isinstance(one, type) and issubclass(one, RecorderError):
+                found.setdefault(one.code, one)
+    return found
+
+
+def errors_page() -> str:
+    classes = error_classes()
+    rows = []
+    for code, status in sorted(STATUS.items()):
+        known = classes.get(code)
+        meaning = (known.__doc__ or "").strip().splitlines()[0] if known else "From the HTTP layer itself."
+        rows.append(f"| `{code}` | {status} | {'yes' if known and known.retryable else ''} | {meaning} |")
+    return ERRORS_HEAD + "\n".join(rows) + "\n"
+
+
+PAGES = {"settings.md": settings_page, "errors.md": errors_page}
+
 if __name__ == "__main__":
-    (ROOT / "docs" / "settings.md").write_text(settings_page(), "utf-8")
+    for name, page in PAGES.items():
+        (ROOT / "docs" / name).write_text(page(), "utf-8")
