@@ -126,6 +126,26 @@ def sweep(
 
 
 @app.command()
+def doctor() -> None:
+    """Ask every part for the truth, and say what to do. Exit 1 where something is wrong.
+
+    Example:  recorder doctor
+    """
+    from recorder.checkup import examine
+
+    signs = {"ok": "✓", "warning": "!", "fault": "✗"}
+    faults = 0
+    with running() as service:
+        for finding in examine(service, service.clock()):
+            faults += finding.level == "fault"
+            print(f"{signs[finding.level]} {finding.level:8}{finding.part:12} {finding.text}")
+            if finding.advice:
+                print(f"{'':23}→ {finding.advice}")
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database to this version's schema; safe beside `serve` and when there is nothing to do."""
     from recorder.settings import load
