@@ -16,11 +16,13 @@ from sqlalchemy import Connection
 from recorder import facts, personal, settling, storing
 from recorder.audio import Cut, Limits, produce
 from recorder.consent import Decision
+from recorder.discarding import discard
 from recorder.errors import DirectoryUnavailableError
 from recorder.faultpoints import reached
 from recorder.ports import Service, Source
 from recorder.retention import anchor, expires_at
 from recorder.uploading import Claim, Uploading, claim
+from storage import audit
 from storage.catalogue import calls as call_rows
 from storage.catalogue import capturing, recordings
 from storage.catalogue.calls import Call
@@ -80,7 +82,8 @@ def begin(service: Service, recording_id: str, now: datetime, *, pushed: bool = 
             )
         else:
             reason = "expired" if decision.kind == "keep" else decision.reason
-            storing.discard(service, connection, recording, data, reason, now)
+            entry = discard(service, connection, recording, data, reason, now)
+            audit.append_many(connection, [entry], now=now)
             claimed = None
     if claimed is None:
         service.wake("source")
@@ -124,7 +127,8 @@ def discard_claimed(service: Service, job: Job, reason: str, now: datetime) -> N
         call_rows.lock(connection, job.call.id)
         recording = recordings.lock(connection, job.recording.id)
         if recording is not None and job.claim.held(recording):
-            storing.discard(service, connection, recording, job.data, reason, now)
+            entry = discard(service, connection, recording, job.data, reason, now)
+            audit.append_many(connection, [entry], now=now)
 
 
 def _class_is_open(service: Service, recording_id: str, now: datetime) -> bool:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from recorder import certificates, disposal
+from recorder import certificates, disposal, personal, sources
 from recorder.certificates import EXPIRED, Certificate
 from recorder.errors import ChoiceNeededError, ErasingError, HeldError, RecordingNotFoundError
 from recorder.hold_matrix import cause_of, verdict
@@ -51,10 +51,11 @@ def erase(service: Service, recording_id: str, *, reason: str, actor: Actor, now
         stone = tombstones.find(connection, recording_id)
         if stone is not None:
             return certificates.certificate(stone)
-        entries = _begin(connection, _locked(connection, recording_id), reason, actor, now)
+        entries = _begin(service, connection, _locked(connection, recording_id), reason, actor, now)
         if entries:
             audit.append_many(connection, entries, now=now)
-    service.wake("capture")
+    for job in ("capture", "source"):
+        service.wake(job)
     return disposal.finish(service, [recording_id], now).get(recording_id)
 
 
@@ -75,13 +76,15 @@ def withdraw(
         going = [one for one, word in said.items() if word == "go" or (word == "ask" and choice == "delete_now")]
         waiting = [one for one in said if one not in going]
         _take_back(connection, call_id, actor, now)
+        _leave_none_at_the_platform(service, connection, stored, WITHDRAWN, now)
         order = Order(WITHDRAWN, actor.role, now)
         for one in waiting:
             erasing.postpone(connection, one, order, now)
         body = {"erasing": sorted(going), "waiting": sorted(waiting)}
         entries = [Entry("consent.withdrawn", actor.id, recording_id, body)]
         audit.append_many(connection, entries + _claim(connection, going, order, actor, now), now=now)
-    service.wake("capture")
+    for job in ("capture", "source"):
+        service.wake(job)
     done = disposal.finish(service, going, now)
     return Withdrawal(list(done.values()), [one for one in going if one not in done], waiting)
 
@@ -144,7 +147,9 @@ def claim_due(connection: Connection, ids: Sequence[str], actor: Actor, now: dat
     return _claim(connection, ids, Order(EXPIRED, SYSTEM.role), actor, now, expiring=True)
 
 
-def _begin(connection: Connection, recording: Recording, reason: str, actor: Actor, now: datetime) -> list[Entry]:
+def _begin(
+    service: Service, connection: Connection, recording: Recording, reason: str, actor: Actor, now: datetime
+) -> list[Entry]:
     if recording.state == "erasing":
         return []
     if recording.state in {"announced", "capturing"}:
@@ -161,9 +166,21 @@ def _begin(connection: Connection, recording: Recording, reason: str, actor: Act
         if not erasing.postpone(connection, recording.id, order, now):
             return []
         return [Entry("recording.erasure_postponed", actor.id, recording.id, {"reason": reason})]
+    _leave_none_at_the_platform(service, connection, [recording], reason, now)
     entries = _claim(connection, [recording.id], order, actor, now)
     erasing.name_certificate(connection, recording.id, new_id("crt"))
     return entries
+
+
+def _leave_none_at_the_platform(
+    service: Service, connection: Connection, going: Sequence[Recording], reason: str, now: datetime
+) -> None:
+    """What could not be captured still lies there; of what was stored, its deletion was noted then."""
+    for recording in going:
+        call = calls.get(connection, recording.call_id) if recording.state == "failed" else None
+        if call is not None:
+            data = personal.of_recording(service, call, recording, now)
+            sources.note(service, connection, recording, data, reason, now)
 
 
 def _claim(

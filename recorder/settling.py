@@ -5,6 +5,7 @@ Also the one thing about a call that must be asked of others, its class; never i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
@@ -14,10 +15,12 @@ from sqlalchemy import Connection
 from recorder import announcing, facts, personal
 from recorder.case import LONGEST_CALL, Case, put, take
 from recorder.consent import barred, standing
+from recorder.discarding import discard
 from recorder.errors import DirectoryUnavailableError
 from recorder.ports import SYSTEM, Customer, Service
 from recorder.retention import anchor, expires_at
 from recorder.segments import segment_of
+from recorder.turns import in_turns
 from storage import audit
 from storage.catalogue import calls, erasing, recordings, tasks
 from storage.catalogue.calls import Call
@@ -27,9 +30,8 @@ from storage.errors import KeyDestroyedError, RecorderError
 from storage.keys import Key
 
 AGAIN = timedelta(minutes=5)
-BATCH = 20  # calls per transaction
 NEEDING_THEIR_CALL = frozenset(["announced", "capturing", "stored", "failed"])
-REFUSED = frozenset(["refused", "withdrawn", "unanswered"])
+FINAL = frozenset(["refused", "withdrawn", "unanswered", "expired"])  # bars that nothing late can lift
 
 log = structlog.get_logger(__name__)
 
@@ -77,9 +79,14 @@ class _Prospect:
     """What was found out about a due call before the transaction that settles it. Handles key material."""
 
     call: Call
-    refused: bool
+    bar: str | None = None  # why nothing of it may be kept
+    ends: datetime | None = None  # when what has not been stored of it by then never will be; None: now
     key: Key | None = field(default=None, repr=False)  # of its recordings' last day; None: nothing is kept
     secret: bytes | None = field(default=None, repr=False)
+
+    @property
+    def refused(self) -> bool:
+        return self.bar in FINAL
 
 
 def settle(service: Service, now: datetime, limit: int = 100) -> int:
@@ -87,12 +94,14 @@ def settle(service: Service, now: datetime, limit: int = 100) -> int:
     with service.database.read() as connection:
         due = calls.due_to_settle(connection, now, limit)
     prospects = [found for call in due if (found := _prospect(service, call, now)) is not None]
-    for start in range(0, len(prospects), BATCH):
-        with service.database.write() as connection:
-            batch = prospects[start : start + BATCH]
-            entries = [entry for one in batch for entry in _settle(service, connection, one, now)]
-            audit.append_many(connection, entries, now=now)
+    in_turns(service, prospects, lambda connection, some: _batch(service, connection, some, now))
     return len(due)
+
+
+def _batch(service: Service, connection: Connection, some: Iterator[_Prospect], now: datetime) -> list[audit.Entry]:
+    entries = [entry for one in some for entry in _settle(service, connection, one, now)]
+    audit.append_many(connection, entries, now=now)
+    return entries
 
 
 def _prospect(service: Service, call: Call, now: datetime) -> _Prospect | None:
@@ -100,7 +109,7 @@ def _prospect(service: Service, call: Call, now: datetime) -> _Prospect | None:
     try:
         return _found_out(service, call, now)
     except KeyDestroyedError:
-        return _Prospect(call, refused=True)
+        return _Prospect(call, "expired")
     except RecorderError as exc:
         log.warning("call.not_settled", call_id=call.id, code=exc.code)
     with service.database.write() as connection:
@@ -111,16 +120,17 @@ def _prospect(service: Service, call: Call, now: datetime) -> _Prospect | None:
 def _found_out(service: Service, call: Call, now: datetime) -> _Prospect:
     with service.database.read() as connection:
         known = facts.of_call(service, connection, call, now)
-    refused = barred(known) in REFUSED
+    bar = barred(known)
     if not standing(known):
-        return _Prospect(call, refused)
+        return _Prospect(call, bar)
     _classified(service, call.id, now)
     with service.database.read() as connection:
         call = calls.get(connection, call.id) or call
-        day = _last_day(service, connection, call)
+        ends = _ends(service, connection, call)
+        days = [] if ends is None else [utc_day(ends), *_days_stored(connection, call)]
     # Keys may have to be fetched: before the transaction, which then needs to ask for none.
-    key = service.keyring.day_key(day, now) if day is not None else None
-    return _Prospect(call, refused, key, personal.call_secret(service, call, now))
+    key = service.keyring.day_key(max(days), now) if days else None
+    return _Prospect(call, bar, ends, key, personal.call_secret(service, call, now))
 
 
 def _settle(service: Service, connection: Connection, found: _Prospect, now: datetime) -> list[audit.Entry]:
@@ -135,7 +145,7 @@ def _settle(service: Service, connection: Connection, found: _Prospect, now: dat
             return []
         wrapped = personal.rewrapped(current, found.secret, found.key)
         calls.change(connection, current.id, key_id=wrapped.key_id, call_key=wrapped.call_key)
-    return _decide(service, connection, current, kept=found.key is not None, refused=found.refused, now=now)
+    return _decide(service, connection, current, found, now)
 
 
 def _classified(service: Service, call_id: str, now: datetime) -> None:
@@ -145,21 +155,22 @@ def _classified(service: Service, call_id: str, now: datetime) -> None:
         log.warning("call.class_open", call_id=call_id, code=exc.code)
 
 
-def _last_day(service: Service, connection: Connection, call: Call) -> date | None:
-    """The last day on which a recording of the call may be read: by what is known now, or later where one is held."""
+def _ends(service: Service, connection: Connection, call: Call) -> datetime | None:
+    """When the call's recordings expire, by what is known now; None where none may be kept."""
     days = facts.kept_days(service, connection, call)
     begun = anchor(call.ended_at, None, call.started_at or call.opened_at)
-    if days is None or begun is None:
-        return None
+    return None if days is None or begun is None else expires_at(begun, days)
+
+
+def _days_stored(connection: Connection, call: Call) -> list[date]:
+    """The days of the keys that the call's recordings are under: later than their expiry where one is held."""
     rows = recordings.of_call(connection, call.id)
-    stored = [date.fromisoformat(one.expiry_day) for one in rows if one.state == "stored" and one.expiry_day]
-    return max([utc_day(expires_at(begun, days)), *stored])
+    return [date.fromisoformat(one.expiry_day) for one in rows if one.state == "stored" and one.expiry_day]
 
 
-def _decide(
-    service: Service, connection: Connection, call: Call, *, kept: bool, refused: bool, now: datetime
-) -> list[audit.Entry]:
+def _decide(service: Service, connection: Connection, call: Call, found: _Prospect, now: datetime) -> list[audit.Entry]:
     """When to look at the call again; a call nothing needs any more is blanked."""
+    kept = found.key is not None
     ended = call.ended_at or call.opened_at + LONGEST_CALL
     deadline = ended + timedelta(seconds=service.settings.consent.deadline_s)
     rows = [one for one in recordings.of_call(connection, call.id) if one.state in NEEDING_THEIR_CALL]
@@ -167,19 +178,36 @@ def _decide(
         running = now < ended
         calls.change(connection, call.id, state="open" if running else "over", settle_at=ended if running else deadline)
         return []
-    if now < deadline and (kept or not refused):
+    if now < deadline and (kept or not found.refused):
         calls.change(connection, call.id, settle_at=deadline)
         return []
     missing = [one for one in rows if kept and one.state == "announced" and one.available_at is None]
     entries = [_missed(connection, one, now) for one in missing]
+    failed = [one for one in rows if one.state == "failed"]
+    if not kept or found.ends is None or found.ends <= now:
+        reason = "expired" if kept else found.bar or "no_consent"
+        entries += [_given_up(service, connection, call, one, reason, now) for one in failed]
+        rows, failed = [one for one in rows if one not in failed], []
     if any(one.state in {"announced", "capturing"} for one in rows if one not in missing):
         calls.change(connection, call.id, settle_at=now + AGAIN)
         return entries
     if rows:
-        calls.change(connection, call.id, settle_at=None)
+        calls.change(connection, call.id, settle_at=found.ends if failed or missing else None)
         return entries
     erasing.blank_calls(connection, [call.id], now)
-    return [*entries, audit.Entry("call.blanked", SYSTEM.id, call.id, {"refused": refused})]
+    return [*entries, audit.Entry("call.blanked", SYSTEM.id, call.id, {"refused": found.refused})]
+
+
+def _given_up(
+    service: Service, connection: Connection, call: Call, recording: Recording, reason: str, now: datetime
+) -> audit.Entry:
+    """What could not be captured lies at its platform until its time is over, or the consent to it."""
+    try:
+        data = personal.of_recording(service, call, recording, now)
+    except KeyDestroyedError:
+        data = {}
+    tasks.close_task(connection, "capture_failed", recording.id, SYSTEM.id, now)
+    return discard(service, connection, recording, data, reason, now)
 
 
 def _missed(connection: Connection, recording: Recording, now: datetime) -> audit.Entry:

@@ -143,33 +143,6 @@ def own_data(call: Call, data: Mapping[str, Any], produced: Produced) -> dict[st
     }
 
 
-def discard(
-    service: Service, connection: Connection, recording: Recording, data: dict[str, Any], reason: str, now: datetime
-) -> None:
-    """Keep nothing of a recording but that there was one: no times, nothing personal. Its platform copy goes too."""
-    recordings.change(
-        connection,
-        recording.id,
-        state="discarded",
-        reason=reason,
-        lease=None,
-        lease_until=None,
-        next_try_at=None,
-        started_at=None,
-        ended_at=None,
-        available_at=None,
-        duration_ms=None,
-        sealed=None,
-        dek=None,
-    )
-    attempts.lose(connection, recording.id, kept=True)
-    sources.note(service, connection, recording, data, reason, now)
-    if reason == "class_unknown":
-        tasks.open_task(connection, reason, recording.id, now)
-    call_rows.change(connection, recording.call_id, when={"state": "over"}, settle_at=now)
-    log(connection, "recording.discarded", recording.id, {"reason": reason}, now)
-
-
 def put_off(service: Service, claimed: Claim, error: PlatformError | AudioError, now: datetime) -> None:
     """Let a failed attempt be followed by another one, later each time; in the end people are told."""
     with service.database.write() as connection:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from recorder import capture, personal
+from recorder import calls, capture, erasure, personal
 from recorder.audio import sniff
 from recorder.errors import (
     AudioTruncatedError,
@@ -24,7 +24,7 @@ from recorder.errors import (
     InvalidInputError,
     TooLargeError,
 )
-from recorder.ports import Service
+from recorder.ports import Actor, Service
 from recorder.settings import load
 from storage import audit, columns
 from storage.catalogue import attempts, forecast, recordings, tasks
@@ -38,6 +38,7 @@ from tests.recorder.exchange import Exchange, Story, reply
 RATE = 8000
 START = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
 PATH = "/r/1.wav"
+DPO = Actor("tok_dpo", "dpo")
 
 
 @pytest.fixture
@@ -297,6 +298,56 @@ def test_what_can_never_be_kept_fails_at_once(
     capture.capture_due(service, at(13))
     assert (only(service).state, only(service).reason) == ("failed", reason)
     assert objects(service) == []
+
+
+def failed(service: Service, exchange: Exchange) -> Story:
+    """A recording with a yes whose audio is of no kind we keep: it still lies at the exchange."""
+    story = told(service, exchange, audio=b"\x00\x00\x00\x20ftypM4A " + bytes(5000))
+    capture.capture_due(service, at(13))
+    calls.apply_pending(service, at(13))
+    assert only(service).state == "failed"
+    return story
+
+
+def is_gone(service: Service, exchange: Exchange, now: datetime) -> None:
+    """Nothing personal is left of the call, neither here nor there."""
+    capture.delete_at_sources(service, now)
+    assert exchange.deletes == [PATH]
+    with service.database.read() as connection:
+        (call,) = connection.execute(select(metadata.tables["calls"])).mappings()
+        evidence = connection.execute(select(func.count()).select_from(metadata.tables["consents"])).scalar_one()
+    assert (call["state"], call["ref"], call["sealed"], call["started_at"], evidence) == ("blank", None, None, None, 0)
+
+
+def test_p3_what_could_not_be_captured_goes_with_its_day_too(service: Service, exchange: Exchange) -> None:
+    failed(service, exchange)
+    over = at(10) + timedelta(days=90)
+    service.keyring.ensure(over)
+    calls.apply_pending(service, over - timedelta(seconds=1))
+    assert only(service).state == "failed"
+    calls.apply_pending(service, over)
+    assert (only(service).state, only(service).reason, only(service).ref) == ("discarded", "expired", None)
+    is_gone(service, exchange, over)
+
+
+def test_p1_a_withdrawal_reaches_what_could_not_be_captured(service: Service, exchange: Exchange) -> None:
+    story = failed(service, exchange)
+    story.consent(60, "withdrawn")
+    calls.apply_pending(service, at(61))
+    assert (only(service).state, only(service).reason) == ("discarded", "withdrawn")
+    is_gone(service, exchange, at(62))
+
+
+def test_p1_an_order_reaches_the_copy_of_what_could_not_be_captured(service: Service, exchange: Exchange) -> None:
+    failed(service, exchange)
+    assert erasure.erase(service, only(service).id, reason="dpo_order", actor=DPO, now=at(60)) is not None
+    is_gone(service, exchange, at(61))
+
+
+def test_p1_a_persons_withdrawal_reaches_it_as_well(service: Service, exchange: Exchange) -> None:
+    failed(service, exchange)
+    erasure.withdraw(service, only(service).id, Actor("ses_1", "customer"), at(60))
+    is_gone(service, exchange, at(61))
 
 
 def test_an_address_off_the_list_is_never_asked(service: Service, exchange: Exchange) -> None:
