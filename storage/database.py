@@ -23,26 +23,32 @@ from storage.errors import ConfigurationError, DatabaseFullError, DatabaseUnavai
 
 
 class WriteLock:
-    """A mutex in which whoever accepts webhooks overtakes everybody else."""
+    """A mutex in which whoever accepts webhooks overtakes everybody else.
+
+    Taking it twice in one thread is a `RuntimeError`: a write inside a write would wait for itself for ever.
+    """
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._held = False
+        self._holder: int | None = None
         self._accepting = 0
 
     @contextmanager
     def hold(self, *, accepting: bool) -> Iterator[None]:
+        me = threading.get_ident()
+        if self._holder == me:
+            raise RuntimeError("a write inside a write")
         with self._condition:
             self._accepting += accepting
-            while self._held or (self._accepting and not accepting):
+            while self._holder is not None or (self._accepting and not accepting):
                 self._condition.wait()
             self._accepting -= accepting
-            self._held = True
+            self._holder = me
         try:
             yield
         finally:
             with self._condition:
-                self._held = False
+                self._holder = None
                 self._condition.notify_all()
 
 
