@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
 
 from storage.tables import metadata
 
@@ -31,64 +32,72 @@ class Attempt:
     content_type: str | None = None
 
 
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_CHANGE = update(attempts).where(attempts.c.id == bindparam("attempt"))
+_OF_RECORDING = select(attempts).where(attempts.c.recording_id == bindparam("recording"))
+_KEPT = _OF_RECORDING.where(attempts.c.state == "kept")
+_LOST = select(attempts).where(attempts.c.state == "lost").limit(bindparam("limit"))
+_LOST_OF_RECORDING = _OF_RECORDING.where(attempts.c.state == "lost").limit(bindparam("limit"))
+_LOSE = (
+    update(attempts)
+    .where(
+        attempts.c.recording_id == bindparam("recording"),
+        attempts.c.state.in_(bindparam("states", expanding=True)),
+        attempts.c.id.not_in(_IDS),
+    )
+    .values(state="lost")
+)
+_LOSE_THESE = update(attempts).where(attempts.c.id.in_(_IDS), attempts.c.state == "open").values(state="lost")
+_UNUSED = update(attempts).where(attempts.c.id.in_(_IDS), attempts.c.upload_id.is_(None)).values(state="gone")
+_GONE = update(attempts).where(attempts.c.id.in_(_IDS)).values(state="gone", head=None)
+
+
 def add(connection: Connection, *rows: Attempt) -> None:
-    connection.execute(insert(attempts), [asdict(row) for row in rows])
+    connection.execute(insert(attempts), [vars(row) for row in rows])
 
 
 def keep(connection: Connection, attempt: Attempt) -> None:
     """Say that a rendition is whole and read from now on."""
-    connection.execute(update(attempts).where(attempts.c.id == attempt.id).values(asdict(attempt) | {"state": "kept"}))
+    connection.execute(_CHANGE, {"attempt": attempt.id, **vars(attempt), "state": "kept"})
 
 
 def kept(connection: Connection, recording_id: str) -> dict[str, Attempt]:
     """The renditions of a stored recording by name."""
-    statement = select(attempts).where(attempts.c.recording_id == recording_id, attempts.c.state == "kept")
-    found = [Attempt(**row) for row in connection.execute(statement).mappings()]
-    return {attempt.rendition: attempt for attempt in found}
+    found = connection.execute(_KEPT, {"recording": recording_id}).mappings()
+    return {row["rendition"]: Attempt(**row) for row in found}
 
 
 def begin(connection: Connection, attempt: Attempt) -> None:
     """Say which upload is about to take a rendition's first byte."""
-    connection.execute(
-        update(attempts)
-        .where(attempts.c.id == attempt.id)
-        .values(upload_id=attempt.upload_id, content_type=attempt.content_type)
-    )
+    said = {"attempt": attempt.id, "upload_id": attempt.upload_id, "content_type": attempt.content_type}
+    connection.execute(_CHANGE, said)
 
 
 def lose(connection: Connection, recording_id: str, *, kept: bool, but: Collection[str] = ()) -> None:
     """Give up the open attempts at a recording and, with `kept`, those read from, except the ones with these ids."""
-    states = ("open", "kept") if kept else ("open",)
-    given_up = (
-        attempts.c.recording_id == recording_id,
-        attempts.c.state.in_(states),
-        attempts.c.id.not_in(list(but)),
-    )
-    connection.execute(update(attempts).where(*given_up).values(state="lost"))
+    states = ["open", "kept"] if kept else ["open"]
+    connection.execute(_LOSE, {"recording": recording_id, "states": states, "ids": list(but)})
 
 
 def unused(connection: Connection, ids: Collection[str]) -> None:
     """Say that of these, the ones not begun never will be: there is nothing to erase."""
-    connection.execute(
-        update(attempts).where(attempts.c.id.in_(list(ids)), attempts.c.upload_id.is_(None)).values(state="gone")
-    )
+    connection.execute(_UNUSED, {"ids": list(ids)})
 
 
 def lose_these(connection: Connection, ids: Collection[str]) -> None:
     """Give up attempts that nobody reads from."""
-    connection.execute(
-        update(attempts).where(attempts.c.id.in_(list(ids)), attempts.c.state == "open").values(state="lost")
-    )
+    connection.execute(_LOSE_THESE, {"ids": list(ids)})
 
 
 def lost(connection: Connection, limit: int, *, recording_id: str | None = None) -> list[Attempt]:
     """Attempts whose objects are still to be erased."""
-    statement = select(attempts).where(attempts.c.state == "lost").limit(limit)
-    if recording_id is not None:
-        statement = statement.where(attempts.c.recording_id == recording_id)
-    return [Attempt(**row) for row in connection.execute(statement).mappings()]
+    if recording_id is None:
+        found = connection.execute(_LOST, {"limit": limit})
+    else:
+        found = connection.execute(_LOST_OF_RECORDING, {"limit": limit, "recording": recording_id})
+    return [Attempt(**row) for row in found.mappings()]
 
 
 def gone(connection: Connection, ids: Collection[str]) -> None:
     """Say that nothing is left of these. Their rows stay until the erasure, which looks once more."""
-    connection.execute(update(attempts).where(attempts.c.id.in_(list(ids))).values(state="gone", head=None))
+    connection.execute(_GONE, {"ids": list(ids)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import Connection, and_, bindparam, or_, select
 
 from storage.catalogue.recordings import Recording
 from storage.catalogue.upsert import insert_new
@@ -16,15 +16,28 @@ _key_uses = metadata.tables["key_uses"]
 IDLE = ("announced", "stored")  # states in which `next_try_at` says when to look again
 
 
+_NOW = bindparam("now", type_=_recordings.c.next_try_at.type)
+_DUE = (
+    select(_recordings.c.id)
+    .where(
+        or_(
+            _recordings.c.state == "capturing",
+            and_(
+                _recordings.c.state == "announced",
+                or_(_recordings.c.next_try_at <= _NOW, _recordings.c.next_try_at.is_(None)),
+            ),
+            and_(_recordings.c.state == "stored", _recordings.c.next_try_at <= _NOW),
+        ),
+        or_(_recordings.c.lease_until.is_(None), _recordings.c.lease_until <= _NOW),
+    )
+    .order_by(_recordings.c.next_try_at)
+    .limit(bindparam("limit"))
+)
+
+
 def due(connection: Connection, now: datetime, limit: int) -> list[str]:
     """Recordings to work on now: longest due first."""
-    rows = (
-        select(_recordings.c.id)
-        .where(_is_due(now), or_(_recordings.c.lease_until.is_(None), _recordings.c.lease_until <= now))
-        .order_by(_recordings.c.next_try_at)
-        .limit(limit)
-    )
-    return list(connection.execute(rows).scalars())
+    return list(connection.execute(_DUE, {"now": now, "limit": limit}).scalars())
 
 
 def is_free(recording: Recording, now: datetime) -> bool:
@@ -35,12 +48,3 @@ def is_free(recording: Recording, now: datetime) -> bool:
 def note_key_use(connection: Connection, recording_id: str, day: str) -> None:
     """Remember that this day's key has wrapped the recording's data key."""
     insert_new(connection, _key_uses, [{"recording_id": recording_id, "day": day}], conflict=["recording_id", "day"])
-
-
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    when = or_(_recordings.c.next_try_at <= now, _recordings.c.next_try_at.is_(None))
-    return or_(
-        _recordings.c.state == "capturing",
-        and_(_recordings.c.state == "announced", when),
-        and_(_recordings.c.state == "stored", _recordings.c.next_try_at <= now),
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -82,26 +82,31 @@ class Page:
     next: Position | None
 
 
+_BY_ID = select(recordings).where(recordings.c.id == bindparam("recording"))
+_BY_REF = select(recordings).where(recordings.c.ref == bindparam("recording_ref"))
+_LOCK_BY_ID, _LOCK_BY_REF = _BY_ID.with_for_update(), _BY_REF.with_for_update()
 _OF_CALL = select(recordings).where(recordings.c.call_id == bindparam("call")).order_by(recordings.c.id)
+_CHANGE = update(recordings).where(recordings.c.id == bindparam("recording"))
 _CHANGE_OF_CALL = update(recordings).where(recordings.c.call_id == bindparam("call"))
+_REMOVE_MARKS = delete(marks).where(marks.c.recording_id == bindparam("recording"))
 
 
 def get(connection: Connection, recording_id: str) -> Recording | None:
-    return _one(connection, select(recordings).where(recordings.c.id == recording_id))
+    return _one(connection, _BY_ID, recording=recording_id)
 
 
 def lock(connection: Connection, recording_id: str) -> Recording | None:
     """The recording, its row locked until the transaction ends. Lock its call first."""
-    return _one(connection, select(recordings).where(recordings.c.id == recording_id).with_for_update())
+    return _one(connection, _LOCK_BY_ID, recording=recording_id)
 
 
 def by_ref(connection: Connection, ref: bytes) -> Recording | None:
-    return _one(connection, select(recordings).where(recordings.c.ref == ref))
+    return _one(connection, _BY_REF, recording_ref=ref)
 
 
 def lock_by_ref(connection: Connection, ref: bytes) -> Recording | None:
     """The same, locked as by `lock`."""
-    return _one(connection, select(recordings).where(recordings.c.ref == ref).with_for_update())
+    return _one(connection, _LOCK_BY_REF, recording_ref=ref)
 
 
 def of_call(connection: Connection, call_id: str) -> list[Recording]:
@@ -110,7 +115,7 @@ def of_call(connection: Connection, call_id: str) -> list[Recording]:
 
 def insert(connection: Connection, recording: Recording) -> None:
     """Add a recording, unless one with its ref is already there: read it back by its ref."""
-    insert_new(connection, recordings, [asdict(recording)], conflict=["ref"])
+    insert_new(connection, recordings, [vars(recording)], conflict=["ref"])
 
 
 def change(
@@ -120,8 +125,8 @@ def change(
 
     Says whether it did: every step of a recording's life names the state, attempt or lease it starts from.
     """
-    statement = update(recordings).where(recordings.c.id == recording_id, *_still(when or {})).values(**values)
-    return connection.execute(statement).rowcount == 1
+    statement = _CHANGE.where(*_still(when or {}))
+    return connection.execute(statement, {"recording": recording_id, **values}).rowcount == 1
 
 
 def change_of_call(
@@ -157,7 +162,7 @@ def index_marks(connection: Connection, recording_id: str, found_by: Mapping[str
 
 
 def remove_marks(connection: Connection, recording_id: str) -> None:
-    connection.execute(delete(marks).where(marks.c.recording_id == recording_id))
+    connection.execute(_REMOVE_MARKS, {"recording": recording_id})
 
 
 def find_marked(connection: Connection, wanted: Iterable[bytes], *, state: str | None = "stored") -> list[Recording]:
@@ -190,6 +195,6 @@ def _still(when: Mapping[str, object]) -> list[ColumnElement[bool]]:
     ]
 
 
-def _one(connection: Connection, statement: Select[tuple[Any, ...]]) -> Recording | None:
-    row = connection.execute(statement).mappings().first()
+def _one(connection: Connection, statement: Select[tuple[Any, ...]], **parameters: object) -> Recording | None:
+    row = connection.execute(statement, parameters).mappings().first()
     return None if row is None else Recording(**row)
