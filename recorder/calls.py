@@ -7,7 +7,7 @@ overtook their call's opening wait for it in a row of their own. What was once h
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -20,6 +20,7 @@ from recorder.case import Case, open_call, put, take
 from recorder.errors import CallNotFoundError
 from recorder.events import Event, ReceivedEvent, decode, encode
 from recorder.ports import Service
+from recorder.turns import in_turns
 from storage import audit, inbox
 from storage.catalogue import calls, seen, tasks
 from storage.catalogue.calls import Call, Leg
@@ -27,8 +28,6 @@ from storage.clock import new_id
 from storage.errors import KeyDestroyedError, RecorderError
 from storage.inbox import Inbox, InboxItem
 
-BATCH = 20  # calls per transaction at most: one flush of the disk for all
-CROWD_SECONDS = 0.05  # while events come in crowds, a transaction begins this late: accepting goes first
 FAILED = "event_failed"
 LYING_THERE = ("recording.available", "recording.started")  # events that say a platform has a copy
 
@@ -53,7 +52,7 @@ def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
         refs = service.inbox.claim_calls(connection, limit)
     # Whoever works on a batch at the same time locks calls in the same order.
     refs.sort()
-    done = _applied_in_batches(service, refs, now)
+    done = in_turns(service, refs, lambda connection, some: _batch(service, connection, some, now))
     for one in done:
         if one.call_id is not None:
             _look_after(service, one, one.call_id, now)
@@ -94,33 +93,19 @@ def resolve(service: Service, connection: Connection, platform: str, platform_ca
     return None if call is None else call.id
 
 
-def _applied_in_batches(service: Service, refs: list[bytes], now: datetime) -> list[Applied]:
-    """Apply calls in batches, after one another, and let events that are coming in overtake between them."""
-    done: list[Applied] = []
-    waiting = deque(refs)
-    while waiting:
-        service.inbox.let_pass(CROWD_SECONDS)
-        done += _batch(service, waiting, now)
-    return done
-
-
-def _batch(service: Service, waiting: deque[bytes], now: datetime) -> list[Applied]:
-    """Apply the first few waiting calls in one transaction, which ends early where events wait to be accepted."""
+def _batch(service: Service, connection: Connection, refs: Iterator[bytes], now: datetime) -> list[Applied]:
     applied: list[Applied] = []
-    with service.database.write() as connection:
-        for _ in range(BATCH):
-            savepoint = connection.begin_nested()
-            try:
-                applied.append(_apply(service, connection, waiting.popleft(), now))
-            except RecorderError as exc:
-                # The key ring is away for this call's key: the others need not wait.
-                savepoint.rollback()
-                log.warning("call.not_applied", code=exc.code)
-            else:
-                savepoint.commit()
-            if not waiting or service.inbox.accepting:
-                break
-        audit.append_many(connection, [entry for one in applied for entry in one.entries], now=now)
+    for ref in refs:
+        savepoint = connection.begin_nested()
+        try:
+            applied.append(_apply(service, connection, ref, now))
+        except RecorderError as exc:
+            # The key ring is away for this call's key: the others need not wait.
+            savepoint.rollback()
+            log.warning("call.not_applied", code=exc.code)
+        else:
+            savepoint.commit()
+    audit.append_many(connection, [entry for one in applied for entry in one.entries], now=now)
     return applied
 
 

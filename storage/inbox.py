@@ -104,7 +104,8 @@ class Inbox:
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._writing = False
-        self._quiet = threading.Event()
+        self._idle, self._quiet = threading.Event(), threading.Event()
+        self._idle.set()
         self._quiet.set()
         self._closed = False
         self._writer = threading.Thread(target=self._run, name="inbox", daemon=True)
@@ -126,8 +127,9 @@ class Inbox:
         return self._writing or bool(self._queue)
 
     def let_pass(self, seconds: float) -> None:
-        """Wait while events come in crowds, `seconds` at most: what may wait leaves them the processor."""
-        self._quiet.wait(seconds)
+        """Wait while events are being accepted or come in crowds, `seconds` at most: what may wait lets them pass."""
+        if self._quiet.wait(seconds):
+            self._idle.wait(seconds)
 
     def submit(self, platform: str, call_ref: bytes, dedupe: bytes, body: bytes, received_at: datetime) -> Future[bool]:
         """Queue one event; the future says after the commit whether it was new, or fails with a `StorageError`.
@@ -142,6 +144,7 @@ class Inbox:
                 raise InboxFullError
             self._queue.append(_Waiting(platform, call_ref, dedupe, body, received_at, future))
             self._queued_bytes += len(body)
+            self._idle.clear()
             self._changed.notify()
         return future
 
@@ -183,7 +186,10 @@ class Inbox:
     def _run(self) -> None:
         while batch := self._take():
             self._keep(batch)
-            self._writing = False
+            with self._changed:
+                self._writing = False
+                if not self._queue:
+                    self._idle.set()
 
     def _take(self) -> list[_Waiting]:
         with self._changed:
