@@ -103,6 +103,14 @@ def _batch(service: Service, connection: Connection, refs: Iterator[bytes], now:
             # The key ring is away for this call's key: the others need not wait.
             savepoint.rollback()
             log.warning("call.not_applied", code=exc.code)
+        except OperationalError:
+            raise
+        except Exception:
+            # Whatever is wrong with one call, the others go on; its events stay, and people are told.
+            savepoint.rollback()
+            log.exception("call.not_applied")
+            for item in service.inbox.pending(connection, ref)[:1]:
+                tasks.open_task(connection, FAILED, item.id, now)
         else:
             savepoint.commit()
     audit.append_many(connection, [entry for one in applied for entry in one.entries], now=now)

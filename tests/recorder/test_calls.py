@@ -200,6 +200,24 @@ def test_p6_a_poisoned_event_blocks_neither_its_call_nor_others(service: Service
         assert service.inbox.claim_calls(connection, 10) == []
 
 
+def test_p6_a_call_that_cannot_be_written_blocks_no_other_and_is_not_lost(service: Service, clock: MovingClock) -> None:
+    tell(service, started(clock.now))
+    refused = f"CREATE TRIGGER refused BEFORE UPDATE ON calls WHEN NEW.id = '{the_call(service).id}'"
+    with service.database.write() as connection:
+        connection.exec_driver_sql(f"{refused} BEGIN SELECT RAISE(ABORT, 'refused'); END")
+
+    tell(service, an_event("call.ended", clock.now), started(clock.now, call="pbx-82"))
+
+    assert the_call(service, "pbx-82").opened
+    assert [kind for kind, _ in open_tasks(service)] == ["event_failed"]
+
+    with service.database.write() as connection:
+        connection.exec_driver_sql("DROP TRIGGER refused")
+    tell(service)
+
+    assert the_call(service).ended_at is not None
+
+
 def test_p6_a_body_that_does_not_open_blocks_nothing(service: Service, clock: MovingClock) -> None:
     ref = inbox.ref(service.keyring, "standard", "pbx-81")
     service.inbox.submit("standard", ref, b"mark", b"not an event", clock.now).result(10)
