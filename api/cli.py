@@ -15,7 +15,14 @@ from rich.table import Table
 
 from api import logs
 from recorder import __version__
-from recorder.errors import BrakeError, ConfigurationError, NotFoundError, RecorderError, RefusedError
+from recorder.errors import (
+    BrakeError,
+    ConfigurationError,
+    InvalidInputError,
+    NotFoundError,
+    RecorderError,
+    RefusedError,
+)
 from recorder.ports import Actor, Service
 from storage.errors import IntegrityError, KeyDestroyedError, KeyUnavailableError
 
@@ -28,6 +35,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (IntegrityError, 13),
     (RefusedError, 14),
     (ConfigurationError, 2),
+    (InvalidInputError, 2),
 )
 
 OPERATOR = Actor("cli", "operator")
@@ -253,10 +261,17 @@ def config_show() -> None:
 
 @lines.command("check")
 def lines_check() -> None:
-    """Check the line table: numbers, scripts, where each call goes. Exit 1 where anything is wrong."""
+    """Print what happens on each number, and everything that is wrong with it.
+
+    Exit 1 where anything is wrong, 2 where the table cannot be read.
+    """
     with running() as service:
         with service.database.read() as connection:
             faults = service.lines.check(connection, service.clock())
+        for line in service.lines.all():
+            whose = line.customer_type or "as the directory says"
+            goes = f"dials {line.dial}" if line.dial else f"goes to {line.redirect}"
+            print(f"{line.number}: {line.brand}, {whose}, {line.call_kind}, {line.script} ({line.consent}), {goes}")
         for fault in faults:
             print(fault)
         say(f"{len(service.lines.all())} lines, {len(faults)} faults")

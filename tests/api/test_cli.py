@@ -1,0 +1,53 @@
+"""The command as a person meets it: what it prints, and with which code it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from api.cli import main
+from tests.conftest import LINES
+
+
+def ended(*arguments: str) -> int | str | None:
+    with pytest.raises(SystemExit) as ending:
+        main(list(arguments))
+    return ending.value.code
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RECORDER_DATA_DIR", str(tmp_path))
+    (tmp_path / "lines.toml").write_text(LINES)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("home")
+def test_a_role_that_there_is_not_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("token", "create", "--role", "king", "--name", "Anna") == 2
+
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "no such role" in printed.err
+
+
+@pytest.mark.usefixtures("home")
+def test_the_line_table_is_read_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("lines", "check") == 0
+
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "+4570123456: flexii, private, service, inbound-da (ask), dials +4570000000"
+
+
+def test_what_is_wrong_with_a_line_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "lines.toml").write_text(LINES.replace('"inbound-da"', '"no-such"', 1))
+
+    assert ended("lines", "check") == 1
+    assert "no-such" in capsys.readouterr().out
+
+
+def test_a_line_table_that_cannot_be_read_is_a_setting_that_is_wrong(home: Path) -> None:
+    (home / "lines.toml").write_text("[[line")
+
+    assert ended("lines", "check") == 2
