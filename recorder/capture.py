@@ -26,7 +26,7 @@ from storage.errors import KeyDestroyedError, RecorderError, StorageError
 __all__ = ["capture_due", "capture_one", "delete_at_sources", "push"]
 
 WHILE_AWAY = timedelta(seconds=30)
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 512 * 1024
 HTTP_OK = 200
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from recorder.audio import Rendition, Sink
+from recorder.audio import Rendition, Sink, in_blocks
 from recorder.errors import LeaseLostError, MediaTooLargeError
 from recorder.faultpoints import reached
 from recorder.ports import Service
@@ -121,7 +121,15 @@ class Uploading:
         return dict(self._writers)
 
     def guarded(self, chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
-        """The chunks as they come, the lease renewed meanwhile; `MediaTooLargeError` beyond `max_bytes`."""
+        """The bytes as they come, small chunks joined; the lease is renewed meanwhile.
+
+        Raises `MediaTooLargeError` beyond `max_bytes`, and `LeaseLostError`.
+        """
+        for block in in_blocks(self._renewing(chunks, max_bytes)):
+            yield block
+            reached("capture.receiving")
+
+    def _renewing(self, chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
         received = 0
         for chunk in chunks:
             received += len(chunk)
@@ -131,7 +139,6 @@ class Uploading:
                 with self._service.database.write() as connection:
                     self._hold(connection)
             yield chunk
-            reached("capture.receiving")
 
     def commit(self) -> list[Attempt]:
         """Make the objects durable; returns the rows that say so, to be written in the transaction that keeps them."""

@@ -52,12 +52,14 @@ class Sealer:
 
     def __init__(self, dek: bytes, ctx: bytes) -> None:
         self._encryptor = Cobblestone256Encryptor(dek, ctx)
-        self._buffer = bytearray(HEAD + (BATCH + 1) * SEALED_CHUNK)
-        self._view = memoryview(self._buffer)
+        self._buffer = bytearray()
 
     def update(self, data: bytes | bytearray | memoryview) -> memoryview:
         """Seal up to `FEED` bytes. The result lies in a reused buffer: use it before the next call."""
-        return self._view[: self._encryptor.update_into(data, self._buffer)]
+        most = HEAD + (len(data) // CHUNK + 2) * SEALED_CHUNK
+        if most > len(self._buffer):
+            self._buffer = bytearray(most)  # clearing it takes longer than sealing, where there is little to seal
+        return memoryview(self._buffer)[: self._encryptor.update_into(data, self._buffer)]
 
     def finalize(self) -> bytes:
         return self._encryptor.finalize()

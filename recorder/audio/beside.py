@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 AHEAD = 4  # pieces that may wait
+BLOCK_BYTES = 512 * 1024  # large, because every hand-over between threads has its price
+LARGE_BYTES = BLOCK_BYTES // 4  # worth passing on without a copy
+
+
+def in_blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes with small pieces joined: one record of TLS, or one packet, is little to work on."""
+    gathered: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        gathered.append(piece)
+        size += len(piece)
+        if size >= BLOCK_BYTES or len(piece) == size >= LARGE_BYTES:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    if gathered:
+        yield b"".join(gathered)
 
 
 class Beside:

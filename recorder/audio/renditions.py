@@ -112,24 +112,24 @@ def _untouched(kind: Kind, *, playback: bool) -> dict[Rendition, str]:
 
 def _opening(chunks: Iterator[bytes]) -> tuple[bytes, Kind, bool]:
     """The first bytes, what they are, and whether their sound can be read without a decoder."""
-    head = bytearray()
+    head = b""
     for chunk in chunks:
-        head += chunk
+        head = head + chunk if head else chunk
         if len(head) >= HEAD_BYTES:
             break
-    kind = sniff(bytes(head[:HEAD_BYTES]))
+    kind = sniff(head[:HEAD_BYTES])
     if kind is None:
-        if not head or looks_like_text(bytes(head)):
+        if not head or looks_like_text(head):
             raise AudioNotReadyError
         raise AudioUnsupportedError
     reader = WavReader(decodes=False)
     if kind == "wav":
-        reader.feed(bytes(head))
+        reader.feed(head)
         while not reader.ready and (chunk := next(chunks, b"")):
             head += chunk
             reader.feed(chunk)
         reader.check_header()
-    return bytes(head), kind, reader.ready and reader.pcm
+    return head, kind, reader.ready and reader.pcm
 
 
 class _PcmSound:

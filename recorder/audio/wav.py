@@ -10,6 +10,7 @@ from recorder.errors import AudioError, AudioTruncatedError, AudioUnsupportedErr
 
 PCM, EXTENSIBLE = 1, 0xFFFE
 MAX_HEADER_BYTES = 1 << 20
+HEADER_BITE = 4096
 MAX_CHANNELS = 8  # as many as FLAC holds
 RATES = range(1_000, 384_001)
 STREAMED_BYTES = 0x7FFF_0000  # sizes from here on are what writers put who cannot seek back
@@ -73,15 +74,16 @@ class WavReader:
 
     def feed(self, data: bytes | memoryview) -> bytes | memoryview:
         """Sound contained in `data`, whole frames only; empty while the header is being read."""
-        if not self._in_data:
-            self._pending += data
+        sound = memoryview(data)
+        while not self._in_data and sound:  # in small bites: what follows the header is not copied
+            self._pending += sound[:HEADER_BITE]
+            sound = sound[HEADER_BITE:]
             if len(self._pending) > MAX_HEADER_BYTES:
                 raise AudioError("the WAV header does not end")
-            if not self._read_header():
-                return b""
-            data = bytes(self._pending)
-            self._pending = bytearray()
-        return self._take(data)
+            if self._read_header():
+                sound = memoryview(data)[len(data) - len(sound) - len(self._pending) :]
+                self._pending = bytearray()
+        return self._take(sound) if self._in_data else b""
 
     def finish(self) -> None:
         """Say that the file has ended."""
