@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, func, insert, or_, select, update
 
 from storage.catalogue.upsert import insert_new
 from storage.clock import Instant, rfc3339
@@ -22,6 +22,16 @@ from storage.tables import AuditHeadRow, AuditRow
 
 audit = AuditRow.__table__
 head = AuditHeadRow.__table__
+
+_NOW = bindparam("now", type_=Instant)
+_COUNTED = (
+    update(head)
+    .where(head.c.id == 1)
+    .values(
+        size=head.c.size + bindparam("count"), latest_at=case((head.c.latest_at > _NOW, head.c.latest_at), else_=_NOW)
+    )
+    .returning(head.c.size, head.c.latest_at)
+)
 
 PAGE = 1000
 MAX_FAULTS = 1000  # enough to see what happened; a rewritten log would name every entry
@@ -180,19 +190,11 @@ class _Check:
 
 
 def _advance(connection: Connection, count: int, now: datetime) -> tuple[int, datetime]:
-    counted = (
-        update(head)
-        .where(head.c.id == 1)
-        .values(
-            size=head.c.size + count,
-            latest_at=case((head.c.latest_at > now, head.c.latest_at), else_=literal(now, Instant)),
-        )
-        .returning(head.c.size, head.c.latest_at)
-    )
-    row = connection.execute(counted).first()
+    counting = {"count": count, "now": now}
+    row = connection.execute(_COUNTED, counting).first()
     if row is None:
         insert_new(connection, head, [{"id": 1, "size": 0, "latest_at": None}], conflict=["id"])
-        row = connection.execute(counted).one()
+        row = connection.execute(_COUNTED, counting).one()
     return row.size, row.latest_at
 
 

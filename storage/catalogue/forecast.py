@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.catalogue.upsert import inserting
 from storage.tables import ForecastRow
@@ -12,10 +15,7 @@ forecast = ForecastRow.__table__
 
 def adjust(connection: Connection, day: str, delta: int) -> None:
     """Count `delta` more recordings (or fewer) that expire on a day."""
-    statement = inserting(connection, forecast).values(day=day, due=delta)
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["day"], set_={"due": forecast.c.due + statement.excluded.due})
-    )
+    connection.execute(_adjusting(connection.dialect.name), {"day": day, "due": delta})
 
 
 def expected(connection: Connection, day: str) -> int:
@@ -26,3 +26,11 @@ def expected(connection: Connection, day: str) -> int:
 def forget_before(connection: Connection, day: str) -> int:
     """Forget the days before this one."""
     return connection.execute(delete(forecast).where(forecast.c.day < day)).rowcount
+
+
+@cache
+def _adjusting(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    statement = inserting(dialect, forecast)
+    return statement.on_conflict_do_update(
+        index_elements=["day"], set_={"due": forecast.c.due + statement.excluded.due}
+    )

@@ -11,9 +11,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
 
-def inserting(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that understands ON CONFLICT in the connection's dialect."""
-    return _inserting(connection.dialect.name, table)
+def inserting(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that understands ON CONFLICT in this dialect."""
+    return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
 
 
 def insert_new(
@@ -50,8 +50,4 @@ def _statement(dialect: str, table: Table, conflict: tuple[str, ...]) -> Returni
 def _leaving(
     dialect: str, table: Table, conflict: Sequence[str], where: ColumnElement[bool] | None
 ) -> sqlite.Insert | postgresql.Insert:
-    return _inserting(dialect, table).on_conflict_do_nothing(index_elements=conflict, index_where=where)
-
-
-def _inserting(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
-    return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+    return inserting(dialect, table).on_conflict_do_nothing(index_elements=conflict, index_where=where)
