@@ -11,10 +11,11 @@ from datetime import date, datetime
 
 import structlog
 
-from recorder import access_links, erasure, listening, mp3, request_course, scripts, waveform
+from recorder import access_links, erasure, facts, listening, mp3, request_course, scripts, waveform
 from recorder.access_links import Visit
 from recorder.erasure import Choice, Withdrawal
 from recorder.errors import RecorderError, RecordingNotFoundError
+from recorder.finding import past
 from recorder.listening import Listening
 from recorder.notices import last_whole_day
 from recorder.ports import Actor, Service
@@ -128,7 +129,7 @@ def _granted(service: Service, visit: Visit, recording_id: str) -> None:
 
 
 def _disclosed(service: Service, recording_id: str, row: Recording | None, now: datetime) -> Disclosed:
-    if row is None or row.state != "stored":
+    if row is None or row.state != "stored" or past(row, now):
         with service.database.read() as connection:
             stone = tombstones.find(connection, recording_id)
         return Disclosed(recording_id, None, certificate_id=stone.certificate_id if stone else None)
@@ -138,6 +139,7 @@ def _disclosed(service: Service, recording_id: str, row: Recording | None, now: 
         consent = said[-1] if said else None
         script = scripts.find(connection, consent.script) if consent and consent.script else None
         call = calls.get(connection, row.call_id)
+        purposes = facts.purposes(connection, call) if call else frozenset()
         standing = holds.standing(connection, [recording_id]).get(recording_id, [])
         heard = listenings.of_recording(connection, recording_id)
     return Disclosed(
@@ -146,7 +148,7 @@ def _disclosed(service: Service, recording_id: str, row: Recording | None, now: 
         original=kept.get("original"),
         playback=kept.get("playback"),
         consent=consent,
-        purposes=sorted({one for yes in said for one in yes.purposes or []}),
+        purposes=sorted(purposes),
         told=_told(service, script, call.brand if call else None) if script else None,
         held=frozenset(hold.kind for hold in standing),
         listened=heard,
@@ -160,10 +162,12 @@ def _told(service: Service, script: Script, brand: str | None) -> str:
 
 
 def _bars(service: Service, row: Recording, peaks: Attempt | None, now: datetime) -> list[list[float]]:
-    """The outline; a page without it is better than none."""
+    """The outline, where the audio itself may be heard; a page without it is better than none."""
     if peaks is None:
         return []
     try:
+        with service.database.read() as connection:
+            listening.may_hear(connection, row.id, PURPOSE, now)
         reader = listening.open_rendition(service, row, peaks, now)
         if reader.size > MAX_PEAKS_BYTES:
             return []

@@ -9,11 +9,11 @@ from typing import Protocol, cast
 
 from sqlalchemy import Connection
 
-from recorder import retention
+from recorder import facts, retention
 from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
 from recorder.ports import Actor, Service
 from storage import audit
-from storage.catalogue import attempts, evidence, holds, listenings, recordings
+from storage.catalogue import attempts, calls, holds, listenings, recordings
 from storage.catalogue.attempts import Attempt
 from storage.catalogue.recordings import Recording
 
@@ -85,8 +85,8 @@ def may_hear(connection: Connection, recording_id: str, purpose: str, now: datet
     recording = recordings.get(connection, recording_id)
     if recording is None:
         raise RecordingNotFoundError
-    said = evidence.consents_of(connection, [recording.call_id])
-    consented = {one for yes in said if yes.decision == "granted" for one in yes.purposes or []}
+    call = calls.get(connection, recording.call_id)
+    consented = facts.purposes(connection, call) if call else frozenset()
     kinds = {hold.kind for hold in holds.standing(connection, [recording_id]).get(recording_id, [])}
     retention.readable(recording, purpose, now, consented=consented, held_for=kinds)
     return recording

@@ -12,11 +12,13 @@ from recorder import erasure, holds, listening
 from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
 from recorder.listening import Listening
 from recorder.ports import Actor, Service
-from storage.catalogue import listenings
+from storage.catalogue import evidence, listenings
+from storage.catalogue.evidence import Consent
 from storage.catalogue.listenings import Listened
 from storage.tables import metadata
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, stored
+from tests.recorder.stored import row
 
 REVIEWER = Actor("tok_reviewer", "reviewer")
 
@@ -144,3 +146,19 @@ def test_a_hold_for_a_dispute_leaves_that_purpose_only(service: Service, clock: 
     assert hear(service, clock, recording_id, "dispute", DPO).size
     with pytest.raises(ForbiddenError):
         heard.recheck(clock())
+
+
+def test_p4_what_was_agreed_to_before_a_withdrawal_opens_nothing_after_it(service: Service, clock: MovingClock) -> None:
+    recording_id = stored(service, clock)
+    call_id = row(service, recording_id).call_id
+    taken_back = clock.advance(minutes=1)
+    again = clock.advance(minutes=1)
+    with service.database.write() as connection:
+        no = Consent("con_no", call_id, "withdrawn", taken_back, at=taken_back, clock="platform")
+        yes = Consent("con_yes", call_id, "granted", again, at=again, clock="platform", purposes=["training"])
+        for one in (no, yes):
+            evidence.add_consent(connection, one)
+
+    assert hear(service, clock, recording_id, "training").size
+    with pytest.raises(ForbiddenError):
+        hear(service, clock, recording_id, "quality")
