@@ -13,6 +13,7 @@ from recorder.errors import CallNotFoundError
 from recorder.events import Event, EventType
 from recorder.ports import Actor, Service
 from storage.clock import new_id
+from storage.inbox import ref
 
 
 def consent(service: Service, platform_call_id: str, *, actor: Actor, now: datetime, script: str | None = None) -> str:
@@ -38,11 +39,16 @@ def stop(service: Service, platform_call_id: str, *, actor: Actor, now: datetime
 def _press(
     service: Service, kind: EventType, platform_call_id: str, data: dict[str, Any], actor: Actor, now: datetime
 ) -> str:
-    with service.database.read() as connection:
-        known = (name for name in service.platforms if calls.resolve(service, connection, name, platform_call_id))
-        platform = next(known, None)
-    if platform is None:
-        raise CallNotFoundError
+    platform = _platform(service, platform_call_id, now)
     key = f"button:{new_id('btn')}"
     event = Event(kind, platform, platform_call_id, key, at=now, clock="service", data=data | {"agent": actor.id})
     return calls.register(service, event, now)
+
+
+def _platform(service: Service, platform_call_id: str, now: datetime) -> str:
+    """Whose call it is, as of everything we have been told: its start may lie in the inbox still."""
+    with service.database.write() as connection:
+        for name in service.platforms:
+            if calls.apply_call(service, connection, ref(service.keyring, name, platform_call_id), now):
+                return name
+    raise CallNotFoundError

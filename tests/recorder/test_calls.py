@@ -630,6 +630,15 @@ def test_an_agents_button_is_an_answer_by_our_clock(
     assert call_id == the_call(service).id
 
 
+def test_a_button_pressed_before_its_call_is_applied_finds_it(service: Service, clock: MovingClock) -> None:
+    event = started(clock.now)
+    call_ref = inbox.ref(service.keyring, event.platform, event.call_id)
+    mark = inbox.dedupe_mark(service.keyring, event.platform, event.key)
+    service.inbox.submit(event.platform, call_ref, mark, encode(event), clock.now).result(10)
+
+    assert buttons.stop(service, "pbx-81", actor=AGENT, now=clock.now) == the_call(service).id
+
+
 def test_an_agents_pause_holds_for_every_recording_of_the_call(service: Service, clock: MovingClock) -> None:
     story = whole_story(clock)
     begun = clock.now
