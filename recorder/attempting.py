@@ -134,11 +134,13 @@ def discard_claimed(service: Service, job: Job, reason: str, now: datetime) -> N
 def _class_is_open(service: Service, recording_id: str, now: datetime) -> bool:
     """Ask the directory what it has to say about the call; whether its class hangs on a directory that is away."""
     with service.database.read() as connection:
-        recording = recordings.get(connection, recording_id)
+        call_id = recordings.call_of(connection, recording_id)
     try:
-        if recording is not None:
-            settling.classify(service, recording.call_id, now)
+        if call_id is not None:
+            settling.classify(service, call_id, now)
     except DirectoryUnavailableError:
+        with service.database.read() as connection:
+            recording = recordings.get(connection, recording_id)
         return recording is not None and recording.segment is None
     return False
 

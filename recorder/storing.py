@@ -62,7 +62,7 @@ def store(service: Service, claimed: Claim, data: Mapping[str, Any], kept: Kept,
     if kept.produced.frames == 0:
         raise NothingKeptError
     with service.database.write() as connection:
-        call = _still_same(service, connection, claimed, kept.decision, now)
+        call, recording = _still_same(service, connection, claimed, kept.decision, now)
         service.keyring.require_open(connection, kept.key.id)
         day = f"{expiry_day(claimed):%Y%m%d}"
         own = own_data(call, data, kept.produced)
@@ -84,9 +84,7 @@ def store(service: Service, claimed: Claim, data: Mapping[str, Any], kept: Kept,
         put(connection, service, claimed, kept, own, values)
         capturing.note_key_use(connection, claimed.recording_id, day)
         forecast.adjust(connection, day, +1)
-        stored = recordings.get(connection, claimed.recording_id)
-        if stored is not None:
-            sources.note(service, connection, stored, dict(data), "kept", now)
+        sources.note(service, connection, recording, dict(data), "kept", now)
         call_rows.change(connection, call.id, settle_at=now)
         body = {
             "segment": claimed.segment,
@@ -126,8 +124,7 @@ def put(
     )
     if not done:
         raise LeaseLostError
-    for row in kept.rows:
-        attempts.keep(connection, row)
+    attempts.keep(connection, kept.rows)
     attempts.unused(connection, [row.id for row in claimed.rows])
     attempts.lose(connection, claimed.recording_id, kept=True, but=[row.id for row in kept.rows])
     recordings.index_marks(connection, claimed.recording_id, personal.marks(kept.key, own))
@@ -167,8 +164,8 @@ def locked(
     service: Service, connection: Connection, recording_id: str, now: datetime
 ) -> tuple[Call | None, Recording | None]:
     """A recording and its call, both locked, with everything applied that has come in about them."""
-    found = recordings.get(connection, recording_id)
-    call = call_rows.lock(connection, found.call_id) if found else None
+    call_id = recordings.call_of(connection, recording_id)
+    call = call_rows.lock(connection, call_id) if call_id else None
     if call is None:
         return None, None
     if call.ref is not None:
@@ -176,15 +173,17 @@ def locked(
     return call_rows.get(connection, call.id), recordings.lock(connection, recording_id)
 
 
-def _still_same(service: Service, connection: Connection, claimed: Claim, decision: Decision, now: datetime) -> Call:
-    """The locked call, if nobody took over and what has come in meanwhile takes nothing away."""
+def _still_same(
+    service: Service, connection: Connection, claimed: Claim, decision: Decision, now: datetime
+) -> tuple[Call, Recording]:
+    """The locked call and recording, if nobody took over and what has come in meanwhile takes nothing away."""
     call, recording = locked(service, connection, claimed.recording_id, now)
     if call is None or recording is None or not claimed.held(recording):
         raise LeaseLostError
     after = narrowed(decision, facts.decided(service, connection, call, recording, now))
     if (after.kind, after.keep, after.mute) != ("keep", decision.keep, decision.mute):
         raise NarrowedMeanwhileError
-    return call
+    return call, recording
 
 
 def log(connection: Connection, kind: str, subject: str, body: dict[str, Any], now: datetime) -> None:

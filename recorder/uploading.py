@@ -115,8 +115,7 @@ class Uploading:
             self._rows[rendition] = replace(row, upload_id=writer.upload_id, content_type=content_type)
         with self._service.database.write() as connection:
             self._hold(connection)
-            for rendition in wanted:
-                attempts.begin(connection, self._rows[rendition])
+            attempts.begin(connection, [self._rows[rendition] for rendition in wanted])
         reached("capture.opened")
         return dict(self._writers)
 

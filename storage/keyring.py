@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from storage.clock import utc_day
 from storage.database import Database
@@ -34,6 +34,11 @@ __all__ = ["DAYS_AHEAD", "INBOX_DAYS", "INBOX_DAYS_AHEAD", "Key", "KeyRing", "lo
 DAYS_AHEAD = 97  # 90 days kept, and a week in which the ring may be away
 INBOX_DAYS_AHEAD = 7
 INBOX_DAYS = 8  # an event not applied by then is lost, and nothing of it is left
+
+_STATE = select(keys.c.state).where(keys.c.id == bindparam("key")).with_for_update(read=True)
+_READY = select(keys.c.id).where(
+    keys.c.purpose == bindparam("purpose"), keys.c.day == bindparam("folder"), keys.c.state == "ready"
+)
 
 
 class KeyRing:
@@ -153,8 +158,7 @@ class KeyRing:
 
     def require_open(self, connection: Connection, key_id: str) -> None:
         """Raise `KeyDestroyedError` unless the key still takes new uses; the row stays locked until the commit."""
-        statement = select(keys.c.state).where(keys.c.id == key_id).with_for_update(read=True)
-        if connection.execute(statement).scalar_one_or_none() != "ready":
+        if connection.execute(_STATE, {"key": key_id}).scalar_one_or_none() != "ready":
             raise KeyDestroyedError
 
     def due_for_destruction(self, now: datetime) -> list[KeyName]:
@@ -166,8 +170,11 @@ class KeyRing:
             names |= set(self._objects.names())
         return sorted((name for name in names if _is_over(name, today)), key=lambda name: (name.folder, name.id))
 
-    def destroy(self, key_id: str, now: datetime) -> None:
-        """Remove a key from ring and mirror, for good. Idempotent; raises, and stays `closing`, where a store fails."""
+    def destroy(self, key_id: str, now: datetime, note: Callable[[Connection], None] | None = None) -> None:
+        """Remove a key from ring and mirror, for good; `note` writes that down in the transaction that says so.
+
+        Idempotent; raises, and stays `closing`, where a store fails.
+        """
         with self._database.write() as connection:
             connection.execute(
                 update(keys).where(keys.c.id == key_id, keys.c.state != "destroyed").values(state="closing")
@@ -178,8 +185,10 @@ class KeyRing:
         for name in names:
             self._objects.remove(name)
         with self._database.write() as connection:
-            ended = {"state": "destroyed", "destroyed_at": now}
-            connection.execute(update(keys).where(keys.c.id == key_id, keys.c.state == "closing").values(**ended))
+            closing = update(keys).where(keys.c.id == key_id, keys.c.state == "closing")
+            ended = connection.execute(closing.values(state="destroyed", destroyed_at=now))
+            if note and (ended.rowcount or folder is None):  # of two who destroy a key one writes it down
+                note(connection)
 
     def rotate_root(self, new_root: bytes, saved: Callable[[], None]) -> None:
         """Seal every key under a new root key, call `saved` so that the caller keeps it, then drop the old objects.
@@ -208,9 +217,8 @@ class KeyRing:
             return rows_in(connection, *states)
 
     def _named(self, purpose: str, folder: str) -> KeyName | None:
-        the_key = (keys.c.purpose == purpose) & (keys.c.day == folder) & (keys.c.state == "ready")
         with self._database.read() as connection:
-            key_id = connection.execute(select(keys.c.id).where(the_key)).scalar_one_or_none()
+            key_id = connection.execute(_READY, {"purpose": purpose, "folder": folder}).scalar_one_or_none()
         return None if key_id is None else KeyName(key_id, folder)
 
     def _held_inbox_key(self, day: date, now: datetime) -> Key:

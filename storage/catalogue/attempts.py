@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -56,9 +56,9 @@ def add(connection: Connection, *rows: Attempt) -> None:
     connection.execute(insert(attempts), [vars(row) for row in rows])
 
 
-def keep(connection: Connection, attempt: Attempt) -> None:
-    """Say that a rendition is whole and read from now on."""
-    connection.execute(_CHANGE, {"attempt": attempt.id, **vars(attempt), "state": "kept"})
+def keep(connection: Connection, rows: Iterable[Attempt]) -> None:
+    """Say that these renditions are whole and read from now on."""
+    connection.execute(_CHANGE, [{"attempt": row.id, **vars(row), "state": "kept"} for row in rows])
 
 
 def kept(connection: Connection, recording_id: str) -> dict[str, Attempt]:
@@ -67,9 +67,9 @@ def kept(connection: Connection, recording_id: str) -> dict[str, Attempt]:
     return {row["rendition"]: Attempt(**row) for row in found}
 
 
-def begin(connection: Connection, attempt: Attempt) -> None:
-    """Say which upload is about to take a rendition's first byte."""
-    said = {"attempt": attempt.id, "upload_id": attempt.upload_id, "content_type": attempt.content_type}
+def begin(connection: Connection, rows: Iterable[Attempt]) -> None:
+    """Say which uploads are about to take their renditions' first bytes."""
+    said = [{"attempt": row.id, "upload_id": row.upload_id, "content_type": row.content_type} for row in rows]
     connection.execute(_CHANGE, said)
 
 

@@ -82,10 +82,12 @@ class Page:
     next: Position | None
 
 
-_BY_ID = select(recordings).where(recordings.c.id == bindparam("recording"))
-_BY_REF = select(recordings).where(recordings.c.ref == bindparam("recording_ref"))
+_RECORDING = select(*(recordings.c[name] for name in Recording.__dataclass_fields__))
+_BY_ID = _RECORDING.where(recordings.c.id == bindparam("recording"))
+_BY_REF = _RECORDING.where(recordings.c.ref == bindparam("recording_ref"))
+_CALL_OF = select(recordings.c.call_id).where(recordings.c.id == bindparam("recording"))
 _LOCK_BY_ID, _LOCK_BY_REF = _BY_ID.with_for_update(), _BY_REF.with_for_update()
-_OF_CALL = select(recordings).where(recordings.c.call_id == bindparam("call")).order_by(recordings.c.id)
+_OF_CALL = _RECORDING.where(recordings.c.call_id == bindparam("call")).order_by(recordings.c.id)
 _CHANGE = update(recordings).where(recordings.c.id == bindparam("recording"))
 _CHANGE_OF_CALL = update(recordings).where(recordings.c.call_id == bindparam("call"))
 _REMOVE_MARKS = delete(marks).where(marks.c.recording_id == bindparam("recording"))
@@ -93,6 +95,11 @@ _REMOVE_MARKS = delete(marks).where(marks.c.recording_id == bindparam("recording
 
 def get(connection: Connection, recording_id: str) -> Recording | None:
     return _one(connection, _BY_ID, recording=recording_id)
+
+
+def call_of(connection: Connection, recording_id: str) -> str | None:
+    """The id of the call a recording is of."""
+    return connection.execute(_CALL_OF, {"recording": recording_id}).scalar_one_or_none()
 
 
 def lock(connection: Connection, recording_id: str) -> Recording | None:
@@ -110,7 +117,7 @@ def lock_by_ref(connection: Connection, ref: bytes) -> Recording | None:
 
 
 def of_call(connection: Connection, call_id: str) -> list[Recording]:
-    return [Recording(**row) for row in connection.execute(_OF_CALL, {"call": call_id}).mappings()]
+    return [Recording(*row) for row in connection.execute(_OF_CALL, {"call": call_id})]
 
 
 def insert(connection: Connection, recording: Recording) -> None:
@@ -147,7 +154,7 @@ def search(connection: Connection, wanted: Filter, *, limit: int = 50, after: Po
             or_(recordings.c.call_started_at < moment, recordings.c.id < recording_id),
         )
     statement = statement.order_by(recordings.c.call_started_at.desc(), recordings.c.id.desc()).limit(limit + 1)
-    found = [Recording(**row) for row in connection.execute(statement).mappings()]
+    found = [Recording(*row) for row in connection.execute(statement)]
     last = found[limit - 1] if len(found) > limit else None
     onward = (last.call_started_at, last.id) if last is not None and last.call_started_at is not None else None
     return Page(found[:limit], onward)
@@ -169,11 +176,11 @@ def find_marked(connection: Connection, wanted: Iterable[bytes], *, state: str |
     """Every recording that carries one of the marks, by the start of its call, oldest first."""
     statement = _matching(Filter(state=state, marked=[list(wanted)]))
     statement = statement.order_by(recordings.c.call_started_at, recordings.c.id)
-    return [Recording(**row) for row in connection.execute(statement).mappings()]
+    return [Recording(*row) for row in connection.execute(statement)]
 
 
 def _matching(wanted: Filter) -> Select[tuple[Any, ...]]:
-    statement = select(recordings)
+    statement: Select[tuple[Any, ...]] = _RECORDING
     for column in ("state", "segment", "queue", "call_id"):
         value = getattr(wanted, column)
         if value is not None:
@@ -196,5 +203,5 @@ def _still(when: Mapping[str, object]) -> list[ColumnElement[bool]]:
 
 
 def _one(connection: Connection, statement: Select[tuple[Any, ...]], **parameters: object) -> Recording | None:
-    row = connection.execute(statement, parameters).mappings().first()
-    return None if row is None else Recording(**row)
+    row = connection.execute(statement, parameters).first()
+    return None if row is None else Recording(*row)
