@@ -189,8 +189,11 @@ def _claim(
     claimed = erasing.claim(connection, ids, order, now, expiring=expiring)
     if not claimed:
         return []
-    holds.release_all(connection, claimed, actor.id, now)
-    return [Entry("recording.erasing", actor.id, one, {"reason": order.reason}) for one in claimed]
+    released = holds.release_all(connection, claimed, actor.id, now)
+    ended = [
+        Entry("hold.released", actor.id, one.recording_id, {"hold_id": one.id, "kind": one.kind}) for one in released
+    ]
+    return [*ended, *(Entry("recording.erasing", actor.id, one, {"reason": order.reason}) for one in claimed)]
 
 
 def _verdict(connection: Connection, recording_id: str, cause: Literal["withdrawal", "order"]) -> str:

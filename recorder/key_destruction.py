@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 
 import structlog
+from sqlalchemy import Connection
 
 from recorder import erasure
 from recorder.holds import review_holds
@@ -38,21 +39,21 @@ def destroy_due_keys(service: Service, now: datetime) -> int:
 
 
 def _destroy(service: Service, name: KeyName, now: datetime) -> bool:
+    def note(connection: Connection) -> None:
+        tasks.close_task(connection, LATE, name.id, SYSTEM.id, now)
+        body = {"purpose": name.purpose, "day": name.folder}
+        audit.append(connection, type="key.destroyed", actor=SYSTEM.id, subject=name.id, body=body, now=now)
+
     try:
-        gone = _release(service, name, now)
-        if gone:
-            service.keyring.destroy(name.id, now)
+        if _release(service, name, now):
+            service.keyring.destroy(name.id, now, note)
+            return True
     except StorageError as error:
         log.warning("key.not_destroyed", key_id=name.id, code=error.code)
-        gone = False
-    with service.database.write() as connection:
-        if gone:
-            tasks.close_task(connection, LATE, name.id, SYSTEM.id, now)
-            body = {"purpose": name.purpose, "day": name.folder}
-            audit.append(connection, type="key.destroyed", actor=SYSTEM.id, subject=name.id, body=body, now=now)
-        elif now >= _deadline(name):
+    if now >= _deadline(name):
+        with service.database.write() as connection:
             tasks.open_task(connection, LATE, name.id, now)
-    return gone
+    return False
 
 
 def _release(service: Service, name: KeyName, now: datetime) -> bool:

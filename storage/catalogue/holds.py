@@ -69,12 +69,12 @@ def due_for_review(connection: Connection, now: datetime, limit: int) -> list[Ho
 
 def release(connection: Connection, hold_id: str, by: str, now: datetime) -> bool:
     """False where it was released already."""
-    return _release(connection, _holds.c.id == hold_id, by, now) == 1
+    return bool(_release(connection, _holds.c.id == hold_id, by, now))
 
 
-def release_all(connection: Connection, recording_ids: Sequence[str], by: str, now: datetime) -> None:
-    """End every hold of recordings that are being erased."""
-    _release(connection, _holds.c.recording_id.in_(recording_ids), by, now)
+def release_all(connection: Connection, recording_ids: Sequence[str], by: str, now: datetime) -> list[Hold]:
+    """End every hold of recordings that are being erased; returns those."""
+    return _release(connection, _holds.c.recording_id.in_(recording_ids), by, now)
 
 
 def postpone(connection: Connection, hold: Hold, review_at: datetime) -> bool:
@@ -87,6 +87,6 @@ def postpone(connection: Connection, hold: Hold, review_at: datetime) -> bool:
     return connection.execute(statement).rowcount == 1
 
 
-def _release(connection: Connection, which: ColumnElement[bool], by: str, now: datetime) -> int:
+def _release(connection: Connection, which: ColumnElement[bool], by: str, now: datetime) -> list[Hold]:
     statement = update(_holds).where(which, _holds.c.released_at.is_(None)).values(released_at=now, released_by=by)
-    return connection.execute(statement).rowcount
+    return [Hold(**row) for row in connection.execute(statement.returning(_holds)).mappings()]

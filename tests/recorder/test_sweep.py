@@ -103,6 +103,33 @@ def test_p3_day_keys_go_on_time_though_the_store_is_away(
         hear(service, backup, clock.now)
 
 
+def test_p5_no_key_goes_without_its_entry(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = service.keyring.day_key(clock.now.date(), clock.now)
+    clock.advance(days=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("recorder.key_destruction.audit.append", away)
+        assert sweep.destroy_due_keys(service, clock.now) == 0
+    assert destroyed(service, key.id) == 0
+    sweep.destroy_due_keys(service, clock.now)
+    sweep.destroy_due_keys(service, clock.now)
+    assert destroyed(service, key.id) == 1
+
+
+def away(*_: object, **__: object) -> None:
+    raise StoreUnavailableError
+
+
+def destroyed(service: Service, key_id: str) -> int:
+    """How often the log says that a key is gone, which its row must say too."""
+    with service.database.read() as connection:
+        row = connection.execute(select(metadata.tables["keys"].c.state).where(metadata.tables["keys"].c.id == key_id))
+        said = sum("key.destroyed" in line and key_id in line for line in audit.export(service.database))
+        assert (row.scalar_one() == "destroyed") == bool(said)
+    return said
+
+
 def test_p3_keys_of_days_to_come_stay(service: Service, clock: MovingClock) -> None:
     today, tomorrow = store(service, clock.now - timedelta(days=90)), store(service, clock.now - timedelta(days=89))
     sweep.sweep(service, clock.now, unattended=True)
@@ -116,7 +143,7 @@ def test_a_key_ring_that_is_away_is_asked_again_and_people_are_told(
     recording = store(service, clock.now)
     destroy = service.keyring.destroy
 
-    def away(key_id: str, now: datetime) -> None:
+    def away(key_id: str, now: datetime, note: object) -> None:
         raise KeyUnavailableError
 
     monkeypatch.setattr(service.keyring, "destroy", away)
