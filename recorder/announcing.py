@@ -10,7 +10,7 @@ from recorder.case import Case, plausible
 from recorder.errors import InvalidEventError
 from recorder.events import Event, ReceivedEvent
 from recorder.leftovers import recording_ref
-from storage.catalogue import recordings, seen, tasks
+from storage.catalogue import calls, recordings, seen, tasks
 from storage.catalogue.recordings import Recording
 from storage.clock import new_id
 
@@ -103,8 +103,8 @@ def refresh(case: Case) -> None:
         call_ended_at=call.ended_at,
         **look,
     )
-    if "stored" in case.looked_at_again:
-        recordings.change_of_call(case.connection, call.id, when={"state": "stored"}, **look)
+    if "stored" in case.looked_at_again:  # what narrows a call narrows those it came out of, or went on in
+        recordings.look_again(case.connection, calls.family(case.connection, call.id), case.now)
     if look:
         case.jobs.add("capture")
 

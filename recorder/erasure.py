@@ -7,7 +7,7 @@ whether or not a store can be reached; `disposal` deletes and verifies. What a h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from recorder import certificates, disposal, personal, sources
 from recorder.certificates import EXPIRED, Certificate
+from recorder.discarding import discard
 from recorder.errors import ChoiceNeededError, ErasingError, HeldError, RecordingNotFoundError
 from recorder.hold_matrix import cause_of, verdict
 from recorder.ports import SYSTEM, Actor, Service
@@ -43,8 +44,8 @@ def erase(service: Service, recording_id: str, *, reason: str, actor: Actor, now
     """Erase one recording and return its certificate; None while its objects are not verified gone.
 
     May be called again at any time: what is begun is finished, what is done is answered by its certificate. Where a
-    hold makes a withdrawal wait, that is noted and None is returned; a recording not stored yet has its consent
-    taken back instead. Raises `HeldError` where a hold forbids an order, `RecordingNotFoundError` where there is
+    hold makes a withdrawal wait, that is noted and None is returned; a recording not stored yet never will be, and
+    leaves no certificate. Raises `HeldError` where a hold forbids an order, `RecordingNotFoundError` where there is
     nothing to erase.
     """
     with service.database.write() as connection:
@@ -153,8 +154,9 @@ def _begin(
     if recording.state == "erasing":
         return []
     if recording.state in {"announced", "capturing"}:
-        _take_back(connection, recording.call_id, actor, now)
-        return [Entry("consent.withdrawn", actor.id, recording.id, {"reason": reason})]
+        call = calls.get(connection, recording.call_id)
+        data = personal.of_recording(service, call, recording, now) if call else {}
+        return [replace(discard(service, connection, recording, data, reason, now), actor=actor.id)]
     order = Order(reason, actor.role, now)
     cause = cause_of(reason, actor.role)
     if cause == "expiry":
@@ -212,9 +214,10 @@ def _locked(connection: Connection, recording_id: str) -> Recording:
 
 
 def _take_back(connection: Connection, call_id: str, actor: Actor, now: datetime) -> None:
-    """Leave the withdrawal among the call's evidence: what of the call is not stored yet is decided by it."""
+    """Leave the withdrawal among the call's evidence: whatever else there is of the call is decided by it."""
     method = "page" if actor.role == "customer" else "ordered"
     evidence.add_consent(
         connection,
         Consent(new_id("con"), call_id, "withdrawn", received_at=now, method=method, at=now, clock="service"),
     )
+    recordings.look_again(connection, calls.family(connection, call_id), now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -142,6 +142,12 @@ def change_of_call(
     """The same for every recording of a call; returns how many it changed."""
     statement = _CHANGE_OF_CALL.where(*_still(when or {}))
     return connection.execute(statement, {"call": call_id, **values}).rowcount
+
+
+def look_again(connection: Connection, call_ids: Collection[str], at: datetime) -> None:
+    """Have what waits, or is stored, of these calls decided on anew."""
+    waiting = recordings.c.call_id.in_(call_ids) & recordings.c.state.in_(("announced", "stored"))
+    connection.execute(update(recordings).where(waiting).values(next_try_at=at))
 
 
 def search(connection: Connection, wanted: Filter, *, limit: int = 50, after: Position | None = None) -> Page:

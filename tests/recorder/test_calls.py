@@ -490,6 +490,34 @@ def test_p1_what_is_withdrawn_in_a_linked_call_is_withdrawn_in_both(service: Ser
         assert facts.decided(service, connection, call, recording, clock.now).reason == "withdrawn"
 
 
+def test_p1_a_withdrawal_in_a_linked_call_reaches_what_is_stored_and_outlives_that_call(
+    service: Service, clock: MovingClock
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, *[replace(one, at=one.at) for one in whole_story(MovingClock(begun))])
+    (recording,) = its_recordings(service, the_call(service))
+    with service.database.write() as connection:
+        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+    tell(service, started(begun, call="pbx-82"))
+    child = the_call(service, "pbx-82")
+    tell(
+        service,
+        an_event("party.joined", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"}),
+        an_event("consent.withdrawn", clock.now, call="pbx-82", agent="a-17"),
+        an_event("call.ended", clock.now, call="pbx-82"),
+    )
+
+    (recording,) = its_recordings(service, the_call(service))
+    assert recording.next_try_at == clock.now
+    with service.database.read() as connection:
+        gone = call_rows.get(connection, child.id)
+        assert gone is not None
+        assert gone.state == "blank"
+        assert facts.decided(service, connection, the_call(service), recording, clock.now).reason == "withdrawn"
+        assert [one.sealed for one in evidence.consents_of(connection, [the_call(service).id])].count(None) == 1
+
+
 def keep(service: Service, clock: MovingClock) -> tuple[tuple[int, int], ...]:
     call = the_call(service)
     (recording,) = its_recordings(service, call)

@@ -344,6 +344,28 @@ def test_p1_an_order_reaches_the_copy_of_what_could_not_be_captured(service: Ser
     is_gone(service, exchange, at(61))
 
 
+def test_p1_an_order_about_what_is_not_stored_yet_keeps_it_out_and_the_rest_as_it_is(
+    service: Service, exchange: Exchange
+) -> None:
+    story = told(service, exchange)
+    capture.capture_due(service, at(13))
+    story.recording += "-2"
+    story.available(exchange.origin + "/r/2.wav", 14)
+    with service.database.read() as connection:
+        found = connection.execute(select(metadata.tables["recordings"].c.id, metadata.tables["recordings"].c.state))
+        states = {state: recording_id for recording_id, state in found}
+    assert erasure.erase(service, states["announced"], reason="dpo_order", actor=DPO, now=at(15)) is None
+    for _ in range(2):
+        capture.capture_due(service, at(16))
+    with service.database.read() as connection:
+        first, second = (recordings.get(connection, states[state]) for state in ("stored", "announced"))
+    assert first is not None
+    assert second is not None
+    assert (first.state, second.state, second.reason) == ("stored", "discarded", "dpo_order")
+    capture.delete_at_sources(service, at(17))
+    assert sorted(exchange.deletes) == [PATH, "/r/2.wav"]
+
+
 def test_p1_a_persons_withdrawal_reaches_it_as_well(service: Service, exchange: Exchange) -> None:
     failed(service, exchange)
     erasure.withdraw(service, only(service).id, Actor("ses_1", "customer"), at(60))
