@@ -1,4 +1,4 @@
-"""`python -m tests.bench.server bare|unkept|durable FOLDER`: prints its port, serves until it is told to stop."""
+"""`python -m tests.bench.server bare|unkept|durable pinned|free FOLDER`: prints its port, serves until told to stop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from api.server import listening
 from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
-from storage.columns import seal
+from storage.columns import wrap
 from tests.bench.webhooks import SECRET
 
 
@@ -32,7 +32,7 @@ class Unkept:
         self._keyring = service.keyring
 
     def submit(self, platform: str, call_ref: bytes, dedupe: bytes, body: bytes, received_at: datetime) -> Future[bool]:
-        seal(self._keyring.inbox_key(received_at).material, {"body": body.decode()}, table="inbox", row_id="x")
+        wrap(self._keyring.inbox_key(received_at), body, table="inbox", column="body", row_id="x")
         done: Future[bool] = Future()
         done.set_result(True)
         return done
@@ -55,8 +55,9 @@ def _forever(app: web.Application) -> None:
 
 
 def main() -> None:
-    kind, folder = sys.argv[1:]
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    kind, pinned, folder = sys.argv[1:]
+    if pinned == "pinned":
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     if kind == "bare":
         app = web.Application()
