@@ -57,7 +57,7 @@ async def consent(request: web.Request) -> web.Response:
     (answered,) = await _received(request, service, "twilio", now)
     try:
         async with asyncio.timeout(CALLER_SECONDS):
-            answer = await run(request, answers.after_key, service, answered)
+            answer = await run(request, answers.after_key, service, answered, now)
             await _accept(service, answer.events, now)
     except (StorageError, TimeoutError) as exc:
         return _unrecorded(service, answered, exc)

@@ -5,7 +5,7 @@ Whatever cannot be looked up, the caller is connected all the same, unrecorded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
 
@@ -50,12 +50,18 @@ def welcome(service: Service, started: Event, now: datetime) -> Answer:
     return Answer(prompts.question(_voice(service, line, script), action), (started, asked))
 
 
-def after_key(service: Service, answered: Event) -> Answer:
-    """The answer to the key: recording starts only after a yes to a question this line asks."""
+def after_key(service: Service, answered: Event, now: datetime) -> Answer:
+    """The answer to the key: recording starts only after a yes to a question this line asks.
+
+    Our own question names the script it played in the address it is answered at; an answer that names none was given
+    to the line's script of the day, and says so from then on.
+    """
     line = _asking_line(service, answered)
-    script = _find(service, answered.data.get("script", "")) if line else None
+    named = answered.data.get("script")
+    script = (_find(service, named) if named else _approved(service, line.script, now)) if line else None
     if line is None or script is None:
         return Answer(connect(service, answered), (answered,))
+    answered = replace(answered, data={**answered.data, "script": script.id, "language": script.language})
     voice = _voice(service, line, script)
     if answered.type != "consent.granted":
         return Answer(prompts.unrecorded(line, voice), (answered,))

@@ -35,10 +35,11 @@ def readable(
 ) -> None:
     """Return if it may be heard now for this purpose.
 
-    `consented` are the purposes the consent was given for, `held_for` the kinds of its open holds: while it is held
-    for a dispute, by law, or at the person's wish, only that purpose opens it. The person's own access always does
-    as long as nothing restricts it. Raises `RecordingNotFoundError` where it is gone or its time is over, whatever
-    has or has not been swept yet, and `ForbiddenError` where the purpose is not one that was agreed to.
+    `consented` are the purposes of every standing yes, none after a withdrawal; `held_for` the kinds of its open
+    holds. A restriction closes it to all but the holds' own purposes; so does a dispute or the law once the consent
+    is withdrawn or the time is over. The person's own access opens it as long as nothing of that stands. Raises
+    `RecordingNotFoundError` where it is gone or its time is over, whatever has or has not been swept yet, and
+    `ForbiddenError` where the purpose is not one that was agreed to.
     """
     if recording.state != "stored" or recording.dek is None:
         raise RecordingNotFoundError
@@ -47,12 +48,10 @@ def readable(
         raise RecordingNotFoundError
     if recording.holds and not kinds:
         raise ForbiddenError("this recording is held, and nobody has said for what")
-    blocking = kinds - {"access"}
-    if blocking:
-        allowed = blocking
-    elif recording.expires_at <= now:
-        allowed = {"access"}
+    blocking, agreed = kinds - {"access"}, set(consented)
+    if recording.expires_at <= now or not agreed or "restriction" in kinds:
+        allowed = blocking or {"access"}
     else:
-        allowed = {*consented, "access"}
+        allowed = {*agreed, *blocking, "access"}
     if purpose not in allowed:
         raise ForbiddenError("this recording is not open for that purpose")

@@ -174,12 +174,17 @@ async def test_p1_every_other_answer_connects_to_the_same_place_unrecorded(twili
     assert answer.find(".//Recording") is None
 
 
+async def test_an_answer_that_names_no_question_was_given_to_the_script_of_the_day(twilio: Twilio) -> None:
+    answer = await twilio.twiml("consent", Digits="1")
+
+    assert answer.find(".//Recording") is not None
+    assert (await twilio.twiml("consent", CallSid="CA" + "2" * 32, Digits="2")).find(".//Recording") is None
+
+
 async def test_p1_a_yes_to_a_question_nobody_asked_records_nothing(twilio: Twilio) -> None:
     for path in (
-        "consent",
         "consent?script=inbound-da&version=9&language=da",
         "consent?script=outbound-da&version=1&language=da",
-        "consent?script=x",
     ):
         answer = await twilio.twiml(path, Digits="1")
 

@@ -135,15 +135,15 @@ def test_p3_a_stream_ends_when_its_recording_does(service: Service, clock: Movin
         heard.recheck(clock())
 
 
-def test_a_hold_for_a_dispute_leaves_that_purpose_only(service: Service, clock: MovingClock) -> None:
+def test_a_restriction_leaves_that_purpose_only_and_ends_what_is_heard(service: Service, clock: MovingClock) -> None:
     recording_id = stored(service, clock)
     heard = hear(service, clock, recording_id, "quality")
-    holds.place(service, recording_id, "dispute", "case-7", DPO, clock())
+    holds.place(service, recording_id, "restriction", "case-7", DPO, clock())
 
     for purpose in ("quality", "access"):
         with pytest.raises(ForbiddenError):
             hear(service, clock, recording_id, purpose, DPO)
-    assert hear(service, clock, recording_id, "dispute", DPO).size
+    assert hear(service, clock, recording_id, "restriction", DPO).size
     with pytest.raises(ForbiddenError):
         heard.recheck(clock())
 

@@ -91,13 +91,34 @@ def test_p4_only_purposes_that_were_agreed_to_open_a_recording() -> None:
         readable(stored(), "quality", END)
 
 
-@pytest.mark.parametrize("kind", ["legal", "dispute", "restriction"])
-def test_p4_under_a_hold_only_its_own_purpose_opens_a_recording(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["legal", "dispute"])
+def test_p4_a_hold_adds_its_purpose_and_takes_none_while_the_yes_stands(kind: str) -> None:
     held = stored(holds=2)
 
     assert may(held, kind, END, held_for=(kind, "access"))
-    assert not may(held, "quality", END, held_for=(kind, "access"))
-    assert not may(held, "access", END, held_for=(kind, "access"))
+    assert may(held, "quality", END, held_for=(kind, "access"))
+    assert may(held, "access", END, held_for=(kind, "access"))
+    assert not may(held, "training", END, held_for=(kind, "access"))
+
+
+@pytest.mark.parametrize("kind", ["legal", "dispute", "restriction"])
+@pytest.mark.parametrize("purpose", ["quality", "access"])
+def test_p4_withdrawn_or_past_its_time_a_held_recording_opens_for_the_hold_alone(kind: str, purpose: str) -> None:
+    held, after = stored(holds=2), END + timedelta(days=95)
+
+    readable(held, kind, END, consented=(), held_for=(kind, "access"))
+    assert may(held, kind, after, held_for=(kind, "access"))
+    with pytest.raises(ForbiddenError):
+        readable(held, purpose, END, consented=(), held_for=(kind, "access"))
+    assert not may(held, purpose, after, held_for=(kind, "access"))
+
+
+def test_p4_a_restriction_closes_it_to_all_else_at_once() -> None:
+    held = stored(holds=1)
+
+    assert may(held, "restriction", END, held_for=("restriction",))
+    assert not may(held, "quality", END, held_for=("restriction",))
+    assert not may(held, "access", END, held_for=("restriction", "access"))
 
 
 def test_p4_a_hold_nobody_names_closes_a_recording() -> None:
