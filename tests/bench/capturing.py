@@ -2,11 +2,13 @@
 
 Both fetch the same bytes with the same client and write them to the same kind of store; the capture decides, seals,
 checks, makes peaks, commits and indexes along the way. One small capture goes before, so that nothing is measured cold.
+Captures without peaks, which the service never makes, show what the peaks cost.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import statistics
 import sys
@@ -15,6 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from recorder import calls, capture
+from recorder.audio import outputs
+from recorder.audio.peaks import Peaks
 from recorder.events import Event
 from recorder.fetch import open_url
 from recorder.ports import Service
@@ -41,6 +45,7 @@ then.dial = "+4570000000"
 def copy(url: str, origin: str, folder: Path) -> float:
     """Fetch to a store as it comes: what a capture is held against."""
     store = FolderStore(folder)
+    os.sync()  # or it would wait for what was written before
     started = time.perf_counter()
     with open_url("GET", url, origins=[origin], timeout_s=600, max_bytes=10**10, private_ok=True) as media:
         upload = store.create("plain", {})
@@ -71,12 +76,28 @@ def announce(service: Service, url: str, seconds: int, name: str = "pbx-1") -> N
 
 def captured(service: Service, url: str, seconds: int, name: str) -> float:
     announce(service, url, seconds, name)
+    os.sync()
     started = time.perf_counter()
     done = capture.capture_due(service, service.clock(), limit=1)
     taken = time.perf_counter() - started
     if done != 1:
         raise SystemExit("nothing was captured")
     return taken
+
+
+class Blank(Peaks):
+    """Peaks that are not drawn."""
+
+    def feed(self, sound: bytes | memoryview) -> bytes:
+        return b""
+
+
+def without_peaks(service: Service, url: str, seconds: int, name: str) -> float:
+    drawn, outputs.Peaks = outputs.Peaks, Blank  # type: ignore[misc]
+    try:
+        return captured(service, url, seconds, name)
+    finally:
+        outputs.Peaks = drawn  # type: ignore[misc]
 
 
 def main() -> None:
@@ -92,14 +113,15 @@ def main() -> None:
             "RECORDER_PLATFORMS__STANDARD__MEDIA_ORIGINS": origin,
         }
     )
-    copies, captures = [], []
+    taken: dict[str, list[float]] = {"copy": [], "capture": [], "without peaks": []}
     with opened(settings) as service:
         captured(service, f"{origin}/wav/1", 1, "warm")
         for number in range(int(rounds)):
-            copies.append(copy(url, origin, folder / f"copy-{number}"))
-            captures.append(captured(service, url, int(seconds), f"pbx-{number}"))
+            taken["copy"].append(copy(url, origin, folder / f"copy-{number}"))
+            taken["capture"].append(captured(service, url, int(seconds), f"pbx-{number}"))
+            taken["without peaks"].append(without_peaks(service, url, int(seconds), f"blank-{number}"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"copy": statistics.median(copies), "capture": statistics.median(captures), "peak_mib": peak}))
+    print(json.dumps({name: statistics.median(walls) for name, walls in taken.items()} | {"peak_mib": peak}))
 
 
 if __name__ == "__main__":
