@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from recorder.ports import Service
 
-MOST = 20  # things per transaction: one flush of the disk for all
+MOST = 4  # things per transaction: the lock goes round every few milliseconds, and the flush of the disk still pays
 PATIENCE_SECONDS = 0.05  # a transaction begins this late at most while events come in without end
 
 T = TypeVar("T")
