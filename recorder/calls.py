@@ -19,7 +19,7 @@ from recorder import announcing, applying, leftovers, relabelling, settling
 from recorder.case import Case, open_call, put, take
 from recorder.errors import CallNotFoundError
 from recorder.events import Event, ReceivedEvent, decode, encode
-from recorder.ports import Service
+from recorder.ports import SYSTEM, Service
 from recorder.turns import in_turns
 from storage import audit, inbox
 from storage.catalogue import calls, seen, tasks
@@ -150,6 +150,9 @@ def _apply(service: Service, connection: Connection, ref: bytes, now: datetime) 
     else:
         done = _bring_up(case, events, applied)
     service.inbox.done(connection, done)
+    for item in items:
+        if item.tries and item.id in done:
+            tasks.close_task(connection, FAILED, item.id, SYSTEM.id, now)
     applied.count = len(items)
     return applied
 

@@ -13,11 +13,12 @@ import structlog
 from sqlalchemy import Connection
 
 from recorder import erasure
+from recorder.calls import FAILED as EVENT_FAILED
 from recorder.holds import review_holds
 from recorder.ports import SYSTEM, Service
 from storage import audit
 from storage.audit import Entry
-from storage.catalogue import sweeping, tasks
+from storage.catalogue import erasing, sweeping, tasks
 from storage.errors import StorageError
 from storage.keyobjects import KeyName
 from storage.keyring import INBOX_DAYS
@@ -66,8 +67,20 @@ def _release(service: Service, name: KeyName, now: datetime) -> bool:
     with service.database.write() as connection:
         if sweeping.named_by_stored(connection, name.id):
             return False
-        sweeping.let_go_of(connection, name.id)
+        _let_go(connection, name, now)
     return True
+
+
+def _let_go(connection: Connection, name: KeyName, now: datetime) -> None:
+    """What nobody can open any more is not kept half: calls go whole, and people are told of events that are lost."""
+    let_go = sweeping.let_go_of(connection, name.id)
+    erasing.blank_calls(connection, let_go.calls, now)
+    for event in let_go.events:
+        tasks.open_task(connection, EVENT_FAILED, event, now)
+    entries = [Entry("recording.discarded", SYSTEM.id, one, {"reason": "expired"}) for one in let_go.recordings]
+    entries += [Entry("call.let_go", SYSTEM.id, one, {}) for one in let_go.calls]
+    if entries:
+        audit.append_many(connection, entries, now=now)
 
 
 def _claim_some(service: Service, name: KeyName, now: datetime) -> list[Entry]:

@@ -54,6 +54,7 @@ def opened(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> It
     service.keyring.ensure(now)
     with database.write() as connection:
         scripts.install(connection, now)
+        service.inbox.retry_failed(connection)
     service.inbox.start()
     try:
         yield service

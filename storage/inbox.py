@@ -174,8 +174,14 @@ class Inbox:
 
     @staticmethod
     def failed(connection: Connection, inbox_id: str) -> None:
-        """This one cannot be applied and is not tried again; its body stays until its key is destroyed."""
+        """This one cannot be applied and is tried again by `retry_failed` alone; its body stays as long as its key."""
         connection.execute(update(inbox).where(inbox.c.id == inbox_id).values(state="failed", tries=inbox.c.tries + 1))
+
+    @staticmethod
+    def retry_failed(connection: Connection) -> None:
+        """Have everything that could not be applied tried once more: what was wrong may have been mended since."""
+        mendable = inbox.c.state == "failed", inbox.c.body.is_not(None)
+        connection.execute(update(inbox).where(*mendable).values(state="new"))
 
     @staticmethod
     def forget_before(connection: Connection, moment: datetime, limit: int = 1000) -> int:

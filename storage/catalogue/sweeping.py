@@ -107,11 +107,24 @@ def named_by_stored(connection: Connection, key_id: str) -> int:
     return connection.execute(query).scalar_one()
 
 
-def let_go_of(connection: Connection, key_id: str) -> None:
+@dataclass(frozen=True)
+class LetGo:
+    """What hung on a key that goes, by id: it can be opened by nobody from here on."""
+
+    calls: list[str]
+    recordings: list[str]  # that never came to be stored
+    events: list[str]  # that were never applied
+
+
+def let_go_of(connection: Connection, key_id: str) -> LetGo:
     """Blank everything else a key sealed: from here on it could not be opened anyway.
 
     Recordings that never came to be stored, calls, requests, webhooks never applied, notes of copies at a platform.
     """
+    call_ids = list(connection.execute(select(_calls.c.id).where(_calls.c.key_id == key_id)).scalars())
+    never = _recordings.c.call_id.in_(call_ids) & _recordings.c.state.in_(("announced", "capturing", "failed"))
+    discarded = update(_recordings).where(never).values(state="discarded", reason="expired", lease=None)
+    recording_ids = list(connection.execute(discarded.returning(_recordings.c.id)).scalars())
     gone = {"key_id": None, "sealed": None}
     connection.execute(
         update(_recordings)
@@ -122,7 +135,8 @@ def let_go_of(connection: Connection, key_id: str) -> None:
     connection.execute(update(_requests).where(_requests.c.key_id == key_id).values(request_key=None, **gone))
     for table in (_inbox, _sources):
         connection.execute(update(table).where(table.c.key_id == key_id).values(key_id=None, body=None))
-    connection.execute(update(_inbox).where(_inbox.c.body.is_(None), _inbox.c.state == "new").values(state="failed"))
+    lost = update(_inbox).where(_inbox.c.body.is_(None), _inbox.c.state == "new").values(state="failed")
+    return LetGo(call_ids, recording_ids, list(connection.execute(lost.returning(_inbox.c.id)).scalars()))
 
 
 def count_erasing(connection: Connection) -> int:

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from recorder import buttons, calls, facts, leftovers, personal, settling
+from recorder import applying, buttons, calls, facts, leftovers, personal, settling
 from recorder.errors import CallNotFoundError, DirectoryUnavailableError
 from recorder.events import Event, encode
 from recorder.ports import Actor, Customer, Service
+from recorder.service import opened
 from storage import audit, columns, inbox
 from storage.catalogue import calls as call_rows
 from storage.catalogue import evidence, recordings, source_deletions, tasks
@@ -198,6 +199,23 @@ def test_p6_a_poisoned_event_blocks_neither_its_call_nor_others(service: Service
     assert [kind for kind, _ in open_tasks(service)] == ["event_failed"]
     with service.database.read() as connection:
         assert service.inbox.claim_calls(connection, 10) == []
+
+
+def test_p6_what_could_not_be_applied_is_tried_again_by_the_next_start(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(service, started(clock.now))
+    with monkeypatch.context() as broken:
+        broken.setitem(applying.HANDLERS, "consent.withdrawn", lambda *_: 1 / 0)
+        tell(service, an_event("consent.withdrawn", clock.now, agent="a-17"))
+    assert [kind for kind, _ in open_tasks(service)] == ["event_failed"]
+
+    with opened(service.settings, clock=clock) as mended:
+        calls.apply_pending(mended, clock.now)
+
+    assert open_tasks(service) == set()
+    with service.database.read() as connection:
+        assert [one.decision for one in evidence.consents_of(connection, [the_call(service).id])] == ["withdrawn"]
 
 
 def test_p6_a_call_that_cannot_be_written_blocks_no_other_and_is_not_lost(service: Service, clock: MovingClock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from recorder.service import opened
 from recorder.settings import Settings
 from storage import audit
 from storage.catalogue import calls, forecast, recordings, tasks
+from storage.catalogue.recordings import Recording
 from storage.errors import KeyDestroyedError, KeyUnavailableError, RecorderError, StoreUnavailableError
 from storage.tables import metadata
 from tests.conftest import MovingClock
@@ -166,11 +168,16 @@ def test_a_key_something_kept_still_hangs_on_is_not_destroyed(service: Service, 
     assert ("key_overdue", recording.key_id) in open_tasks(service)
 
 
-def test_inbox_keys_go_after_eight_days_and_what_hangs_on_them_is_blanked(service: Service, clock: MovingClock) -> None:
+def test_p3_inbox_keys_go_after_eight_days_and_what_hangs_on_them_is_blanked(
+    service: Service, clock: MovingClock
+) -> None:
     key = service.keyring.inbox_key(clock.now)
     call = personal.keyed(service, calls.Call("cal_1", "standard", clock.now), {"from": "+4520123456"}, clock.now)
+    call = replace(call, ref=b"ref of the call", started_at=clock.now)
     with service.database.write() as connection:
         calls.insert(connection, call)
+        recordings.insert(connection, Recording("rec_1", "cal_1", "standard", ref=b"ref", state="failed"))
+    service.inbox.submit("standard", b"call", b"mark", b"{}", clock.now).result(10)
     clock.advance(days=8)
     service.keyring.ensure(clock.now)
     sweep.sweep(service, clock.now, unattended=True)
@@ -184,6 +191,9 @@ def test_inbox_keys_go_after_eight_days_and_what_hangs_on_them_is_blanked(servic
         blank = calls.get(connection, "cal_1")
     assert blank is not None
     assert (blank.call_key, blank.sealed, blank.key_id) == (None, None, None)
+    assert (blank.state, blank.ref, blank.started_at) == ("blank", None, None)
+    assert (row(service, "rec_1").state, row(service, "rec_1").ref) == ("discarded", None)
+    assert [kind for kind, _ in open_tasks(service)] == ["event_failed"]  # lost, and people know
 
 
 def test_a_machine_that_was_off_for_a_month_just_goes_on(service: Service, clock: MovingClock) -> None:
