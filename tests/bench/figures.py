@@ -31,10 +31,6 @@ def ratio(
     return Figure(name, measured[1], reference[1], measured[0] / reference[0], limit, at_least)
 
 
-def median(rounds: int, measure: Callable[[], float]) -> float:
-    return statistics.median(measure() for _ in range(rounds))
-
-
 def alternated(rounds: int, *measures: Callable[[], float]) -> list[float]:
     """The median of each measure, taken in turn, so that the machine's drift meets all of them."""
     taken: list[list[float]] = [[] for _ in measures]
