@@ -59,7 +59,13 @@ def _requests(service: Service) -> bool:
     return False
 
 
+def _forget(service: Service) -> bool:
+    service.vault.prune(service.clock())
+    return False
+
+
 JOBS = (
+    Job("forget", 10, _forget),
     Job("apply", 5, _apply),
     Job("source", 60, _source),
     Job("deliver", 10, _deliver),

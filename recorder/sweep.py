@@ -19,7 +19,7 @@ from recorder.holds import review_holds
 from recorder.key_destruction import destroy_due_keys
 from recorder.ports import SYSTEM, Actor, Service
 from storage import audit
-from storage.catalogue import seen, sessions, sweeping, tasks
+from storage.catalogue import seen, sessions, source_deletions, sweeping, tasks
 from storage.clock import utc_day
 from storage.errors import StorageError
 
@@ -170,7 +170,7 @@ def _store_time(service: Service) -> datetime | None:
 def _forget(service: Service, now: datetime) -> None:
     """Let go of marks that no platform will repeat any more, and of sessions that ran out."""
     before = now - REMEMBERED
-    for forget in (service.inbox.forget_before, seen.forget_before):
+    for forget in (service.inbox.forget_before, seen.forget_before, source_deletions.forget_before):
         while True:
             with service.database.write() as connection:
                 forgotten = forget(connection, before)

@@ -18,7 +18,7 @@ from storage.keyring import KeyRing
 from storage.keys import KEY_BYTES, Key
 from storage.objects import ObjectStore, Upload
 
-DEK_LIVES = timedelta(seconds=30)
+DEK_LIVES = timedelta(seconds=20)  # with `prune` every ten seconds, no copy is older than thirty
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class SealedReader:
 
 
 class Vault:
-    """Thread-safe. Opened data keys are remembered for 30 seconds, so that a player does not ask the ring per range."""
+    """Thread-safe. Opened data keys are remembered for seconds, so that a player does not ask the ring per range."""
 
     def __init__(self, keyring: KeyRing, objects: ObjectStore) -> None:
         self.keyring = keyring
@@ -107,8 +107,8 @@ class Vault:
     def unwrap_dek(self, recording_id: str, key_id: str, wrapped: bytes, now: datetime) -> bytes:
         """Raises `KeyDestroyedError`, `KeyUnavailableError`, or `IntegrityError` for another recording's key."""
         place = (recording_id, key_id, wrapped)
+        self.prune(now)
         with self._lock:
-            self._deks = {key: held for key, held in self._deks.items() if timedelta() <= now - held[1] < DEK_LIVES}
             if place in self._deks:
                 return self._deks[place][0]
         key = self.keyring.key(key_id, now)
@@ -116,6 +116,11 @@ class Vault:
         with self._lock:
             self._deks[place] = (dek, now)
         return dek
+
+    def prune(self, now: datetime) -> None:
+        """Drop what has been remembered long enough, whether or not anybody asks again."""
+        with self._lock:
+            self._deks = {key: held for key, held in self._deks.items() if timedelta() <= now - held[1] < DEK_LIVES}
 
     def forget(self, recording_id: str) -> None:
         """Drop what is remembered of a recording: its erasure has begun."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from storage.catalogue.upsert import insert_new
 from storage.tables import metadata
@@ -45,6 +45,13 @@ def due(connection: Connection, now: datetime, limit: int) -> list[SourceDeletio
         .limit(limit)
     )
     return [SourceDeletion(**row) for row in connection.execute(statement).mappings()]
+
+
+def forget_before(connection: Connection, moment: datetime, limit: int = 1000) -> int:
+    """Forget at most `limit` copies that were deleted or given up, noted before a moment; call until it returns 0."""
+    old = source_deletions.c.created_at < moment, source_deletions.c.state != "new"
+    ids = select(source_deletions.c.id).where(*old).limit(limit)
+    return connection.execute(delete(source_deletions).where(source_deletions.c.id.in_(ids))).rowcount
 
 
 def change(connection: Connection, before: SourceDeletion, **values: object) -> bool:

@@ -11,7 +11,7 @@ from recorder.errors import RecordingNotFoundError
 from recorder.jobs import Jobs
 from recorder.ports import Service
 from tests.conftest import MovingClock
-from tests.recorder.stored import row, store
+from tests.recorder.stored import hear, row, store
 
 
 def test_p3_a_start_looks_at_everything_at_once(service: Service, clock: MovingClock) -> None:
@@ -21,6 +21,17 @@ def test_p3_a_start_looks_at_everything_at_once(service: Service, clock: MovingC
     jobs.stop()
     assert erasure.certificate(service, due.id)["reason"] == "expired"
     assert row(service, later.id).state == "stored"
+
+
+def test_p3_opened_data_keys_are_dropped_though_nobody_asks_again(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    hear(service, recording, clock.now)
+    assert service.vault._deks
+    clock.advance(seconds=20)
+    jobs = Jobs(service)
+    jobs.wake("forget")
+    jobs.stop()
+    assert not service.vault._deks
 
 
 def test_nothing_starts_after_the_stop(service: Service, clock: MovingClock) -> None:
@@ -34,7 +45,9 @@ def test_nothing_starts_after_the_stop(service: Service, clock: MovingClock) -> 
         erasure.certificate(service, recording.id)
 
 
-@pytest.mark.parametrize("name", ["apply", "capture", "erase", "deliver", "source", "sweep", "keys", "requests"])
+@pytest.mark.parametrize(
+    "name", ["apply", "capture", "erase", "forget", "deliver", "source", "sweep", "keys", "requests"]
+)
 def test_every_job_that_is_named_can_be_woken(service: Service, name: str) -> None:
     jobs = Jobs(service)
     jobs.wake(name)

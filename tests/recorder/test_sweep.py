@@ -18,8 +18,9 @@ from recorder.ports import SYSTEM, Actor, Service
 from recorder.service import opened
 from recorder.settings import Settings
 from storage import audit
-from storage.catalogue import calls, forecast, recordings, tasks
+from storage.catalogue import calls, forecast, recordings, source_deletions, tasks
 from storage.catalogue.recordings import Recording
+from storage.catalogue.source_deletions import SourceDeletion
 from storage.errors import KeyDestroyedError, KeyUnavailableError, RecorderError, StoreUnavailableError
 from storage.tables import metadata
 from tests.conftest import MovingClock
@@ -259,7 +260,13 @@ def test_a_clock_behind_the_log_stops(service: Service, clock: MovingClock) -> N
 def test_marks_are_forgotten_after_100_days(service: Service, clock: MovingClock) -> None:
     recording = store(service, clock.now - timedelta(days=90))
     sweep.sweep(service, clock.now, unattended=True)
-    counted = select(func.count()).select_from(metadata.tables["seen"])
+    copy = SourceDeletion("src_1", b"ref", "standard", "kept", clock.now, clock.now, state="done")
+    with service.database.write() as connection:
+        source_deletions.add(connection, copy)
+    counted = select(
+        select(func.count()).select_from(metadata.tables["seen"]).scalar_subquery()
+        + select(func.count()).select_from(metadata.tables["source_deletions"]).scalar_subquery()
+    )
     for days, left in ((100, True), (1, False)):
         clock.advance(days=days)
         sweep.sweep(service, clock.now, unattended=True)
