@@ -68,10 +68,13 @@ class KeyRing:
 
         Raises `ConfigurationError` where they do not. Copies what ring or mirror lack of each other.
         """
-        if self._named("service", "service") is None:
-            if any(name.purpose != "service" for name in self._objects.names()):
+        # The ring before the database, and the database once: others may be starting, and they pin the root key first.
+        lying = any(name.purpose != "service" for name in self._objects.names())
+        ready = self._rows("ready")
+        if not any(name.purpose == "service" for name in ready):
+            if lying:
                 raise ConfigurationError("the key ring is in use by another database")
-            if self._rows("ready"):
+            if ready:
                 raise ConfigurationError("the database names keys, but none that pins the root key")
             make(self._database, self._objects, [("service", "service")], now)
         name = self._named("service", "service")

@@ -73,6 +73,27 @@ def test_acceptance_overtakes_those_who_wait() -> None:
     assert order == ["webhook", "apply"]
 
 
+def test_connections_to_a_new_database_may_meet(tmp_path: Path) -> None:
+    """Each switches the journal, which SQLite refuses at once while another does."""
+    opened = [Database(f"sqlite:///{tmp_path / 'new.sqlite'}") for _ in range(12)]
+    faults: list[BaseException] = []
+
+    def connect(database: Database) -> None:
+        try:
+            with database.read() as connection:
+                assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+        except BaseException as exc:  # noqa: BLE001 -- told to the test
+            faults.append(exc)
+
+    threads = [threading.Thread(target=connect, args=(database,)) for database in opened]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert faults == []
+
+
 def test_a_full_database_is_told_apart(database: Database) -> None:
     with pytest.raises(DatabaseFullError), database.write() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 3")
