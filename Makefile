@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup setup-dev demo test lint bench shots clean
+.PHONY: setup setup-dev demo test coverage lint bench shots clean
 
 setup: $(VENV)/.ready
 setup-dev: $(VENV)/.ready-dev
@@ -26,6 +26,9 @@ demo: setup
 
 test: setup-dev
 	$(BIN)/python -m pytest
+
+coverage: setup-dev
+	$(BIN)/python -m pytest --cov --cov-report=term-missing
 
 lint: setup-dev
 	$(BIN)/ruff format --check .
