@@ -74,7 +74,7 @@ def recordings() -> Iterator[tuple[int, str, dict[int, str]]]:
     lengths = (MEGABYTES * 1_000_000 // (RATE * FRAME), SHORT, LONG)
     with media_server() as media, tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tests.bench.library", folder, str(media), *map(str, lengths)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert process.stdout is not None
         try:
             port, token, *ids = process.stdout.readline().split()
