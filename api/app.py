@@ -27,8 +27,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 log = structlog.get_logger()
 
 
-def create_app(service: Service, *, jobs: object | None = None) -> web.Application:  # noqa: ARG001 -- see below
-    """The application of one service. `jobs` may run in this process or in another: pages do not depend on it."""
+def create_app(service: Service) -> web.Application:
+    """The application of one service. Jobs may run in this process or in another: pages do not depend on them."""
     logs.configure()
     limit = service.settings.http.max_body_bytes
     app = web.Application(client_max_size=limit, middlewares=[observed, answered, admitted, read_once])

@@ -61,7 +61,7 @@ def listening(service: Service) -> Iterator[int]:
         asyncio.run_coroutine_threadsafe(work, loop).result()
 
     runner = web.AppRunner(
-        create_app(service, jobs=jobs), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handle_signals=False
+        create_app(service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handle_signals=False
     )
     try:
         on_loop(runner.setup())

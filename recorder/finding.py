@@ -31,7 +31,6 @@ from storage.errors import KeyDestroyedError
 STATES = ("announced", "capturing", "stored", "erasing", "failed", "discarded")
 ABOUT_THE_CUSTOMER = ("phone", "account")
 NUMBERS = ("from", "to")  # shown as the customer's one, or not at all
-MARKED = ("phone", "account", "agent", "case")
 PAGE = 50
 LONGEST_VALUE = 200
 
@@ -122,7 +121,7 @@ def allow(actor: Actor, query: Query) -> None:
 
 
 def _checked(query: Query) -> Query:
-    for name in (*MARKED, "queue"):
+    for name in (*personal.MARKED, "queue"):
         value = getattr(query, name)
         if value is not None and len(value) > LONGEST_VALUE:
             raise InvalidInputError(f"{name} is too long")
@@ -139,7 +138,7 @@ def _checked(query: Query) -> Query:
 
 
 def _marks(service: Service, query: Query, now: datetime) -> list[list[bytes]]:
-    wanted = [(name, value) for name in MARKED if (value := getattr(query, name))]
+    wanted = [(name, value) for name in personal.MARKED if (value := getattr(query, name))]
     if not wanted:
         return []
     keys = service.keyring.search_keys(now)
@@ -157,7 +156,7 @@ def _dressed(connection: Connection, rows: Sequence[Recording]) -> list[Dressed]
 
 def _for_reader(service: Service, dressed: Dressed, actor: Actor, now: datetime) -> Found:
     found, call = dressed
-    known: dict[str, Any] = dict.fromkeys(MARKED) | _opened(service, found.recording, call, now)
+    known: dict[str, Any] = dict.fromkeys(personal.MARKED) | _opened(service, found.recording, call, now)
     known["phone"] = known["phone"] or personal.customer_number(found.recording.direction, known)
     hidden = NUMBERS if actor.role == "dpo" else (*NUMBERS, *ABOUT_THE_CUSTOMER)
     return replace(found, personal={name: value for name, value in known.items() if name not in hidden})

@@ -24,7 +24,7 @@ from recorder.errors import (
 )
 from recorder.hold_matrix import KINDS
 from recorder.ports import SYSTEM, Actor, Service
-from storage import audit, columns
+from storage import audit
 from storage.audit import Entry
 from storage.catalogue import calls, forecast, recordings, rewrapping, tasks
 from storage.catalogue import holds as catalogue
@@ -38,7 +38,6 @@ LONGEST = timedelta(days=90)
 EXTENSION = timedelta(days=30)  # shorter than a hold may be: one that is forgotten alarms every month
 OVERDUE = "hold_review_missed"
 TRIES = 5
-MARKED = ("phone", "account", "agent", "case")
 
 log = structlog.get_logger(__name__)
 
@@ -204,7 +203,7 @@ def _prepare(service: Service, seen: _Seen, standing: Sequence[Hold], now: datet
         key_id=key.id,
         day=day,
         dek=service.vault.wrap_dek(dek, recording.id, key),
-        marks={name: columns.mark(key, name, str(facts[name])) for name in MARKED if facts.get(name)},
+        marks=personal.marks(key, facts),
         call_key_id=call_key_id,
         call_key=call_key,
     )

@@ -76,7 +76,7 @@ def main() -> None:
     )
     with opened(settings) as service:
         if kind == "unkept":
-            _forever(create_app(dataclasses.replace(service, inbox=Unkept(service)), jobs=None))  # type: ignore[arg-type] -- same face
+            _forever(create_app(dataclasses.replace(service, inbox=Unkept(service))))  # type: ignore[arg-type] -- same face
         with listening(service) as port:
             print(port, flush=True)
             threading.Event().wait()
