@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -68,6 +68,13 @@ class ObjectStore(Protocol):
 
     def delete(self, key: str) -> int:
         """Remove every version, marker and unfinished upload of the key; say how many went. Nothing there is done."""
+        ...
+
+    def delete_many(self, keys: Sequence[str]) -> dict[str, int]:
+        """`delete` for many keys in as few requests as the store allows: for each key, how many went.
+
+        Raises where any of them could not be deleted; the others may be gone, and asking again is how to go on.
+        """
         ...
 
     def remaining(self, key: str) -> int:

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -137,16 +137,17 @@ class FolderStore:
         return kept
 
     def delete(self, key: str) -> int:
-        path = self._at(key)
+        return self.delete_many([key])[key]
+
+    def delete_many(self, keys: Sequence[str]) -> dict[str, int]:
+        paths = {key: self._at(key) for key in keys}
         self._present()
         with translated():
-            found = _files_of(path)
-            for file in found:
-                file.unlink(missing_ok=True)
-            _sidecar(path).unlink(missing_ok=True)
-            if path.parent.exists():
-                _sync_folder(path.parent)
-        return len(found)
+            removed = {key: _remove(path) for key, path in paths.items()}
+            for folder in {path.parent for path in paths.values()}:  # one sync for all that went from it
+                if folder.exists():
+                    _sync_folder(folder)
+        return removed
 
     def remaining(self, key: str) -> int:
         self._present()
@@ -202,6 +203,14 @@ def _files_of(path: Path) -> list[Path]:
     upload_id = "[0-9a-f]" * 32  # spelled out, or `a` would take the uploads of `a.b` along
     parts = sorted(path.parent.glob(f".{path.name}.{upload_id}{PART}")) if path.parent.exists() else []
     return [*parts, path] if path.exists() else parts
+
+
+def _remove(path: Path) -> int:
+    found = _files_of(path)
+    for file in found:
+        file.unlink(missing_ok=True)
+    _sidecar(path).unlink(missing_ok=True)
+    return len(found)
 
 
 def _objects_below(folder: Path) -> Iterator[Path]:

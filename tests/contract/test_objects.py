@@ -131,6 +131,21 @@ def test_p3_delete_removes_the_object_and_every_unfinished_upload(store: ObjectS
     crashed.abort()
 
 
+def test_p3_many_are_deleted_at_once_and_only_they(store: ObjectStore) -> None:
+    keys = [f"private_inbound/20261202/{number:02d}" for number in range(7)]
+    for key in keys:
+        put(store, key, b"x", TAGS)
+    crashed = store.create(keys[0], {})
+    crashed.write(b"half")
+
+    assert store.delete_many([*keys[:5], "no/such"]) == dict.fromkeys(keys[:5], 1) | {keys[0]: 2, "no/such": 0}
+    assert [store.remaining(key) for key in keys] == [0, 0, 0, 0, 0, 1, 1]
+    assert store.delete_many(keys[:5]) == dict.fromkeys(keys[:5], 0)
+    assert store.delete_many([]) == {}
+    assert list(store.keys("")) == keys[5:]
+    crashed.abort()
+
+
 def test_an_upload_of_a_dead_process_is_dropped_by_its_id(store: ObjectStore) -> None:
     crashed = store.create(KEY, {})
     crashed.write(b"half")
