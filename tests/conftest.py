@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.servers.postgresql import Server, server
 
 if TYPE_CHECKING:
     from recorder.ports import Service
@@ -83,32 +87,77 @@ def clock() -> MovingClock:
     return MovingClock(BEGINNING)
 
 
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder as a first start leaves it: schema and a hundred keys, made once for all tests."""
-    from recorder.service import opened
-    from recorder.settings import load
+DATABASES = ("sqlite", "postgresql")
 
-    data = tmp_path_factory.mktemp("prepared") / "data"
-    with opened(load({"RECORDER_DATA_DIR": str(data)}), clock=MovingClock(BEGINNING)):
-        pass
-    return data
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Server]:
+    """One PostgreSQL per process that runs tests. Its path is short, for a socket lies in it."""
+    folder = Path(tempfile.mkdtemp(prefix="recorder-pg-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+    with server(folder) as running:
+        yield running
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
-def environment(tmp_path: Path, prepared: Path) -> dict[str, str]:
-    """Settings of the embedded default; a test may change them before it asks for `service`."""
+def database_kind() -> str:
+    """Which database a test's service has; a folder or file of tests whose rules touch rows overrides this."""
+    return "sqlite"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a first start leaves: a data folder with a hundred keys, and the database that names them."""
+
+    data: Path
+    database_url: str | None  # None: it lies in the folder
+
+
+@pytest.fixture(scope="session")
+def prepare(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[str], Prepared]:
+    """Makes a first start once for all tests on a kind of database."""
+
+    @functools.cache
+    def prepared(kind: str) -> Prepared:
+        from recorder.service import opened
+        from recorder.settings import load
+
+        data = tmp_path_factory.mktemp("prepared") / "data"
+        environment = {"RECORDER_DATA_DIR": str(data)}
+        url = None
+        if kind == "postgresql":
+            url = environment["RECORDER_DATABASE__URL"] = request.getfixturevalue("postgresql_server").create()
+        with opened(load(environment), clock=MovingClock(BEGINNING)):
+            pass
+        return Prepared(data, url)
+
+    return prepared
+
+
+@pytest.fixture
+def environment(
+    tmp_path: Path, prepare: Callable[[str], Prepared], database_kind: str, request: pytest.FixtureRequest
+) -> Iterator[dict[str, str]]:
+    """Settings of a first start on one kind of database; a test may change them before it asks for `service`."""
+    prepared = prepare(database_kind)
     data = tmp_path / "data"
-    shutil.copytree(prepared, data)
+    shutil.copytree(prepared.data, data)
     data.chmod(0o700)
     (data / "lines.toml").write_text(LINES, "utf-8")
     (data / "directory.csv").write_text(DIRECTORY, "utf-8")
-    return {
+    named = {
         "RECORDER_DATA_DIR": str(data),
         "RECORDER_PLATFORMS__TWILIO__ACCOUNT_SID": TWILIO_SID,
         "RECORDER_PLATFORMS__TWILIO__AUTH_TOKENS": TWILIO_TOKEN,
         "RECORDER_PLATFORMS__STANDARD__SECRETS": STANDARD_SECRET,
     }
+    if prepared.database_url is None:
+        yield named
+        return
+    running: Server = request.getfixturevalue("postgresql_server")
+    url = running.create(prepared.database_url)
+    yield named | {"RECORDER_DATABASE__URL": url}
+    running.drop(url)
 
 
 @pytest.fixture

@@ -1,49 +1,70 @@
-"""A migrated database: SQLite always, PostgreSQL too where TEST_POSTGRESQL names a server (`postgresql+psycopg://…`)."""
+"""Databases for what is kept in rows: SQLite and PostgreSQL in turn."""
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Iterator
+import functools
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
 from storage.database import Database
 from storage.migrations import migrate
-
-SERVER = os.environ.get("TEST_POSTGRESQL", "")
-
-
-def kinds() -> list[str]:
-    return ["sqlite", "postgresql"] if SERVER else ["sqlite"]
+from tests.conftest import DATABASES
+from tests.servers.postgresql import Server
 
 
-@pytest.fixture(params=kinds())
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where a database of its own may be made."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'recorder.sqlite'}"
-        return
-    name = f"test_{secrets.token_hex(8)}"
-    server = create_engine(SERVER, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield make_url(SERVER).set(database=name).render_as_string(hide_password=False)
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
 
 
 @pytest.fixture
-def url(empty_url: str) -> str:
+def empty_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where a database of its own may be made."""
+    if database_kind == "sqlite":
+        yield _file(tmp_path)
+        return
+    running: Server = request.getfixturevalue("postgresql_server")
+    url = running.create()
+    yield url
+    running.drop(url)
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """The URL of a database that has its tables and nothing in them, to be copied: made once for a kind."""
+
+    @functools.cache
+    def made(kind: str) -> str:
+        if kind == "sqlite":
+            url = _file(tmp_path_factory.mktemp("migrated"))
+        else:
+            url = request.getfixturevalue("postgresql_server").create()
+        database = Database(url)
+        migrate(database)
+        database.close()
+        return url
+
+    return made
+
+
+@pytest.fixture
+def url(
+    database_kind: str, migrated: Callable[[str], str], tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[str]:
     """Where a migrated database is."""
-    database = Database(empty_url)
-    migrate(database)
-    database.close()
-    return empty_url
+    template = migrated(database_kind)
+    if database_kind == "sqlite":
+        shutil.copy(template.removeprefix("sqlite:///"), tmp_path)
+        yield _file(tmp_path)
+        return
+    running: Server = request.getfixturevalue("postgresql_server")
+    url = running.create(template)
+    yield url
+    running.drop(url)
 
 
 @pytest.fixture
@@ -51,3 +72,7 @@ def database(url: str) -> Iterator[Database]:
     opened = Database(url)
     yield opened
     opened.close()
+
+
+def _file(folder: Path) -> str:
+    return f"sqlite:///{folder / 'recorder.sqlite'}"
