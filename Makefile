@@ -25,10 +25,10 @@ demo: setup
 	$(BIN)/recorder demo
 
 test: setup-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadgroup
 
 coverage: setup-dev
-	$(BIN)/python -m pytest --cov --cov-report=term-missing
+	$(BIN)/python -m pytest -n logical --dist loadgroup --cov --cov-report=term-missing
 
 lint: setup-dev
 	$(BIN)/ruff format --check .
