@@ -37,9 +37,10 @@ def ffmpeg() -> str:
     return shutil.which("ffmpeg") or str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-def decoder(kind: Kind, deadline: float) -> Coder:
-    """`kind` in, a WAV stream of 16-bit PCM out."""
-    return Coder(["-f", kind, "-i", "pipe:0", "-map", "0:a:0", "-c:a", "pcm_s16le", "-f", "wav"], deadline)
+def decoder(kind: Kind, deadline: float, *, hertz: int | None = None) -> Coder:
+    """`kind` in, a WAV stream of 16-bit PCM out, at its own rate unless told."""
+    rate = ["-ar", str(hertz)] if hertz else []
+    return Coder(["-f", kind, "-i", "pipe:0", "-map", "0:a:0", *rate, "-c:a", "pcm_s16le", "-f", "wav"], deadline)
 
 
 def flac_encoder(pcm: PcmFormat, deadline: float) -> Coder:
