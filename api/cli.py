@@ -75,7 +75,7 @@ def say(text: str) -> None:
 
 @app.command()
 def serve() -> None:
-    """Run API, pages and jobs in one process; creates and migrates what it needs.
+    """Run API, pages and jobs until it is told to stop; creates and migrates what it needs.
 
     Example:  RECORDER_DATA_DIR=/srv/recorder recorder serve
     """
@@ -154,6 +154,25 @@ def doctor() -> None:
 
 
 @app.command()
+def canary(line: Annotated[str, typer.Argument(help="the number to call, as in lines.toml")]) -> None:
+    """Call one of our own lines and check every step: question, key, tones, capture, play, delete.
+
+    Run it beside `serve`. Exit 1 where a step failed; its name and why are printed.
+
+    Example:  recorder canary +4570123456
+    """
+    from recorder import canary as calling
+
+    with running() as service, stderr.status(f"calling {line}"):
+        report = calling.run(service, line)
+    for name, seconds in report.passed:
+        print(f"✓ {name:20} {seconds:6.1f} s")
+    if report.failed:
+        print(f"✗ {report.failed:20} {', '.join(report.why)}")
+        raise typer.Exit(1)
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database to this version's schema; safe beside `serve` and when there is nothing to do."""
     from recorder.settings import load
@@ -166,6 +185,24 @@ def migrate() -> None:
     upgrade(database)
     database.close()
     say("the schema is current")
+
+
+@app.command()
+def health(
+    *,
+    ready: Annotated[bool, typer.Option("--ready", help="Also database, key ring and store.")] = False,
+) -> None:
+    """Ask the `serve` of this machine whether it answers; exit 1 where not. For containers and supervisors.
+
+    Example:  recorder health --ready
+    """
+    from api.health import ask
+    from recorder.settings import load
+
+    found = ask(load().http, "/readyz" if ready else "/healthz")
+    print(found)
+    if found not in {"ok", "ready"}:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""One process: the pages and the API on a loop of their own thread, the jobs beside them."""
+"""Serving: the pages and the API on a loop of their own thread, the jobs beside it or in a process of their own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from api.app import create_app
+from api.worker import Worker
 from recorder.errors import ConfigurationError
 from recorder.jobs import Jobs
 from recorder.ports import Service
@@ -29,7 +30,7 @@ def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with opened(settings) as service, listening(service) as port:
+    with opened(settings) as service, listening(service, Worker(service)) as port:
         for line in greeting(settings, port):
             announce(line)
         stop.wait()
@@ -47,10 +48,13 @@ def greeting(settings: Settings, port: int) -> Iterator[str]:
 
 
 @contextmanager
-def listening(service: Service) -> Iterator[int]:
-    """Serve in a thread while the block runs; gives the port. Raises `ConfigurationError` where it is taken."""
+def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[int]:
+    """Serve in a thread while the block runs; gives the port. Raises `ConfigurationError` where it is taken.
+
+    Jobs run in this process and by the service's clock, unless a worker is given.
+    """
     sys.setswitchinterval(SWITCH_SECONDS)
-    jobs = Jobs(service)
+    jobs = jobs or Jobs(service)
     if isinstance(service.wake, Bell):
         service.wake.answer = jobs.wake
     loop = asyncio.new_event_loop()

@@ -7,12 +7,13 @@ run once among all replicas, by a lease that is renewed while they run.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from recorder import calls, capture, delivery, erasure, sources, subject_requests, sweep
+from recorder import calls, canary, capture, delivery, erasure, restoring, sources, subject_requests, sweep
 from recorder.ports import Service
 from recorder.runners import Job, Leases, Runner
 
@@ -59,38 +60,55 @@ def _requests(service: Service) -> bool:
     return False
 
 
-def _forget(service: Service) -> bool:
-    service.vault.prune(service.clock())
+def _clear(service: Service) -> bool:
+    restoring.erase_again(service, service.clock())
+    restoring.clear_past_days(service, service.clock())
     return False
 
 
-JOBS = (
+def _forget(service: Service) -> bool:
+    service.vault.prune(service.clock())
+    service.keyring.prune(service.clock())
+    return False
+
+
+def _canary(service: Service) -> bool:
+    canary.run_due(service, service.clock())
+    return False
+
+
+CAPTURE = Job("capture", 5, _capture)
+OWN = (  # what every process does for itself: it is about what the process holds in memory
     Job("forget", 10, _forget),
+    Job("keys", 3600, _keys),
+)
+JOBS = (
+    *OWN,
+    CAPTURE,
     Job("apply", 5, _apply),
     Job("source", 60, _source),
     Job("deliver", 10, _deliver),
     Job("erase", 60, _erase, alone=True),
     Job("sweep", 300, _sweep, alone=True),
-    Job("keys", 3600, _keys),
     Job("requests", 3600, _requests, alone=True),
+    Job("canary", 60, _canary, alone=True),
+    Job("clear", 6 * 3600, _clear, alone=True),
 )
-CAPTURE = Job("capture", 5, _capture)
 
 
 class Jobs:
     """Starts, rings and stops the jobs of one process. `wake` may be called from any thread, at any time."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, jobs: Sequence[Job] = JOBS) -> None:
         captures = service.settings.capture.workers
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="job")
         self._captures = ThreadPoolExecutor(captures, thread_name_prefix="capture")
         self._leases = Leases(service)
-        self._runners: dict[str, list[Runner]] = {
-            job.name: [Runner(service, job, self._pool, self._leases)] for job in JOBS
-        }
-        self._runners[CAPTURE.name] = [Runner(service, CAPTURE, self._captures, self._leases) for _ in range(captures)]
+        self._runners: dict[str, list[Runner]] = {}
         self._timer = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
-        for job in (*JOBS, CAPTURE):
+        for job in jobs:
+            pool, count = (self._captures, captures) if job is CAPTURE else (self._pool, 1)
+            self._runners[job.name] = [Runner(service, job, pool, self._leases) for _ in range(count)]
             self._timer.add_job(self.wake, "interval", args=[job.name], seconds=job.every, id=job.name)
         self._timer.add_job(self._leases.renew, "interval", seconds=RENEW_SECONDS, id="renew")
 

@@ -1,7 +1,8 @@
-"""Work that may wait, in transactions that webhooks overtake: SQLite has one writer, and a caller listens."""
+"""Work that may wait, in transactions so short that a webhook which meets one hardly notices."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -10,8 +11,7 @@ from sqlalchemy import Connection
 
 from recorder.ports import Service
 
-MOST = 4  # things per transaction: the lock goes round every few milliseconds, and the flush of the disk still pays
-PATIENCE_SECONDS = 0.05  # a transaction begins this late at most while events come in without end
+TURN_SECONDS = 0.001  # a transaction takes on nothing more after so long
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -20,18 +20,19 @@ R = TypeVar("R")
 def in_turns(service: Service, things: Iterable[T], work: Callable[[Connection, Iterator[T]], list[R]]) -> list[R]:
     """Call `work` with a transaction and the things to do in it until all are done; gives what the calls gave.
 
-    A transaction begins when no event waits to be accepted, and takes on nothing more once one does.
+    Only the last transaction waits for the disk, and makes all of them last: each must be one that would be done
+    again if it were lost, and nothing may be told of any before this returns.
     """
     waiting, results = deque(things), list[R]()
     while waiting:
-        service.inbox.let_pass(PATIENCE_SECONDS)
-        with service.database.write() as connection:
-            results += work(connection, _a_few(service, waiting))
+        with service.database.write(lasting=len(waiting) == 1) as connection:
+            results += work(connection, _a_few(waiting))
     return results
 
 
-def _a_few(service: Service, waiting: deque[T]) -> Iterator[T]:
-    for number in range(MOST):
-        if not waiting or (number and service.inbox.accepting):
-            return
+def _a_few(waiting: deque[T]) -> Iterator[T]:
+    """One at least; the last comes alone, in the transaction that lasts."""
+    enough = time.perf_counter() + TURN_SECONDS
+    yield waiting.popleft()
+    while len(waiting) > 1 and time.perf_counter() < enough:
         yield waiting.popleft()

@@ -1,7 +1,7 @@
 """The database: one engine, two kinds of transaction.
 
-On SQLite every write of the process passes one lock, and acceptance of webhooks goes first: SQLite has one writer
-anyway, and waiting here is fair where its own busy loop is not. On PostgreSQL the lock is not taken.
+On SQLite every write passes one lock, whatever process it is in, and acceptance of webhooks goes first: SQLite has one
+writer anyway, and waiting here is fair where its own busy loop is not. On PostgreSQL the lock is not taken.
 Lock order everywhere: call, recording, audit counter last before commit.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,38 +20,12 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from storage.errors import ConfigurationError, DatabaseFullError, DatabaseUnavailableError
+from storage.writelock import WriteLock
 
 BUSY_SECONDS = 10
-
-
-class WriteLock:
-    """A mutex in which whoever accepts webhooks overtakes everybody else.
-
-    Taking it twice in one thread is a `RuntimeError`: a write inside a write would wait for itself for ever.
-    """
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._holder: int | None = None
-        self._accepting = 0
-
-    @contextmanager
-    def hold(self, *, accepting: bool) -> Iterator[None]:
-        me = threading.get_ident()
-        if self._holder == me:
-            raise RuntimeError("a write inside a write")
-        with self._condition:
-            self._accepting += accepting
-            while self._holder is not None or (self._accepting and not accepting):
-                self._condition.wait()
-            self._accepting -= accepting
-            self._holder = me
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._holder = None
-                self._condition.notify_all()
+READER_SECONDS = 0.02  # until a look whether an old reader has gone
+TIDY_EVERY = 64  # transactions, none of them a webhook's, between two copies of the write-ahead log
+BACKSTOP_PAGES = 20_000  # of that log, before a webhook must copy it after all
 
 
 class Database:
@@ -61,14 +34,27 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.sqlite = url.startswith("sqlite:")
-        self._lock = WriteLock()
         self.engine = _sqlite(url) if self.sqlite else _postgresql(url)
+        self._lock = WriteLock(_path(url)) if self.sqlite else None
+        self._written = 0  # transactions since this process last emptied the write-ahead log
 
     @contextmanager
-    def write(self, *, accepting: bool = False) -> Iterator[Connection]:
-        """A transaction that commits when the block ends and rolls back when it raises."""
-        if self.sqlite:
-            with self._lock.hold(accepting=accepting), translated(), self.engine.connect() as connection:
+    def write(self, *, accepting: bool = False, lasting: bool = True) -> Iterator[Connection]:
+        """A transaction that commits when the block ends and rolls back when it raises.
+
+        A commit that is not `lasting` does not wait for the disk: a power failure may take it back, though never a
+        lasting one after it, and the death of the process takes nothing. It is for work that would be done again
+        from rows that last, and that nobody outside has been told of (docs/adr/0013).
+        """
+        if self._lock is None:
+            with translated(), self.engine.begin() as connection:
+                if not lasting:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                yield connection
+            return
+        with translated(), self.engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
+            with self._lock.hold(accepting=accepting):
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 try:
                     yield connection
@@ -76,9 +62,8 @@ class Database:
                     connection.rollback()
                     raise
                 connection.commit()
-        else:
-            with translated(), self.engine.begin() as connection:
-                yield connection
+            if not accepting:
+                self._tidy(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -99,19 +84,50 @@ class Database:
 
     def forget(self) -> None:
         """Push erased rows out of SQLite's write-ahead log; `secure_delete` has already overwritten the pages."""
-        if self.sqlite:
-            with self._lock.hold(accepting=False), translated(), self.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        if self._lock is None:
+            return
+        deadline = time.monotonic() + BUSY_SECONDS
+        with translated(), self.engine.connect() as connection, _not_waiting(connection):
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")  # most of it, with no lock held
+            busy = True
+            while busy and time.monotonic() < deadline:
+                with self._lock.hold(accepting=False):
+                    busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+                if busy:  # somebody is reading an older state: no webhook waits for that
+                    time.sleep(READER_SECONDS)
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _tidy(self, connection: Connection) -> None:
+        """Now and then copy the write-ahead log into the database, once the lock is given back."""
+        self._written += 1
+        if self._written >= TIDY_EVERY:
+            self._written = 0
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
 
-def _sqlite(url: str) -> Engine:
+def _path(url: str) -> Path:
     path = url.removeprefix("sqlite:///")
     if not path or path == ":memory:":
         raise ConfigurationError("the database must be a file: it outlives the process")
-    Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Path(path)
+
+
+@contextmanager
+def _not_waiting(connection: Connection) -> Iterator[None]:
+    """Have SQLite say that it is busy at once, instead of waiting with a lock in its hands."""
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+
+
+def _sqlite(url: str) -> Engine:
+    _path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_engine(
         url,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
@@ -125,7 +141,7 @@ def _sqlite(url: str) -> Engine:
         connection.isolation_level = None  # transactions are ours to begin
         _write_ahead(connection)
         for pragma in (
-            "synchronous=FULL",
+            f"wal_autocheckpoint={BACKSTOP_PAGES}",
             "foreign_keys=ON",
             "secure_delete=ON",
             "temp_store=MEMORY",

@@ -33,6 +33,7 @@ __all__ = ["DAYS_AHEAD", "INBOX_DAYS", "INBOX_DAYS_AHEAD", "Key", "KeyRing", "lo
 
 DAYS_AHEAD = 97  # 90 days kept, and a week in which the ring may be away
 INBOX_DAYS_AHEAD = 7
+PURPOSES = frozenset({"service", "day", "inbox"})  # of keys; what else lies in the ring are notes
 INBOX_DAYS = 8  # an event not applied by then is lost, and nothing of it is left
 
 _STATE = select(keys.c.state).where(keys.c.id == bindparam("key")).with_for_update(read=True)
@@ -152,6 +153,10 @@ class KeyRing:
                     found.append(self._cached(name, now))
         return found
 
+    def prune(self, now: datetime) -> None:
+        """Drop keys that were read long enough ago, whether or not anybody asks again."""
+        self._cache.prune(now)
+
     # -- ending
 
     def close_day(self, connection: Connection, day: date) -> None:
@@ -170,7 +175,7 @@ class KeyRing:
         today = utc_day(now)
         names = set(self._rows("claimed", "ready", "closing"))
         with suppress(StoreUnavailableError):  # what has a row goes, whether or not the stores can be listed
-            names |= set(self._objects.names())
+            names |= {name for name in self._objects.names() if name.purpose in PURPOSES}
         return sorted((name for name in names if _is_over(name, today)), key=lambda name: (name.folder, name.id))
 
     def destroy(self, key_id: str, now: datetime, note: Callable[[Connection], None] | None = None) -> None:
@@ -207,6 +212,28 @@ class KeyRing:
             old.reseal(new)
             new.keep_only_own()
             self._objects = new
+
+    # -- notes
+
+    def note(self, name: KeyName, content: bytes) -> None:
+        """Keep a few sealed bytes beside the keys of a day, until that day is over; the first of a name stays.
+
+        For what must not be forgotten when the database is restored from a backup: the ring never is.
+        """
+        self._objects.note(name, content)
+
+    def notes(self, purpose: str) -> list[KeyName]:
+        """The notes whose ids begin with `purpose`. Raises where ring and mirror cannot both be listed."""
+        return sorted((name for name in self._objects.names() if name.purpose == purpose), key=lambda name: name.id)
+
+    def read_note(self, name: KeyName) -> bytes:
+        return self._objects.read(name)
+
+    def forget_notes(self, purpose: str, now: datetime) -> None:
+        """Remove the notes of days that are over."""
+        for name in self.notes(purpose):
+            if _is_over(name, utc_day(now)):
+                self._objects.remove(name)
 
     # -- looking
 

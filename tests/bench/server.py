@@ -16,6 +16,7 @@ from aiohttp import web
 
 from api.app import create_app
 from api.server import listening
+from api.worker import Worker
 from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
@@ -77,7 +78,7 @@ def main() -> None:
     with opened(settings) as service:
         if kind == "unkept":
             _forever(create_app(dataclasses.replace(service, inbox=Unkept(service))))  # type: ignore[arg-type] -- same face
-        with listening(service) as port:
+        with listening(service, Worker(service)) as port:
             print(port, flush=True)
             threading.Event().wait()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from storage.database import Database, WriteLock
+from storage.database import TIDY_EVERY, Database
 from storage.errors import ConfigurationError, DatabaseFullError, DatabaseUnavailableError
 
 
@@ -48,29 +48,51 @@ def test_a_write_inside_a_write_fails_instead_of_waiting_for_itself(database: Da
         pass  # the lock was given back
 
 
-def test_acceptance_overtakes_those_who_wait() -> None:
-    lock, order = WriteLock(), []
-    waiting = threading.Barrier(3)
+def test_p6_only_what_may_be_done_again_does_not_wait_for_the_disk(database: Database) -> None:
+    """The log of the database is flushed at a lasting commit, with all that came before it."""
+    asked = "PRAGMA synchronous"
+    with database.write(lasting=False) as connection:
+        assert connection.exec_driver_sql(asked).scalar_one() == 1  # NORMAL
+    with database.write() as connection:
+        assert connection.exec_driver_sql(asked).scalar_one() == 2  # FULL, though it is the same connection
+    with database.write(accepting=True) as connection:
+        assert connection.exec_driver_sql(asked).scalar_one() == 2
 
-    def take(name: str, *, accepting: bool) -> None:
-        waiting.wait()
-        with lock.hold(accepting=accepting):
-            order.append(name)
 
-    with lock.hold(accepting=False):
-        threads = [
-            threading.Thread(target=take, args=("apply",), kwargs={"accepting": False}),
-            threading.Thread(target=take, args=("webhook",), kwargs={"accepting": True}),
-        ]
-        for thread in threads:
-            thread.start()
-        waiting.wait()
-        while not lock._accepting:
-            pass  # both are past the barrier; the webhook is counted before it waits
-    for thread in threads:
-        thread.join()
+def test_the_write_ahead_log_does_not_grow_for_ever(database: Database, tmp_path: Path) -> None:
+    log, sizes = tmp_path / "x.sqlite-wal", set()
+    for round_ in range(20 * TIDY_EVERY):
+        with database.write(accepting=bool(round_ % 2), lasting=False) as connection:
+            connection.execute(text("INSERT INTO t VALUES (randomblob(3000))"))
+        sizes.add(log.stat().st_size)
 
-    assert order == ["webhook", "apply"]
+    assert max(sizes) < 4 * 2 * TIDY_EVERY * 4096
+
+
+def test_p2_erased_rows_leave_the_log_when_the_last_reader_of_them_has_gone(database: Database, tmp_path: Path) -> None:
+    with database.write() as connection:
+        connection.execute(text("INSERT INTO t VALUES ('personal')"))
+    reading, go_on = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with database.read() as connection:
+            connection.execute(text("SELECT * FROM t")).all()
+            reading.set()
+            assert go_on.wait(10)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert reading.wait(10)
+    with database.write() as connection:
+        connection.execute(text("DELETE FROM t"))
+    forgetting = threading.Thread(target=database.forget)
+    forgetting.start()
+    with database.write(accepting=True):
+        go_on.set()  # a webhook is taken in meanwhile
+    forgetting.join()
+    reader.join()
+
+    assert (tmp_path / "x.sqlite-wal").stat().st_size == 0
 
 
 def test_connections_to_a_new_database_may_meet(tmp_path: Path) -> None:

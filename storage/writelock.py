@@ -1,0 +1,100 @@
+"""One writer at a time among all threads and processes that share a SQLite file, webhooks first.
+
+SQLite itself lets a second writer sleep and look again, a little longer each time. These are locks of the kernel's:
+whoever waits is woken at once, and those of a process that dies are free that moment. They only put writers in order:
+a program that does not know them still meets SQLite's own lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class WriteLock:
+    """A mutex in which whoever accepts webhooks overtakes everybody else: it waits for one transaction at most.
+
+    Taking it twice in one thread is a `RuntimeError`: a write inside a write would wait for itself for ever.
+    """
+
+    def __init__(self, beside: Path) -> None:
+        # A lane has files opened for itself alone: to the kernel, two lanes of a process are two processes.
+        self._lanes = {accepting: _Lane(beside) for accepting in (False, True)}
+        self._holder: int | None = None
+
+    @contextmanager
+    def hold(self, *, accepting: bool) -> Iterator[None]:
+        me = threading.get_ident()
+        if self._holder == me:
+            raise RuntimeError("a write inside a write")
+        lane = self._lanes[accepting]
+        with lane.mutex:
+            lane.overtake() if accepting else lane.queue()
+            self._holder = me
+            try:
+                yield
+            finally:
+                self._holder = None
+                lane.leave()
+
+    def close(self) -> None:
+        for lane in self._lanes.values():
+            lane.close()
+
+
+class _Lane:
+    """The threads of one process that have the same right of way.
+
+    Whoever accepts stands in the `door` while it waits for the `desk`; who may wait gives the desk back when it finds
+    somebody in the door.
+    """
+
+    def __init__(self, beside: Path) -> None:
+        self.mutex = threading.Lock()
+        self._door, self._desk = (_opened(beside.with_name(f"{beside.name}-{name}")) for name in ("door", "desk"))
+        self.close = weakref.finalize(self, _close, self._door, self._desk)
+
+    def overtake(self) -> None:
+        if _taken(self._desk):
+            return
+        fcntl.flock(self._door, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._desk, fcntl.LOCK_EX)
+        finally:
+            fcntl.flock(self._door, fcntl.LOCK_UN)
+
+    def queue(self) -> None:
+        while True:
+            fcntl.flock(self._desk, fcntl.LOCK_EX)
+            free = _taken(self._door)
+            if not free:
+                fcntl.flock(self._desk, fcntl.LOCK_UN)
+                fcntl.flock(self._door, fcntl.LOCK_EX)
+            fcntl.flock(self._door, fcntl.LOCK_UN)
+            if free:
+                return
+
+    def leave(self) -> None:
+        fcntl.flock(self._desk, fcntl.LOCK_UN)
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _close(*files: int) -> None:
+    for file in files:
+        os.close(file)
