@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from recorder.audio import Rendition, Sink, in_blocks
+from recorder.audio import Rendition, Sink
 from recorder.errors import LeaseLostError, MediaTooLargeError
 from recorder.faultpoints import reached
 from recorder.ports import Service
@@ -120,15 +120,10 @@ class Uploading:
         return dict(self._writers)
 
     def guarded(self, chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
-        """The bytes as they come, small chunks joined; the lease is renewed meanwhile.
+        """The bytes as they come; the lease is renewed meanwhile.
 
         Raises `MediaTooLargeError` beyond `max_bytes`, and `LeaseLostError`.
         """
-        for block in in_blocks(self._renewing(chunks, max_bytes)):
-            yield block
-            reached("capture.receiving")
-
-    def _renewing(self, chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
         received = 0
         for chunk in chunks:
             received += len(chunk)
@@ -138,6 +133,7 @@ class Uploading:
                 with self._service.database.write() as connection:
                     self._hold(connection)
             yield chunk
+            reached("capture.receiving")
 
     def commit(self) -> list[Attempt]:
         """Make the objects durable; returns the rows that say so, to be written in the transaction that keeps them."""

@@ -4,7 +4,6 @@
 browsers need one, and peaks. pydub and ffmpeg are known only in here.
 """
 
-from recorder.audio.beside import in_blocks
 from recorder.audio.coder import ffmpeg
 from recorder.audio.cut import Cut
 from recorder.audio.outputs import OpenSinks, Rendition, Sink
@@ -21,7 +20,6 @@ __all__ = [
     "Rendition",
     "Sink",
     "ffmpeg",
-    "in_blocks",
     "produce",
     "read_peaks_header",
     "sniff",

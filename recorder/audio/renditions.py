@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from recorder.audio import coder
-from recorder.audio.beside import Beside
+from recorder.audio.ahead import Ahead
 from recorder.audio.cut import Cut
 from recorder.audio.outputs import OpenSinks, Outputs, Rendition
 from recorder.audio.peaks import CONTENT_TYPE as PEAKS_TYPE
@@ -55,14 +54,14 @@ def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sinks: OpenSinks, 
 
     Without a cut the original is the very bytes received; with one it is FLAC of what the cut keeps. A playback copy
     (MP3) is made unless the original is PCM WAV or MP3. `open_sinks` is called once, when there is something to write,
-    never for something that is not audio; sinks are written to from two threads, each from one. What was written is
-    worth keeping only if this returns: retryable `AudioError`s are worth another try, others are not.
+    never for something that is not audio. `chunks` is read in a thread, a few blocks ahead. What was written is worth
+    keeping only if this returns: retryable `AudioError`s are worth another try, others are not.
     """
-    head, kind, is_pcm = _opening(chunks)
-    deadline = time.monotonic() + limits.timeout_s
-    playback = cut is not None or not (is_pcm or kind == "mp3")
-    sinks = None if cut is not None else open_sinks(_untouched(kind, playback=playback))
-    with ExitStack() as stack:
+    with closing(Ahead(chunks)) as blocks, ExitStack() as stack:
+        head, kind, is_pcm = _opening(blocks)
+        deadline = time.monotonic() + limits.timeout_s
+        playback = cut is not None or not (is_pcm or kind == "mp3")
+        sinks = None if cut is not None else open_sinks(_untouched(kind, playback=playback))
         sound = _PcmSound() if is_pcm else stack.enter_context(closing(_DecodedSound(kind, head, deadline)))
         outputs = Outputs(
             open_sinks if sinks is None else sinks,
@@ -73,20 +72,11 @@ def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sinks: OpenSinks, 
             playback=playback,
         )
         stack.enter_context(closing(outputs))
-        received, size = hashlib.sha256(), 0
-
-        def listen(chunk: bytes) -> None:
-            received.update(chunk)
-            for window in sound.feed(chunk):
-                outputs.take(window, sound.format)
-
-        beside = stack.enter_context(closing(Beside(listen)))
-        for chunk in chain([head], chunks):
-            beside.put(chunk)
-            size += len(chunk)
+        for block in chain([head], blocks):
             if sinks is not None:
-                sinks["original"].write(chunk)
-        beside.finish()
+                sinks["original"].write(block)
+            for window in sound.feed(block):
+                outputs.take(window, sound.format)
         for window in sound.finish():
             outputs.take(window, sound.format)
         sound.check(outputs.received)
@@ -98,9 +88,9 @@ def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sinks: OpenSinks, 
         channels=sound.format.channels,
         rate=sound.format.rate,
         frames=outputs.kept,
-        size_bytes=outputs.flac.size if outputs.flac else size,
-        sha256=(outputs.flac.hash if outputs.flac else received).digest(),
-        received_sha256=received.digest(),
+        size_bytes=outputs.flac.size if outputs.flac else blocks.size,
+        sha256=outputs.flac.hash.digest() if outputs.flac else blocks.sha256,
+        received_sha256=blocks.sha256,
     )
 
 
