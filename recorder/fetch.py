@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,9 +60,9 @@ def open_url(
     connection = _connect(parts, _addresses(parts, private_ok=private_ok), deadline)
     try:
         with _cut_off(connection, deadline):
-            response = _exchange(connection, method, parts, headers or {}, body)
-            received = {name.lower(): value for name, value in response.headers.items()}
-            yield _Response(response.status, received, response, deadline, max_bytes)
+            with closing(_exchange(connection, method, parts, headers or {}, body)) as response:
+                received = {name.lower(): value for name, value in response.headers.items()}
+                yield _Response(response.status, received, response, deadline, max_bytes)
     finally:
         connection.close()
 
