@@ -6,6 +6,8 @@ from the exact moment anybody could count back 90 days to when the call was.
 
 from __future__ import annotations
 
+import base64
+import hmac
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -14,6 +16,7 @@ from storage.catalogue.tombstones import Tombstone
 from storage.clock import rfc3339, utc_day
 
 EXPIRED = "expired"
+NUMBERS = "certificates"  # the service key that numbers them
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class Certificate:
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
+
+
+def number(secret: bytes, recording_id: str) -> str:
+    """A certificate's id, the same however often the recording has to be erased; says nothing without the secret."""
+    mark = hmac.digest(secret, recording_id.encode(), "sha256")[:16]
+    return f"crt_{base64.b32encode(mark).decode().rstrip('=').lower()}"
 
 
 def tombstone(

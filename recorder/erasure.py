@@ -29,6 +29,7 @@ from storage.clock import new_id
 
 Choice = Literal["copy_first", "delete_now"]
 WITHDRAWN = "withdrawn"
+REASONS = ("customer_request", "recorded_by_mistake", "no_legal_basis", "other")  # an officer's; the rest are ours
 
 
 @dataclass(frozen=True)
@@ -148,15 +149,36 @@ def claim_due(connection: Connection, ids: Sequence[str], actor: Actor, now: dat
     return _claim(connection, ids, Order(EXPIRED, SYSTEM.role), actor, now, expiring=True)
 
 
+def again(
+    service: Service,
+    connection: Connection,
+    recording_id: str,
+    order: Order,
+    now: datetime,
+) -> list[Entry]:
+    """Begin once more what was erased before, whatever holds have come back with it.
+
+    The caller appends the entries returned to the audit log, last in its transaction.
+    """
+    recording = _locked(connection, recording_id)
+    if recording.state in {"announced", "capturing"}:
+        return [_discarded(service, connection, recording, order.reason, now)]
+    return _claim(connection, [recording_id], order, SYSTEM, now)
+
+
+def _discarded(service: Service, connection: Connection, recording: Recording, reason: str, now: datetime) -> Entry:
+    call = calls.get(connection, recording.call_id)
+    data = personal.of_recording(service, call, recording, now) if call else {}
+    return discard(service, connection, recording, data, reason, now)
+
+
 def _begin(
     service: Service, connection: Connection, recording: Recording, reason: str, actor: Actor, now: datetime
 ) -> list[Entry]:
     if recording.state == "erasing":
         return []
     if recording.state in {"announced", "capturing"}:
-        call = calls.get(connection, recording.call_id)
-        data = personal.of_recording(service, call, recording, now) if call else {}
-        return [replace(discard(service, connection, recording, data, reason, now), actor=actor.id)]
+        return [replace(_discarded(service, connection, recording, reason, now), actor=actor.id)]
     order = Order(reason, actor.role, now)
     cause = cause_of(reason, actor.role)
     if cause == "expiry":
@@ -170,7 +192,8 @@ def _begin(
         return [Entry("recording.erasure_postponed", actor.id, recording.id, {"reason": reason})]
     _leave_none_at_the_platform(service, connection, [recording], reason, now)
     entries = _claim(connection, [recording.id], order, actor, now)
-    erasing.name_certificate(connection, recording.id, new_id("crt"))
+    number = certificates.number(service.keyring.service_key(certificates.NUMBERS), recording.id)
+    erasing.name_certificate(connection, recording.id, number)
     return entries
 
 

@@ -62,6 +62,10 @@ class KeyObjects:
         self._put(name, self.root.seal(name, material))
         return material
 
+    def note(self, name: KeyName, content: bytes) -> None:
+        """Keep something that is no key, sealed like one. Raises where any store fails; may be repeated."""
+        self._put(name, self.root.seal(name, content))
+
     def read(self, name: KeyName) -> bytes:
         """Raises `ObjectNotFoundError` where no store has it, `KeyUnavailableError` where one might."""
         fault: Exception | None = None

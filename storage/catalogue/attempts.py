@@ -98,6 +98,12 @@ def lost(connection: Connection, limit: int, *, recording_id: str | None = None)
     return [Attempt(**row) for row in found.mappings()]
 
 
+def known(connection: Connection, object_keys: Collection[str]) -> set[str]:
+    """Those of these objects that an attempt still on record may have written."""
+    found = select(attempts.c.object_key).where(attempts.c.object_key.in_(object_keys))
+    return set(connection.execute(found).scalars())
+
+
 def gone(connection: Connection, ids: Collection[str]) -> None:
     """Say that nothing is left of these. Their rows stay until the erasure, which looks once more."""
     connection.execute(_GONE, {"ids": list(ids)})

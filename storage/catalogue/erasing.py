@@ -118,6 +118,12 @@ def unfinished(connection: Connection, now: datetime, limit: int) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
+def standing(connection: Connection, ids: Sequence[str]) -> list[str]:
+    """Those of these recordings that are there, or may yet come to be."""
+    query = select(_recordings.c.id).where(_recordings.c.id.in_(ids), _recordings.c.state.in_(NEEDING_THEIR_CALL))
+    return list(connection.execute(query.order_by(_recordings.c.id)).scalars())
+
+
 def rows(connection: Connection, ids: Sequence[str], *, lock: bool = False) -> list[Recording]:
     """The claimed ones among these, in one order everywhere."""
     query = select(_recordings).where(_recordings.c.id.in_(ids), _recordings.c.state == "erasing")

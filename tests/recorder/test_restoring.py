@@ -1,0 +1,221 @@
+"""Yesterday's backup of database and objects, restored as docs/operating.md says, on both databases."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from recorder import erasure, erasure_notes, holds, keys, listening, restoring, sweep
+from recorder.errors import RecordingNotFoundError
+from recorder.ports import Actor, Service
+from recorder.service import opened
+from recorder.settings import Settings, load
+from storage import audit
+from storage.catalogue import tasks
+from storage.errors import KeyDestroyedError, StoreUnavailableError
+from storage.objects_folder import FolderStore
+from tests.conftest import DATABASES, MovingClock
+from tests.recorder.stored import AUDIO, hear, row, store
+
+DPO = Actor("tok_dpo", "dpo")
+CUSTOMER = Actor("ses_1", "customer")
+
+
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@dataclass
+class House:
+    """A service that can be stopped, and what an operator backs up of it: database and objects, never the ring."""
+
+    environment: dict[str, str]
+    clock: MovingClock
+    request: pytest.FixtureRequest
+
+    @property
+    def data(self) -> Path:
+        return Path(self.environment["RECORDER_DATA_DIR"])
+
+    @contextmanager
+    def running(self) -> Iterator[Service]:
+        with opened(self.settings, clock=self.clock) as service:
+            yield service
+
+    @property
+    def settings(self) -> Settings:
+        return load(self.environment)
+
+    def back_up(self, into: Path) -> None:
+        into.mkdir()
+        shutil.copytree(self.data / "objects", into / "objects")
+        if url := self.environment.get("RECORDER_DATABASE__URL"):
+            self.request.getfixturevalue("postgresql_server").dump(url, into / "dump")
+        else:
+            with closing(sqlite3.connect(self.data / "recorder.sqlite")) as database:
+                database.execute("VACUUM INTO ?", (str(into / "recorder.sqlite"),))
+
+    def restore(self, source: Path) -> None:
+        shutil.rmtree(self.data / "objects")
+        shutil.copytree(source / "objects", self.data / "objects")
+        if "RECORDER_DATABASE__URL" in self.environment:
+            server = self.request.getfixturevalue("postgresql_server")
+            self.environment["RECORDER_DATABASE__URL"] = url = server.restore(source / "dump")
+            self.request.addfinalizer(lambda: server.drop(url))
+        else:
+            for file in self.data.glob("recorder.sqlite*"):
+                file.unlink()
+            shutil.copy(source / "recorder.sqlite", self.data / "recorder.sqlite")
+
+
+@pytest.fixture
+def house(environment: dict[str, str], clock: MovingClock, request: pytest.FixtureRequest) -> House:
+    return House(environment, clock, request)
+
+
+def objects_left(service: Service) -> list[str]:
+    return list(service.vault.objects.keys(""))
+
+
+def open_tasks(service: Service) -> list[str]:
+    with service.database.read() as connection:
+        return [task.kind for task in tasks.open_tasks(connection)]
+
+
+def test_p3_what_was_erased_before_its_time_is_gone_again_when_a_restore_is_started(
+    house: House, tmp_path: Path
+) -> None:
+    clock = house.clock
+    with house.running() as service:
+        kept, withdrawn, ordered = (store(service, clock.now) for _ in range(3))
+        hold = holds.place(service, ordered.id, "legal", "case-1", DPO, clock.now)
+        house.back_up(tmp_path / "backup")
+        clock.advance(days=1)
+        holds.release(service, hold.id, DPO, clock.now)
+        (first,) = erasure.withdraw(service, withdrawn.id, CUSTOMER, clock.now).certificates
+        second = erasure.erase(service, ordered.id, reason="dpo_order", actor=DPO, now=clock.now)
+    assert second is not None
+
+    house.restore(tmp_path / "backup")
+    clock.advance(hours=1)
+    with house.running() as service:
+        for recording, certificate in ((withdrawn, first), (ordered, second)):
+            with pytest.raises(RecordingNotFoundError), service.database.read() as connection:
+                listening.may_hear(connection, recording.id, "access", clock.now)
+            again = erasure.certificate(service, recording.id)
+            assert again["certificate_id"] == certificate.certificate_id
+            assert (again["reason"], again["ordered_by"]) == (certificate.reason, certificate.ordered_by)
+        assert hear(service, row(service, kept.id), clock.now) == AUDIO
+        assert len(objects_left(service)) == 3
+        assert open_tasks(service) == ["restored"]
+        assert audit.verify(service.database).ok
+    with house.running() as service:
+        assert restoring.erase_again(service, clock.now) == 0
+
+
+def test_p3_nothing_that_is_back_opens_while_the_store_is_away(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with house.running() as service:
+        recording = store(service, house.clock.now)
+        house.back_up(tmp_path / "backup")
+        erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=house.clock.now)
+    house.restore(tmp_path / "backup")
+
+    def away(*_: object) -> None:
+        raise StoreUnavailableError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "remaining", away)
+        with house.running() as service:
+            assert row(service, recording.id).dek is None
+            assert row(service, recording.id).state == "erasing"
+    with house.running() as service:
+        assert erasure.finish_erasures(service, house.clock.advance(minutes=6)) == 1
+        assert objects_left(service) == []
+
+
+def test_p3_what_expired_since_the_backup_opens_for_nobody_and_is_swept_without_a_brake(
+    house: House, tmp_path: Path
+) -> None:
+    clock = house.clock
+    with house.running() as service:
+        recording = store(service, clock.now, days=2)
+        house.back_up(tmp_path / "backup")
+        clock.advance(days=3, hours=1)
+        assert sweep.sweep(service, clock.now, unattended=True).erased == 1
+        number = erasure.certificate(service, recording.id)["certificate_id"]
+
+    house.restore(tmp_path / "backup")
+    with house.running() as service:
+        with pytest.raises(KeyDestroyedError):
+            hear(service, row(service, recording.id), clock.now)
+        assert sweep.sweep(service, clock.now, unattended=True).erased == 1
+        assert erasure.certificate(service, recording.id)["certificate_id"] == number
+        assert objects_left(service) == []
+        assert erasure_notes.all_names(service) == {}
+
+
+def test_p3_what_was_captured_after_the_backup_goes_when_its_day_is_over(house: House, tmp_path: Path) -> None:
+    clock = house.clock
+    with house.running() as service:
+        known = store(service, clock.now, days=5)
+        house.back_up(tmp_path / "backup")
+        store(service, clock.now, days=3)
+        shutil.copytree(house.data / "objects", tmp_path / "bucket")
+    house.restore(tmp_path / "backup")
+    shutil.rmtree(house.data / "objects")
+    shutil.copytree(tmp_path / "bucket", house.data / "objects")  # a bucket is not restored with its database
+
+    with house.running() as service:
+        clock.advance(days=2)
+        assert restoring.clear_past_days(service, clock.now) == 0
+        clock.advance(days=2)
+        assert restoring.clear_past_days(service, clock.now) == 3
+        clock.advance(days=2)
+        assert restoring.clear_past_days(service, clock.now) == 0  # the others are a recording's, which the sweep has
+        assert len(objects_left(service)) == 3
+        assert row(service, known.id).state == "stored"
+        entries = [line for line in audit.export(service.database) if "objects.cleared" in line]
+        assert len(entries) == 1
+
+
+def test_a_note_outlives_a_new_root_key_and_goes_with_its_day(house: House) -> None:
+    clock = house.clock
+    with house.running() as service:
+        recording = store(service, clock.now, days=3)
+        erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+        keys.rotate(service, DPO, clock.now)
+        name = erasure_notes.all_names(service)[recording.id]
+        assert erasure_notes.read(service, name).reason == "dpo_order"
+    clock.advance(days=3)
+    with house.running() as service:
+        sweep.sweep(service, clock.now, unattended=True)
+        assert list(erasure_notes.all_names(service)) == [recording.id]
+        sweep.sweep(service, clock.advance(days=1), unattended=True)
+        assert erasure_notes.all_names(service) == {}
+
+
+def test_p5_no_certificate_is_given_while_the_ring_does_not_take_its_note(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with house.running() as service:
+        recording = store(service, house.clock.now)
+
+        def away(*_: object) -> None:
+            raise StoreUnavailableError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(service.keyring, "note", away)
+            certificate = erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=house.clock.now)
+        assert certificate is None
+        assert objects_left(service) == []
+        assert erasure.finish_erasures(service, house.clock.advance(minutes=6)) == 1
