@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
-from api import auth, inputs, ranges
+from api import auth, inputs, ranges, schemas
 from api.auth import now
+from api.limits import limited
 from api.pages import render
 from api.pools import run
-from api.routing import SERVICE, Route
+from api.routing import SERVICE, Contract, Route
 from api.streams import send_encoded
 from api.waves import paths
 from api.words import ZONE, language
@@ -55,6 +56,7 @@ async def landing(request: web.Request) -> web.Response:
 
 async def open_link(request: web.Request) -> web.Response:
     """Take the token, right or wrong, and offer to send a code."""
+    limited(request)
     fields = await inputs.form(request)
     cookie = await run(
         request, access_links.open_link, request.app[SERVICE], _token(fields.get("token", "")), now(request)
@@ -72,12 +74,13 @@ async def start_again(request: web.Request) -> web.Response:
 
 
 async def send_code(request: web.Request) -> web.Response:
-    """Have a code sent to the number on file."""
+    """Have a code sent to the number on file, or read aloud by a call to it."""
+    by: Literal["sms", "call"] = "call" if (await inputs.form(request)).get("by") == "call" else "sms"
     try:
-        sent = await run(request, access_links.send_code, request.app[SERVICE], _cookie(request), now(request))
+        sent = await run(request, access_links.send_code, request.app[SERVICE], _cookie(request), now(request), by)
     except LinkError:
         return _dead(request)
-    return _code_page(request, "" if sent else "later", status=200 if sent else 429)
+    return _code_page(request, "" if sent else "later", rung=by == "call", status=200 if sent else 429)
 
 
 async def ask_code(request: web.Request) -> web.Response:
@@ -173,7 +176,7 @@ async def download(request: web.Request, visit: Visit) -> web.StreamResponse:
     """A copy as MP3, which everything plays."""
     service, recording_id, moment = request.app[SERVICE], request.match_info["id"], now(request)
     item = await run(request, disclosure.one, service, visit, recording_id, moment)
-    heard = await run(request, disclosure.audio, service, visit, recording_id, "playback", moment)
+    heard = await run(request, disclosure.audio, service, visit, recording_id, "playback", moment, "downloaded")
     name = _file_name(request, item, "mp3")
     if heard.content_type != mp3.CONTENT_TYPE:
         return await send_encoded(request, mp3.encoded(heard.reader), mp3.CONTENT_TYPE, name, heard.recheck)
@@ -187,7 +190,7 @@ async def original(request: web.Request, visit: Visit) -> web.StreamResponse:
     """A copy of the very bytes that are kept."""
     service, recording_id, moment = request.app[SERVICE], request.match_info["id"], now(request)
     item = await run(request, disclosure.one, service, visit, recording_id, moment)
-    heard = await run(request, disclosure.audio, service, visit, recording_id, "original", moment)
+    heard = await run(request, disclosure.audio, service, visit, recording_id, "original", moment, "downloaded")
     name = _file_name(request, item, ENDINGS.get(heard.content_type, "bin"))
     return await ranges.respond(
         request, heard.reader, heard.content_type, filename=name, recheck=heard.recheck, etag=heard.etag
@@ -233,11 +236,14 @@ def _cookie(request: web.Request) -> str:
 def _page(request: web.Request, template: str, *, status: int = 200, **words: Any) -> web.Response:
     organisation: Organisation = words.pop("organisation", request.app[SERVICE].settings.organisation)
     phone = readable_phone(organisation.phone)
-    return render(request, template, status=status, organisation=organisation, phone=phone, **words)
+    calls = request.app[SERVICE].caller is not None
+    return render(request, template, status=status, organisation=organisation, phone=phone, calls=calls, **words)
 
 
-def _code_page(request: web.Request, problem: str, *, left: int = 0, status: int = 200) -> web.Response:
-    return _page(request, "access/code.html", status=status, problem=problem, left=left)
+def _code_page(
+    request: web.Request, problem: str, *, left: int = 0, rung: bool = False, status: int = 200
+) -> web.Response:
+    return _page(request, "access/code.html", status=status, problem=problem, left=left, rung=rung)
 
 
 def _dead(request: web.Request) -> web.Response:
@@ -264,21 +270,43 @@ def _file_name(request: web.Request, item: Disclosed, ending: str) -> str:
     return f"{day}_{'samtale' if language(request) == 'da' else 'call'}.{ending}"
 
 
+def _page_contract(*others: int, form: type | None = None) -> Contract:
+    """Of a page: what is posted to it, and what it may answer with besides itself."""
+    takes = {"application/x-www-form-urlencoded": form} if form else {}
+    return Contract(takes=takes, optional=True, gives=dict.fromkeys((200, *others), "text/html"))
+
+
+OPENED = Contract(
+    takes={"application/x-www-form-urlencoded": schemas.Token},
+    optional=True,
+    gives={200: "text/html"},
+    refuses=("too_many", "invalid_input", "too_large"),
+)
+MOVED = Contract(gives={303: None})
+FORM = _page_contract(303)
+VERIFIED = Contract(
+    takes={"application/x-www-form-urlencoded": schemas.Code},
+    optional=True,
+    gives={303: None, 400: "text/html", 403: "text/html", 404: "text/html"},
+)
+COPY = Contract(gives={200: "audio/*", 206: "audio/*", 404: "text/html", 416: None}, refuses=("integrity",))
+
+
 def routes(_service: Service) -> list[Route]:
     return [
-        Route("GET", "/access", home, "public"),
-        Route("GET", HOME, landing, "public"),
-        Route("POST", "/access/open", open_link, "public"),
-        Route("GET", "/access/open", start_again, "session"),
-        Route("POST", "/access/code", send_code, "session"),
-        Route("GET", "/access/code", ask_code, "session"),
-        Route("POST", "/access/verify", verify, "session"),
-        Route("GET", "/access/verify", ask_code, "session"),
-        Route("POST", "/access/leave", leave, "session"),
-        Route("GET", LIST, recordings, "session"),
-        Route("GET", ONE + "/audio", audio, "session", pool="audio"),
-        Route("GET", ONE + "/download", download, "session", pool="audio"),
-        Route("GET", ONE + "/original", original, "session", pool="audio"),
-        Route("GET", ONE + "/withdraw", ask_withdrawal, "session"),
-        Route("POST", ONE + "/withdraw", withdraw, "session"),
+        Route("GET", "/access", home, "public", contract=MOVED),
+        Route("GET", HOME, landing, "public", contract=_page_contract()),
+        Route("POST", "/access/open", open_link, "public", contract=OPENED),
+        Route("GET", "/access/open", start_again, "session", contract=FORM),
+        Route("POST", "/access/code", send_code, "session", contract=_page_contract(404, 429, form=schemas.Way)),
+        Route("GET", "/access/code", ask_code, "session", contract=FORM),
+        Route("POST", "/access/verify", verify, "session", contract=VERIFIED),
+        Route("GET", "/access/verify", ask_code, "session", contract=FORM),
+        Route("POST", "/access/leave", leave, "session", contract=MOVED),
+        Route("GET", LIST, recordings, "session", contract=_page_contract(303, 404)),
+        Route("GET", ONE + "/audio", audio, "session", pool="audio", contract=COPY),
+        Route("GET", ONE + "/download", download, "session", pool="audio", contract=COPY),
+        Route("GET", ONE + "/original", original, "session", pool="audio", contract=COPY),
+        Route("GET", ONE + "/withdraw", ask_withdrawal, "session", contract=_page_contract(404)),
+        Route("POST", ONE + "/withdraw", withdraw, "session", contract=_page_contract(404, 409, form=schemas.Choice)),
     ]

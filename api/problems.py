@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from api import pages
-from api.routing import REQUEST_ID
+from api.routing import CODE, REQUEST_ID
 from storage.errors import RecorderError
 
 STATUS: dict[str, int] = {
@@ -15,6 +15,7 @@ STATUS: dict[str, int] = {
     "configuration": 500,
     "invalid_input": 400,
     "invalid_event": 400,
+    "cursor_invalid": 400,
     "unauthenticated": 401,
     "signature": 401,
     "refused": 403,
@@ -36,21 +37,27 @@ STATUS: dict[str, int] = {
     "erasing": 409,
     "choice_needed": 409,
     "lease_lost": 409,
+    "idempotency_in_use": 409,
     "sweep_brake": 409,
     "too_large": 413,
     "audio_unsupported": 415,
+    "idempotency_reused": 422,
     "audio_invalid": 422,
     "audio_empty": 422,
     "audio_truncated": 422,
     "audio_too_long": 422,
     "audio_timeout": 422,
     "audio_not_ready": 422,  # a pushed body that is no audio; of a fetched one it means "not there yet"
+    "too_many": 429,
     "storage": 500,
     "integrity": 500,
     "platform": 502,
+    "platform_unreachable": 502,
     "media_refused": 502,
     "media_too_large": 502,
     "delivery": 503,
+    "delivery_unknown": 503,
+    "delivery_refused": 503,
     "directory_unavailable": 503,
     "store_unavailable": 503,
     "store_full": 503,
@@ -60,6 +67,7 @@ STATUS: dict[str, int] = {
     "key_unavailable": 503,
 }
 RETRY_AFTER_SECONDS = 5
+AGAIN = frozenset([HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE])
 
 # What aiohttp itself raises, by our codes.
 CODES = {400: "invalid_input", 404: "not_found", 405: "method_not_allowed", 408: "timeout", 413: "too_large"}
@@ -72,7 +80,7 @@ def status_of(error: RecorderError) -> int:
 def of_error(request: web.Request, error: RecorderError) -> web.Response:
     """The answer to an error we raised on purpose."""
     response = answer(request, status_of(error), error.code, str(error), error.hint)
-    if error.retryable and response.status in {HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE}:
+    if error.retryable and response.status in AGAIN:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if response.status == HTTPStatus.UNAUTHORIZED and request.path.startswith("/v1/"):
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -91,6 +99,7 @@ def of_http(request: web.Request, error: web.HTTPException) -> web.Response:
 
 def answer(request: web.Request, status: int, code: str, message: str, hint: str | None = None) -> web.Response:
     request_id = request.get(REQUEST_ID, "")
+    request[CODE] = code
     if for_people(request):
         return pages.render(request, "error.html", status=status, code=code, request_id=request_id, http_status=status)
     body = {

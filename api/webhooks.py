@@ -7,17 +7,20 @@ connected unrecorded, and everything else is refused with 503, to be sent again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
 from aiohttp import web
 
+from api.metrics import METRICS
 from api.pools import run
-from api.routing import SERVICE, Route
+from api.routing import SERVICE, Contract, Route
 from api.settling import settled
-from recorder import answers
+from recorder import answers, spoken_codes
+from recorder.answers import Answer
 from recorder.events import Event, encode
+from recorder.platforms import canonical, twilio
 from recorder.ports import Service, WebhookRequest
 from storage.errors import InboxFullError, StorageError
 from storage.inbox import dedupe_mark, ref
@@ -25,43 +28,35 @@ from storage.inbox import dedupe_mark, ref
 CALLER_SECONDS = 3.0  # a caller hears nothing while we think; Twilio itself would wait for 15
 EVENT_SECONDS = 10.0  # platforms give up after 15 to 30 and send again
 
+FORM = {"application/x-www-form-urlencoded": {"type": "object"}}  # Twilio's own, which changes without notice
+ANSWERED = Contract(takes=FORM, gives={200: "application/xml"})
+NOTED = Contract(takes=FORM, gives={204: None})
+CANONICAL = Contract(
+    takes={"application/json": canonical.schema()}, headers=("webhook-id", "webhook-timestamp"), gives={204: None}
+)
+
 log = structlog.get_logger(__name__)
 
 
 def routes(_service: Service) -> list[Route]:
     return [
-        Route("POST", "/webhooks/twilio/voice", voice, "signature"),
-        Route("POST", "/webhooks/twilio/consent", consent, "signature"),
-        Route("POST", "/webhooks/twilio/recording", recording, "signature"),
-        Route("POST", "/webhooks/twilio/status", status, "signature"),
-        Route("POST", "/webhooks/events", events, "signature"),
+        Route("POST", "/webhooks/twilio/voice", voice, "signature", contract=ANSWERED),
+        Route("POST", "/webhooks/twilio/consent", consent, "signature", contract=ANSWERED),
+        Route("POST", "/webhooks/twilio/recording", recording, "signature", contract=NOTED),
+        Route("POST", "/webhooks/twilio/status", status, "signature", contract=NOTED),
+        Route("POST", spoken_codes.PATH, code, "signature"),
+        Route("POST", "/webhooks/events", events, "signature", contract=CANONICAL),
     ]
 
 
 async def voice(request: web.Request) -> web.Response:
     """Twilio asks what to do with a new call."""
-    service, now = _at(request)
-    (started,) = await _received(request, service, "twilio", now)
-    try:
-        async with asyncio.timeout(CALLER_SECONDS):
-            answer = await run(request, answers.welcome, service, started, now)
-            await _accept(service, answer.events, now)
-    except (StorageError, TimeoutError) as exc:
-        return _unrecorded(service, started, exc)
-    return _twiml(answer.twiml)
+    return await _steered(request, answers.welcome)
 
 
 async def consent(request: web.Request) -> web.Response:
     """Twilio says which key was pressed, if any, and asks how to go on."""
-    service, now = _at(request)
-    (answered,) = await _received(request, service, "twilio", now)
-    try:
-        async with asyncio.timeout(CALLER_SECONDS):
-            answer = await run(request, answers.after_key, service, answered, now)
-            await _accept(service, answer.events, now)
-    except (StorageError, TimeoutError) as exc:
-        return _unrecorded(service, answered, exc)
-    return _twiml(answer.twiml)
+    return await _steered(request, answers.after_key)
 
 
 async def recording(request: web.Request) -> web.Response:
@@ -74,9 +69,30 @@ async def status(request: web.Request) -> web.Response:
     return await _noted(request, "twilio")
 
 
+async def code(request: web.Request) -> web.Response:
+    """Twilio says which key was pressed by who is rung to hear their code."""
+    service, now = _at(request)
+    received = await signed(request, "twilio")
+    key = twilio.key_pressed(received)
+    return _twiml(await run(request, spoken_codes.answer, service, received.query, key, now))
+
+
 async def events(request: web.Request) -> web.Response:
     """Any exchange: one canonical event, signed by Standard Webhooks."""
     return await _noted(request, "standard")
+
+
+async def _steered(request: web.Request, decide: Callable[[Service, Event, datetime], Answer]) -> web.Response:
+    """Answer what the caller who waits hears next; where that cannot be kept, they are connected unrecorded."""
+    service, now = _at(request)
+    (event,) = await _received(request, service, "twilio", now)
+    try:
+        async with asyncio.timeout(CALLER_SECONDS):
+            answer = await run(request, decide, service, event, now)
+            await _accept(service, answer.events, now)
+    except (StorageError, TimeoutError) as exc:
+        return _unrecorded(request, event, exc)
+    return _twiml(answer.twiml)
 
 
 async def _noted(request: web.Request, platform: str) -> web.Response:
@@ -95,7 +111,14 @@ async def _noted(request: web.Request, platform: str) -> web.Response:
 
 
 async def _received(request: web.Request, service: Service, platform: str, now: datetime) -> list[Event]:
-    """The request's events, once its signature has been checked over the very bytes that came in."""
+    """The request's events, once its signature has been checked."""
+    received = await signed(request, platform)
+    return service.platforms[platform].parse(received, now)
+
+
+async def signed(request: web.Request, platform: str) -> WebhookRequest:
+    """The request as it came in, its signature checked over those very bytes. Raises `SignatureError`."""
+    service, now = _at(request)
     received = WebhookRequest(
         url=service.settings.http.public_url + request.raw_path,
         path=request.path.rpartition("/")[2],
@@ -103,9 +126,8 @@ async def _received(request: web.Request, service: Service, platform: str, now: 
         headers={name.lower(): value for name, value in request.headers.items()},
         body=await request.read(),
     )
-    handler = service.platforms[platform]
-    handler.verify(received, now)
-    return handler.parse(received, now)
+    service.platforms[platform].verify(received, now)
+    return received
 
 
 async def _accept(service: Service, found: Sequence[Event], now: datetime) -> None:
@@ -133,9 +155,10 @@ def _at(request: web.Request) -> tuple[Service, datetime]:
     return service, service.clock()
 
 
-def _unrecorded(service: Service, event: Event, cause: Exception) -> web.Response:
+def _unrecorded(request: web.Request, event: Event, cause: Exception) -> web.Response:
+    request.app[METRICS].connected_unrecorded()
     log.error("webhooks.connected_unrecorded", cause=type(cause).__name__)
-    return _twiml(answers.connect(service, event))
+    return _twiml(answers.connect(request.app[SERVICE], event))
 
 
 def _twiml(text: str) -> web.Response:

@@ -4,13 +4,16 @@ Nothing is used up by whoever merely follows, posts or plays with the link, so m
 right code counts as an opening and only a wrong one as a failure. A code belongs to the link, not to the browser that
 asked for it: a scanner that pressed the button first must not lock the person out. Every limit is a conditional
 update under the link's row lock.
+
+Tokens and codes are kept nowhere and yet can be said again: they are made of a random id, a number that grows with
+every minting, and a key of the ring (docs/adr/0013). Only a hash of the present one is in the row.
 """
 
 from __future__ import annotations
 
+import base64
 import hmac
 import re
-import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from hashlib import sha256
@@ -74,14 +77,30 @@ def end_all(connection: Connection, request_id: str, state: Literal["void", "rev
     return ended
 
 
+def stop(connection: Connection, link_id: str) -> bool:
+    """End one link whose mail did not arrive; False where it has ended already."""
+    if not links.end(connection, [link_id], "void"):
+        return False
+    _clear(connection, link_id)
+    return True
+
+
 def mint(
-    connection: Connection, link_id: str, *, contact: bytes, language: str, now: datetime
+    service: Service,
+    connection: Connection,
+    link_id: str,
+    version: int,
+    *,
+    contact: bytes,
+    language: str,
+    now: datetime,
 ) -> tuple[str, datetime] | None:
-    """A token for a link about to be sent, and until when it works; the token before opens nothing any more.
+    """The token of a link about to be sent, and until when it works; that of another version opens nothing any more.
 
     None where the link has ended meanwhile.
     """
-    token, until = secrets.token_urlsafe(32), runs_out(now)
+    token = base64.urlsafe_b64encode(_secret(service, "links", link_id, version)).rstrip(b"=").decode()
+    until = runs_out(now)
     minted = links.hand_over(connection, link_id, token=token, contact=contact, language=language, expires_at=until)
     return (token, until) if minted else None
 
@@ -98,8 +117,8 @@ def open_link(service: Service, token: str, now: datetime) -> str:
     return cookie
 
 
-def send_code(service: Service, cookie: str, now: datetime) -> bool:
-    """Have a code sent; False where that must wait: one a minute, three an hour, five a day.
+def send_code(service: Service, cookie: str, now: datetime, by: Literal["sms", "call"] = "sms") -> bool:
+    """Have a code sent, or read aloud; False where that must wait: one a minute, three an hour, five a day.
 
     Raises `LinkError` where the session leads to no living link.
     """
@@ -111,18 +130,29 @@ def send_code(service: Service, cookie: str, now: datetime) -> bool:
             return False
         code = Code(new_id("cod"), link.id, session.id, now)
         codes.insert(connection, code)
-        outbox.add(connection, "sms", "code", code.id, now)
+        outbox.add(connection, by if service.caller else "sms", "code", code.id, now)
         body = {"link_id": link.id}
         audit.append(connection, type="code.asked", actor=link.id, subject=link.request_id, body=body, now=now)
-    service.wake("deliver")
+    service.wake("codes")
     return True
 
 
-def mint_code(service: Service, connection: Connection, code: Code, now: datetime) -> str | None:
-    """Six digits for an SMS about to be sent; None where the code was voided meanwhile."""
-    digits = f"{secrets.randbelow(1_000_000):06d}"
+def mint_code(service: Service, connection: Connection, code: Code, version: int, now: datetime) -> str | None:
+    """Six digits about to be sent or read aloud; None where the code was voided meanwhile."""
+    digits = _digits(service, code.id, version)
     minted = codes.mint(connection, code, _code_hash(service, code.id, digits), now + CODE_LIFE)
     return digits if minted else None
+
+
+def said_again(service: Service, code_id: str, version: int, now: datetime) -> str | None:
+    """The digits of a code that was minted and works now; None for any other."""
+    digits = _digits(service, code_id, version)
+    with service.database.read() as connection:
+        code = codes.get(connection, code_id)
+    if code is None or code.state != "sent" or code.code_hash is None or code.expires_at is None:
+        return None
+    same = hmac.compare_digest(code.code_hash, _code_hash(service, code_id, digits))
+    return digits if same and code.expires_at > now else None
 
 
 def verify_code(service: Service, cookie: str, digits: str, now: datetime) -> Try:
@@ -232,6 +262,14 @@ def _clear(connection: Connection, link_id: str) -> None:
     sessions.end_of_link(connection, link_id)
     codes.void_of_link(connection, link_id)
     outbox.void(connection, link_id)
+
+
+def _digits(service: Service, code_id: str, version: int) -> str:
+    return f"{int.from_bytes(_secret(service, 'digits', code_id, version)) % 1_000_000:06d}"
+
+
+def _secret(service: Service, label: str, row_id: str, version: int) -> bytes:
+    return hmac.digest(service.keyring.service_key(label), f"{row_id}\0{version}".encode(), sha256)
 
 
 def _code_hash(service: Service, code_id: str, digits: str) -> bytes:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from recorder import phones
 from recorder.errors import ConflictError
 from recorder.ports import Customer, Service
 from storage import columns
@@ -24,10 +25,13 @@ KEPT = timedelta(days=90)
 
 @dataclass(frozen=True)
 class Contact:
+    """Where a person is reached. `number` takes the codes: the mobile or, where calls can be made, the telephone."""
+
     email: str | None = field(repr=False)
-    mobile: str | None = field(repr=False)
+    number: str | None = field(repr=False)
     language: str
     mark: bytes = field(repr=False)
+    by_call: bool = False  # the number takes no SMS
 
 
 def sealed(service: Service, request_id: str, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -62,6 +66,8 @@ def contact(service: Service, request: Request, now: datetime) -> Contact | None
     known = customer(service, asked(service, request, now))
     if known is None:
         return None
+    number = known.mobile or (known.phone if service.caller else None)
+    by_call = bool(service.caller and number and (not known.mobile or phones.takes(number) == "call"))
     key = service.keyring.service_key("contacts")
-    text = "\0".join((request.id, known.email or "", known.mobile or ""))
-    return Contact(known.email, known.mobile, known.language, hmac.digest(key, text.encode(), sha256))
+    text = "\0".join((request.id, known.email or "", number or ""))
+    return Contact(known.email, number, known.language, hmac.digest(key, text.encode(), sha256), by_call)

@@ -1,188 +1,117 @@
-"""Hands over what waits in the outbox: claimed, minted, sent, noted. Handles addresses, tokens and codes.
+"""Hands over what waits in the outbox: claimed, written, sent, noted. Handles addresses, tokens and codes.
 
 Addresses are asked of the directory at the moment of sending and kept nowhere. The hash of a new token or code is
-committed before the message leaves, so that one that arrives always works; a second try mints anew and voids the
-first. Nothing is sent where the address on file is not the one the link was sent to: that is for people to look at.
+committed before the message leaves, so that one that arrives always works. One that was refused is tried again with a
+new secret, which voids the first; one whose answer was lost may have arrived, and is repeated as it was. Nothing is
+sent where the address on file is not the one the link was sent to: that is for people to look at.
 """
 
 from __future__ import annotations
 
-import hmac
 import random
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
+from typing import Literal
 
 import structlog
 
-from recorder import access_links, contacts, notices
-from recorder.contacts import Contact
-from recorder.couriers import mailer_for, texter_for
-from recorder.errors import RecorderError
+from recorder import access_links, letters
+from recorder.errors import DeliveryRefusedError, DeliveryUnknownError, RecorderError
+from recorder.letters import StoppedError, Writing
 from recorder.ports import Service
-from recorder.settings import Organisation
 from storage import audit
-from storage.catalogue import calls, codes, links, outbox, recordings, requests, tasks
-from storage.catalogue.codes import Code
-from storage.catalogue.links import Link
+from storage.catalogue import codes, outbox, tasks
 from storage.catalogue.outbox import Message
-from storage.catalogue.requests import Request
 
-__all__ = ["deliver_due", "mailer_for", "texter_for"]
-
-LEASE = timedelta(seconds=120)  # longer than the slowest relay is waited for
+LEASE = timedelta(seconds=150)  # longer than the slowest relay is waited for: connecting, then `smtp.EXCHANGE_S`
 LIMIT = 100
 FIRST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(hours=1)
-GIVE_UP = {"mail": timedelta(hours=48), "sms": timedelta(minutes=10)}
+MAIL = ("mail",)
+CODES = ("sms", "call")
+GIVE_UP = {"mail": timedelta(hours=48), "sms": timedelta(minutes=10), "call": timedelta(minutes=10)}
 
 log = structlog.get_logger(__name__)
 
 
-class _StoppedError(Exception):
-    """This message will not be sent; `task` says what people must look at, if anything."""
-
-    def __init__(self, task: str | None = None) -> None:
-        super().__init__(task)
-        self.task = task
-
-
-@dataclass(frozen=True)
-class _Case:
-    """A message with the link it is about and whoever it goes to."""
-
-    message: Message
-    link: Link
-    request: Request
-    contact: Contact
-    organisation: Organisation
-
-
 def deliver_due(service: Service, now: datetime, limit: int = LIMIT) -> int:
     """Hand over what is due; returns how many messages were. May run in several processes at once."""
-    sent = 0
+    done = 0
     for _ in range(limit):
-        with service.database.write() as connection:
-            message = outbox.claim(connection, now, now + LEASE)
-        if message is None:
+        outcome = deliver_next(service, now, (*MAIL, *CODES))
+        if outcome is None:
             break
-        sent += _deliver(service, message, now)
-    return sent
+        done += outcome == "sent"
+    return done
+
+
+def deliver_next(service: Service, now: datetime, kinds: Collection[str]) -> Literal["sent", "not_sent"] | None:
+    """Hand over the message of these kinds that waits longest; None where none is due."""
+    with service.database.write() as connection:
+        message = outbox.claim(connection, now, now + LEASE, kinds)
+    if message is None:
+        return None
+    return "sent" if _deliver(service, message, now) else "not_sent"
 
 
 def _deliver(service: Service, message: Message, now: datetime) -> bool:
-    request_id = None
+    writing: Writing | None = None
     try:
-        link, request, code = _subject(service, message)
-        request_id = request.id
+        writing = letters.begin(service, message)
         if now - message.created_at > GIVE_UP[message.kind]:
-            raise _StoppedError("delivery_failed" if message.kind == "mail" else None)
-        case = _Case(message, link, request, _reached(service, link, request, now), _speaker(service, request))
-        if code is None:
-            _send_mail(service, case, now)
-        else:
-            _send_code(service, case, code, now)
-    except _StoppedError as stopped:
-        _stop(service, message, request_id, stopped.task, now)
+            raise StoppedError("delivery_failed" if message.kind == "mail" or message.tries else None)
+        noted = letters.hand_over(service, writing, now)
+    except StoppedError as stopped:
+        _stop(service, message, writing, stopped.task, now)
         return False
     except RecorderError as error:
-        log.warning("message.not_delivered", message_id=message.id, kind=message.kind, code=error.code)
-        if not error.retryable:  # the key of whom it is about is gone, or the request is over
-            _stop(service, message, request_id, "delivery_failed", now)
-            return False
-        with service.database.write() as connection:
-            outbox.put_off(connection, message, now + _wait(message.tries))
+        _failed(service, message, writing, error, now)
         return False
+    _note(service, message, writing, noted, now)
     return True
 
 
-def _subject(service: Service, message: Message) -> tuple[Link, Request, Code | None]:
-    with service.database.read() as connection:
-        code = codes.get(connection, message.subject_id) if message.kind == "sms" else None
-        link = links.get(connection, code.link_id if code else message.subject_id)
-        request = requests.get(connection, link.request_id) if link else None
-    if link is None or request is None or link.state not in links.ALIVE or (code and code.state == "void"):
-        raise _StoppedError
-    return link, request, code
-
-
-def _reached(service: Service, link: Link, request: Request, now: datetime) -> Contact:
-    """Where the person is reached today, if that is where they were reached before."""
-    found = contacts.contact(service, request, now)
-    if found is None or not found.email or not found.mobile:
-        raise _StoppedError("contact_missing")
-    if not found.mobile.startswith(service.settings.sms.prefixes):
-        raise _StoppedError("contact_missing")
-    if link.contact is not None and not hmac.compare_digest(link.contact, found.mark):
-        raise _StoppedError("contact_changed")
-    return found
-
-
-def _speaker(service: Service, request: Request) -> Organisation:
-    """The brand of the calls, where it is one."""
-    with service.database.read() as connection:
-        rows = [recordings.get(connection, one.recording_id) for one in requests.matched(connection, request.id)]
-        of_calls = calls.many(connection, {row.call_id for row in rows if row is not None})
-    brands = {call.brand for call in of_calls.values()}
-    return service.settings.organisation_for(brands.pop() if len(brands) == 1 else None)
-
-
-def _send_mail(service: Service, case: _Case, now: datetime) -> None:
+def _failed(service: Service, message: Message, writing: Writing | None, error: RecorderError, now: datetime) -> None:
+    log.warning("message.not_delivered", message_id=message.id, kind=message.kind, code=error.code)
+    if not error.retryable:  # refused for good, or nobody knows any more whom it is about
+        _stop(service, message, writing, "delivery_failed", now, refused=isinstance(error, DeliveryRefusedError))
+        return
+    # What was handed over once with the answer unknown may have arrived: its secret stays as it is.
+    anew = not (message.uncertain or isinstance(error, DeliveryUnknownError))
     with service.database.write() as connection:
-        if not outbox.still_ours(connection, case.message):
-            return
-        minted = access_links.mint(
-            connection, case.link.id, contact=case.contact.mark, language=case.contact.language, now=now
-        )
-        if minted is None:
-            raise _StoppedError
-        granted = [one.recording_id for one in requests.matched(connection, case.request.id) if one.approved]
-        rows = [recordings.get(connection, one) for one in granted]
-    token, until = minted
-    notice = notices.AccessNotice(
-        language=case.contact.language,
-        organisation=case.organisation,
-        sender=service.settings.mail.sender or case.organisation.dpo_email,
-        to=case.contact.email or "",
-        link=f"{service.settings.http.public_url}/access/#{token}",
-        last_digits=(case.contact.mobile or "")[-2:],
-        called_at=[row.call_started_at for row in rows if row is not None and row.call_started_at is not None] or [now],
-        works_until=until,
-    )
-    service.mailer.send(notice.to, notices.access_mail(notice, now))
-    _note(service, case, "link.sent", now)
+        outbox.put_off(connection, message, now + _wait(message.tries), anew=anew)
 
 
-def _send_code(service: Service, case: _Case, code: Code, now: datetime) -> None:
+def _note(service: Service, message: Message, writing: Writing, kind: str, now: datetime) -> None:
+    """Write down that it was handed over. Lost to a crash, the message is sent once more, as it was."""
+    body = {"message_id": message.id} | ({"link_id": writing.link.id} if writing.link else {})
     with service.database.write() as connection:
-        if not outbox.still_ours(connection, case.message):
-            return
-        digits = access_links.mint_code(service, connection, code, now)
-    if digits is None:
-        raise _StoppedError
-    host = urlsplit(service.settings.http.public_url).hostname or ""
-    text = notices.code_text(digits, name=case.organisation.name, host=host, language=case.contact.language)
-    service.texter.send(case.contact.mobile or "", text)
-    _note(service, case, "code.sent", now)
+        if outbox.finish(connection, message, "sent", now):
+            audit.append(connection, type=kind, actor="system", subject=writing.request.id, body=body, now=now)
+    if writing.request.closed_at is not None:
+        service.wake("requests")  # now that the last letter is out, whom it was about can be forgotten
 
 
-def _note(service: Service, case: _Case, kind: str, now: datetime) -> None:
-    """Write down that it was handed over. Lost to a crash, the message is sent once more, with a new secret."""
-    body = {"link_id": case.link.id, "message_id": case.message.id}
-    with service.database.write() as connection:
-        if outbox.finish(connection, case.message, "sent", now):
-            audit.append(connection, type=kind, actor="system", subject=case.request.id, body=body, now=now)
-
-
-def _stop(service: Service, message: Message, request_id: str | None, task: str | None, now: datetime) -> None:
+def _stop(
+    service: Service,
+    message: Message,
+    writing: Writing | None,
+    task: str | None,
+    now: datetime,
+    *,
+    refused: bool = False,
+) -> None:
     with service.database.write() as connection:
         ended = outbox.finish(connection, message, "failed" if task else "void", now)
-        if message.kind == "sms":
+        if message.kind in CODES:
             codes.void(connection, message.subject_id)
-        if ended and task and request_id:
-            tasks.open_task(connection, task, request_id, now)
-            body = {"message_id": message.id, "reason": task}
-            audit.append(connection, type="message.stopped", actor="system", subject=request_id, body=body, now=now)
+        if not ended or task is None or writing is None:
+            return
+        if refused and writing.link is not None and writing.code is None:
+            access_links.stop(connection, writing.link.id)
+        tasks.open_task(connection, task, writing.request.id, now)
+        body = {"message_id": message.id, "reason": task}
+        audit.append(connection, type="message.stopped", actor="system", subject=writing.request.id, body=body, now=now)
 
 
 def _wait(tries: int) -> timedelta:

@@ -49,6 +49,25 @@ class SignatureError(RefusedError):
     code = "signature"
 
 
+class CursorError(InvalidInputError):
+    """The cursor is not one of ours, or continues another search."""
+
+    code = "cursor_invalid"
+
+
+class KeyReusedError(InvalidInputError):
+    """This Idempotency-Key was used for another request."""
+
+    code = "idempotency_reused"
+
+
+class TooManyError(RefusedError):
+    """Too many requests from this address; wait a little."""
+
+    code = "too_many"
+    retryable = True
+
+
 class TooLargeError(InvalidInputError):
     """More bytes than this address takes."""
 
@@ -99,6 +118,13 @@ class LeaseLostError(ConflictError):
     retryable = True
 
 
+class KeyInUseError(ConflictError):
+    """A request with this Idempotency-Key is being carried out; ask again."""
+
+    code = "idempotency_in_use"
+    retryable = True
+
+
 class HeldError(ConflictError):
     """A hold forbids this until it is released."""
 
@@ -122,6 +148,12 @@ class PlatformError(RecorderError):
 
     code = "platform"
     retryable = True
+
+
+class PlatformUnreachableError(PlatformError):
+    """The far side could not be connected to: it was told nothing."""
+
+    code = "platform_unreachable"
 
 
 class MediaRefusedError(PlatformError):
@@ -189,6 +221,19 @@ class DeliveryError(RecorderError):
 
     code = "delivery"
     retryable = True
+
+
+class DeliveryUnknownError(DeliveryError):
+    """Whether the message was taken is not known: the answer was lost."""
+
+    code = "delivery_unknown"
+
+
+class DeliveryRefusedError(DeliveryError):
+    """The message was refused for good."""
+
+    code = "delivery_refused"
+    retryable = False
 
 
 class DirectoryUnavailableError(RecorderError):

@@ -21,7 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.util import Url, parse_url
 
-from recorder.errors import MediaRefusedError, MediaTooLargeError, PlatformError
+from recorder.errors import MediaRefusedError, MediaTooLargeError, PlatformError, PlatformUnreachableError
 from recorder.ports import Media
 
 PORTS = {"http": 80, "https": 443}
@@ -147,7 +147,7 @@ def _connect(parts: Url, addresses: list[str], deadline: float) -> HTTPConnectio
             continue
         connection.sock.settimeout(SILENCE_TIMEOUT_S)
         return connection
-    raise PlatformError("the platform is not reachable")
+    raise PlatformUnreachableError("the platform is not reachable")
 
 
 def _connection(parts: Url, address: str, timeout: float) -> HTTPConnection:
@@ -195,7 +195,7 @@ def _addresses(parts: Url, *, private_ok: bool) -> list[str]:
     try:
         found: list[Any] = socket.getaddrinfo(parts.host, parts.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
-        raise PlatformError("the platform's name does not resolve") from exc
+        raise PlatformUnreachableError("the platform's name does not resolve") from exc
     addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
     if not all(allowed(address, private_ok=private_ok) for address in addresses):
         raise MediaRefusedError("the address is private")

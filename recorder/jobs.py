@@ -37,8 +37,12 @@ def _source(service: Service) -> bool:
 
 
 def _deliver(service: Service) -> bool:
-    delivery.deliver_due(service, service.clock())
-    return False
+    return delivery.deliver_next(service, service.clock(), delivery.MAIL) is not None
+
+
+def _codes(service: Service) -> bool:
+    """Beside the mail: somebody waits for a code, and a slow relay is not their concern."""
+    return delivery.deliver_next(service, service.clock(), delivery.CODES) is not None
 
 
 def _erase(service: Service) -> bool:
@@ -88,6 +92,7 @@ JOBS = (
     Job("apply", 5, _apply),
     Job("source", 60, _source),
     Job("deliver", 10, _deliver),
+    Job("codes", 10, _codes),
     Job("erase", 60, _erase, alone=True),
     Job("sweep", 300, _sweep, alone=True),
     Job("requests", 3600, _requests, alone=True),

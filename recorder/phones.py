@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import phonenumbers
 
@@ -10,6 +11,7 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 # What networks send instead of a number. The digits spell ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN and UNAVAILABLE.
 SPELLED = ("+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253")
 WITHHELD = {"anonymous", "restricted", "blocked", "unknown", "unavailable", "private", "withheld", *SPELLED}
+COSTLY = frozenset([phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.SHARED_COST])
 MAX_LENGTH = 256  # a SIP address may be long; nothing longer is looked at
 
 
@@ -38,6 +40,20 @@ def normalise(text: str, region: str = "DK") -> str | None:
 def last_digits(number: str, count: int = 2) -> str:
     """The end of a number, to name it without telling it."""
     return number[-count:]
+
+
+def takes(number: str) -> Literal["sms", "call"] | None:
+    """How a number can be told a code: a fixed line by a call only, one that costs extra not at all.
+
+    Denmark does not tell fixed lines from mobiles by their numbers: there it is "sms", and people choose.
+    """
+    try:
+        kind = phonenumbers.number_type(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return None
+    if kind in COSTLY:
+        return None
+    return "call" if kind == phonenumbers.PhoneNumberType.FIXED_LINE else "sms"
 
 
 def _user_part(text: str) -> str:

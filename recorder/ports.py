@@ -104,13 +104,22 @@ class Directory(Protocol):
 
 class Mailer(Protocol):
     def send(self, to: str, message: bytes) -> None:
-        """Hand over one RFC 5322 message. Raises `DeliveryError`; returning means accepted."""
+        """Hand over one RFC 5322 message. Raises `DeliveryError`; returning means accepted.
+
+        `DeliveryRefusedError`: it never will be. `DeliveryUnknownError`: it may have been, the answer was lost.
+        """
         ...
 
 
 class Texter(Protocol):
     def send(self, to: str, text: str) -> None:
-        """Hand over one SMS. Raises `DeliveryError`; returning means accepted."""
+        """Hand over one SMS. Raises as `Mailer.send` does."""
+        ...
+
+
+class Caller(Protocol):
+    def ring(self, to: str, twiml: str) -> None:
+        """Start a call that says and asks what the TwiML says. Raises as `Mailer.send` does."""
         ...
 
 
@@ -129,4 +138,5 @@ class Service:
     mailer: Mailer
     texter: Texter
     clock: Callable[[], datetime]
-    wake: Callable[[str], None]  # tell a job ("apply", "capture", "erase", "deliver", "source") that it has work
+    wake: Callable[[str], None]  # tell a job ("apply", "capture", "erase", "deliver", "codes", …) that it has work
+    caller: Caller | None = None  # none where codes are not read aloud

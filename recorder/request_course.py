@@ -16,13 +16,13 @@ from recorder.errors import ErasingError, RecordingNotFoundError, RequestNotFoun
 from recorder.ports import SYSTEM, Actor, Service
 from storage import audit
 from storage.catalogue import holds as hold_rows
-from storage.catalogue import links, recordings, requests, tasks
+from storage.catalogue import links, outbox, recordings, requests, tasks
 from storage.catalogue.requests import Match, Request
 
 DISCLOSING = ("access", "portability")
 DELETING = ("withdrawal", "erasure")
 KEY_MARGIN = timedelta(days=14)
-TASKS = ("request_due", "link_locked", "contact_changed", "contact_missing", "delivery_failed")
+TASKS = ("request_due", "link_locked", "contact_changed", "contact_missing", "delivery_failed", "identity_unanswered")
 
 
 def advance(service: Service, request: Request, now: datetime) -> bool:
@@ -82,6 +82,7 @@ def end(connection: Connection, request_id: str, state: str, outcome: str, actor
     if not requests.change(connection, request_id, when=["received", "answered"], **values):
         return False
     access_links.end_all(connection, request_id, "void")
+    outbox.void(connection, request_id)
     for kind in TASKS:
         tasks.close_task(connection, kind, request_id, actor.id, now)
     body = {"outcome": outcome}
@@ -98,11 +99,13 @@ def _close(service: Service, request_id: str, outcome: str, actor: Actor, now: d
 
 
 def let_go(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
-    """Release what an ended request held, then forget whom it was about."""
+    """Release what an ended request held, then forget whom it was about, once the last letter is out."""
     request = found(service, request_id)
     if request.kind in DISCLOSING:
         _release(service, request_id, None, actor, now)
     with service.database.write() as connection:
+        if outbox.waits(connection, request_id):
+            return
         gone: dict[str, object] = dict.fromkeys(("key_id", "request_key", "sealed"))
         requests.change(connection, request_id, when=["refused", "closed"], **gone)
 

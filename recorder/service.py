@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from recorder import platforms, scripts
-from recorder.delivery import mailer_for, texter_for
+from recorder import platforms, restoring, scripts
+from recorder.couriers import caller_for, mailer_for, texter_for
 from recorder.directory import directory_for
 from recorder.errors import ConfigurationError
 from recorder.ports import Service
@@ -23,6 +23,7 @@ from storage.keyring import KeyRing, load_root_key
 from storage.migrations import migrate
 from storage.objects import ObjectStore
 from storage.objects_folder import FolderStore
+from storage.objects_s3 import S3Store
 from storage.vault import Vault
 
 
@@ -55,6 +56,7 @@ def opened(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> It
     with database.write() as connection:
         scripts.install(connection, now)
         service.inbox.retry_failed(connection)
+    restoring.erase_again(service, now)
     service.inbox.start()
     try:
         yield service
@@ -64,15 +66,14 @@ def opened(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> It
 
 
 def _assembled(settings: Settings, database: Database, clock: Callable[[], datetime]) -> Service:
-    ring = store_for(settings.keys_url)
-    mirror = store_for(settings.keys.mirror_url) if settings.keys.mirror_url else None
+    ring, mirror = rings_for(settings)
     root_key = load_root_key(settings.root_key_path, settings.root_key(), ring)
     keyring = KeyRing(database, ring, root_key, mirror)
     return Service(
         settings=settings,
         database=database,
         keyring=keyring,
-        vault=Vault(keyring, store_for(settings.store_url)),
+        vault=Vault(keyring, store_for(settings.store_url, settings.store.endpoint_url, settings.store.region)),
         inbox=Inbox(database, keyring),
         platforms=platforms.from_settings(settings),
         lines=Lines(settings.lines_path),
@@ -81,12 +82,26 @@ def _assembled(settings: Settings, database: Database, clock: Callable[[], datet
         texter=texter_for(settings),
         clock=clock,
         wake=Bell(),
+        caller=caller_for(settings),
     )
 
 
-def store_for(url: str) -> ObjectStore:
-    """The object store a URL names. Raises `ConfigurationError` for a kind this version does not speak."""
+def rings_for(settings: Settings) -> tuple[ObjectStore, ObjectStore | None]:
+    """Key ring and mirror. Where they are buckets, they are asked at the store's endpoint unless they have their own."""
+    at = (settings.keys.endpoint_url or settings.store.endpoint_url, settings.store.region)
+    mirror_url = settings.keys.mirror_url
+    return store_for(settings.keys_url, *at), store_for(mirror_url, *at) if mirror_url else None
+
+
+def store_for(url: str, endpoint_url: str = "", region: str = "") -> ObjectStore:
+    """The object store a URL names: `file:///folder` or `s3://bucket/prefix`. Raises `ConfigurationError` for another.
+
+    Nothing is asked of a bucket yet.
+    """
     parts = urlsplit(url)
     if parts.scheme == "file":
         return FolderStore(Path(unquote(parts.path)))
-    raise ConfigurationError(f"stores of kind {parts.scheme or url!r} are not supported; use file:///…")
+    if parts.scheme == "s3" and parts.hostname and parts.netloc == parts.hostname:
+        return S3Store(parts.hostname, unquote(parts.path), endpoint_url=endpoint_url, region=region)
+    # Not the URL itself: someone may have put a password there.
+    raise ConfigurationError(f"a store of kind {parts.scheme!r} is none: use file:///folder or s3://bucket/prefix")

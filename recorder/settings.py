@@ -13,7 +13,7 @@ import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -22,10 +22,12 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationError,
     model_validator,
 )
 
+from recorder import signing
 from recorder.errors import ConfigurationError
 
 PREFIX = "RECORDER_"
@@ -88,6 +90,7 @@ def _listed(value: object) -> object:
 
 Strings = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Section(BaseModel):
@@ -101,6 +104,11 @@ class Http(Section):
         "http://127.0.0.1:8080", description="how the world reaches us; signatures and links are made from it"
     )
     max_body_bytes: int = Field(1_000_000, gt=0, description="largest webhook or JSON body")
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_listed)] = Field(
+        (),
+        description="networks of your own proxies: only from them X-Forwarded-For is believed, and only to count how "
+        "often one address opens links",
+    )
 
     @model_validator(mode="after")
     def _origin_only(self) -> Http:
@@ -153,12 +161,20 @@ class Mail(Section):
         description="smtp://user:password@host:587 (TLS required) or file:///…; empty: files in the data directory",
     )
     sender: str = Field("", description="From address; empty: the DPO's")
+    bounces_to: str = Field("", description="envelope sender, where bounces go; empty: the From address")
     country: str = Field("", description="where the relay stands, needed unless it is on this machine")
 
 
 class Sms(Section):
-    url: str = Field("", description="SMS gateway or file:///…; empty: files in the data directory")
-    prefixes: Strings = Field(("+45",), description="number prefixes codes may be sent to")
+    url: str = Field(
+        "",
+        description="twilio://<number, name or messaging service>, an https:// gateway, or file:///…; empty: files in "
+        "the data directory",
+    )
+    call_from: str = Field(
+        "", description="number at Twilio that rings to read a code aloud; empty: codes come by SMS only"
+    )
+    prefixes: Strings = Field(("+45",), description="number prefixes codes may be sent to and rung")
     country: str = Field("", description="where the gateway stands, needed unless it is on this machine")
 
 
@@ -229,6 +245,49 @@ class Platforms(Section):
     standard: Standard = Field(default_factory=Standard)
 
 
+class Canary(Section):
+    number: str = Field(
+        "", pattern=r"^(\+[1-9][0-9]{6,14})?$", description="number of ours test calls come from; empty: there are none"
+    )
+    answers: str = Field(
+        "",
+        pattern=r"^(\+[1-9][0-9]{6,14})?$",
+        description="number of ours they are connected to, so that no colleague's telephone rings",
+    )
+
+
+BulletinType = Literal["recording.stored", "recording.erased", "request.answered"]
+
+
+class Subscriber(Section):
+    """Another system that is told what happened."""
+
+    url: str = Field(description="https address that is told by Standard Webhooks, ids only")
+    secrets: Secrets = Field(
+        description="whsec_… secrets; every message is signed with each, so that one can be changed"
+    )
+    events: Annotated[tuple[BulletinType, ...], BeforeValidator(_listed)] = Field(
+        ("recording.stored", "recording.erased", "request.answered"), description="what it is told of"
+    )
+    country: str = Field("", description="where it stands, needed unless it is on this machine")
+
+    @model_validator(mode="after")
+    def _sealed_and_signed(self) -> Subscriber:
+        parts = urlsplit(self.url)
+        if not parts.hostname or parts.scheme not in {"http", "https"} or parts.username is not None or parts.fragment:
+            raise ValueError("url must be https://host[:port][/path]")
+        if parts.scheme == "http" and not is_loopback(self.url):
+            raise ValueError("url must be https unless it is a loopback address")
+        if not self.keys:
+            raise ValueError("secrets are missing")
+        return self
+
+    @property
+    def keys(self) -> list[bytes]:
+        """What the secrets spell. Handles key material; raises `ValueError` where one is none."""
+        return [signing.key_of(secret.get_secret_value()) for secret in self.secrets]
+
+
 class Settings(Section):
     """Everything settable. `load` builds it; nothing else reads the environment."""
 
@@ -249,6 +308,10 @@ class Settings(Section):
     capture: Capture = Field(default_factory=Capture)
     retention: Retention = Field(default_factory=Retention)
     platforms: Platforms = Field(default_factory=Platforms)
+    subscribers: dict[Annotated[str, StringConstraints(pattern="^[a-z0-9_-]{1,40}$")], Subscriber] = Field(
+        default_factory=dict, description="by a name of your choice, who is told what happened"
+    )
+    canary: Canary = Field(default_factory=Canary)
 
     @model_validator(mode="after")
     def _brands_override_the_organisation(self) -> Settings:
@@ -283,13 +346,24 @@ class Settings(Section):
             ("keys", self.keys.endpoint_url or self.keys.url, self.keys.country or self.store.country),
             ("keys.mirror", self.keys.mirror_url, self.keys.country or self.store.country),
             ("mail", self.mail.url, self.mail.country),
-            ("sms", self.sms.url, self.sms.country),
+            self._texting_party(),
             ("directory", self.directory.url, self.directory.country),
         ]
         parties += [("platforms.standard", origin, standard.country) for origin in standard.media_origins]
+        parties += [(f"subscribers.{name}", one.url, one.country) for name, one in self.subscribers.items()]
         if twilio.account_sid:
             parties.append(("platforms.twilio", twilio.rest_url, TWILIO_REGIONS.get(twilio.region, "")))
         return parties
+
+    def _texting_party(self) -> tuple[str, str, str]:
+        if not self.sms.url.startswith("twilio:"):
+            return "sms", self.sms.url, self.sms.country
+        twilio = self.platforms.twilio
+        return "sms", twilio.rest_url, TWILIO_REGIONS.get(twilio.region, "")
+
+    def declared_countries(self) -> list[tuple[str, str]]:
+        """Who is spoken to beyond this machine, and where they said to be."""
+        return [(name, country) for name, url, country in self._outside_parties() if country and not is_loopback(url)]
 
     def organisation_for(self, brand: str | None) -> Organisation:
         """Who speaks for a brand: the organisation with the brand's own values over it."""
@@ -407,7 +481,10 @@ def described(model: type[BaseModel] = Settings, path: tuple[str, ...] = ()) -> 
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             yield from described(field.annotation, (*path, name))
             continue
-        default = field.get_default(call_default_factory=True, validated_data={})
+        if field.annotation is not None and Subscriber in get_args(field.annotation):
+            yield from described(Subscriber, (*path, name, "<name>"))
+            continue
+        default = "" if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
         shown = "" if default in ("", (), None, {}) else str(default)
         variable = PREFIX + "__".join((*path, name)).upper()
         yield (

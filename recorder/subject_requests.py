@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection
 
-from recorder import access_links, contacts, deadlines, matching, request_course
+from recorder import access_links, contacts, deadlines, identity_check, matching, request_course, subscriptions
 from recorder.errors import ConflictError, InvalidInputError, RecorderError, RequestNotFoundError
+from recorder.once import WITHOUT_KEY, Once
 from recorder.ports import SYSTEM, Actor, Service
 from recorder.request_course import DELETING, DISCLOSING, TASKS
 from storage import audit
@@ -24,7 +26,11 @@ from storage.clock import new_id
 KINDS = (*DISCLOSING, *DELETING, "restriction", "rectification", "objection")
 IDENTITY_METHODS = ("callback", "self_service", "mitid", "in_person", "other")
 REFUSALS = ("identity_not_confirmed", "not_theirs", "nothing_found", "unfounded", "rights_of_others", "other")
+ANSWERED: Final = "request.answered"
+EXTENSIONS = ("complex", "many")  # art. 12(3): the complexity of a request, or the number of them
 REMIND = timedelta(days=7)
+RECEIPT_AFTER = timedelta(hours=1)  # what is answered within the hour needs no letter that says it came in
+LONGEST_EXPLANATION = 2000
 FORGET = timedelta(days=14)  # messages and codes, counted from when they were asked for
 AHEAD = timedelta(minutes=5)  # clocks differ; what was received further ahead than this is a typing error
 
@@ -41,6 +47,7 @@ def open_request(
     received_at: datetime | None = None,
     actor: Actor,
     now: datetime,
+    once: Once = WITHOUT_KEY,
 ) -> Request:
     """Open a request about one number, account or call: find what it matches, hold it, and set the deadline.
 
@@ -59,6 +66,8 @@ def open_request(
     with service.database.write() as connection:
         service.keyring.require_open(connection, columns["key_id"])
         requests.insert(connection, request, found)
+        outbox.add(connection, "mail", "receipt", request_id, now, not_before=now + RECEIPT_AFTER)
+        once.done(connection, request_id)
         body = {"kind": kind, "matches": [one.recording_id for one in found]}
         audit.append(connection, type="request.opened", actor=actor.id, subject=request_id, body=body, now=now)
     if kind in DISCLOSING:
@@ -73,6 +82,7 @@ def approve(
     identity_method: str,
     actor: Actor,
     now: datetime,
+    once: Once = WITHOUT_KEY,
 ) -> None:
     """Grant a request for these of its matches, saying how we know who is asking.
 
@@ -84,7 +94,7 @@ def approve(
     chosen = sorted(set(recording_ids))
     fresh = request_course.resealed(service, request_course.found(service, request_id), now)
     with service.database.write() as connection:
-        request = _locked(connection, request_id, "received")
+        request = _locked(connection, request_id, "received", once)
         known = {one.recording_id for one in requests.matched(connection, request_id)}
         if not known.issuperset(chosen) or not chosen:
             raise InvalidInputError("recordings must be some of the request's matches")
@@ -97,44 +107,80 @@ def approve(
             "identity_at": now,
         }
         requests.change(connection, request_id, when=["received"], **values, **fresh)
-        tasks.close_task(connection, "request_due", request_id, actor.id, now)
+        outbox.void(connection, request_id)
+        for task in ("request_due", identity_check.TASK):
+            tasks.close_task(connection, task, request_id, actor.id, now)
         if request.kind in DISCLOSING:
             access_links.queue(connection, request_id, now)
+        subscriptions.tell(service, connection, ANSWERED, [{"request_id": request_id}], now)
         body = {"recordings": chosen, "identity_method": identity_method}
         audit.append(connection, type="request.approved", actor=actor.id, subject=request_id, body=body, now=now)
     service.wake("deliver")
     request_course.carry_out(service, request_id, actor, now)
 
 
-def refuse(service: Service, request_id: str, actor: Actor, now: datetime, reason: str = "other") -> None:
-    """Refuse a request. What was held for it is let go."""
+def refuse(
+    service: Service,
+    request_id: str,
+    actor: Actor,
+    now: datetime,
+    reason: str = "other",
+    explanation: str = "",
+    once: Once = WITHOUT_KEY,
+) -> None:
+    """Refuse a request and tell the person why, and where to complain. What was held for it is let go.
+
+    `explanation` is said in place of the reason's own words; for "other" without one, a task asks for the reason.
+    """
     if reason not in REFUSALS:
         raise InvalidInputError("reason is not one of " + ", ".join(REFUSALS))
+    if len(explanation) > LONGEST_EXPLANATION:
+        raise InvalidInputError(f"the explanation is longer than {LONGEST_EXPLANATION} characters")
+    sealed = _explained(service, request_id, explanation.strip(), now)
     with service.database.write() as connection:
-        _locked(connection, request_id, "received")
+        _locked(connection, request_id, "received", once)
+        subscriptions.tell(service, connection, ANSWERED, [{"request_id": request_id}], now)
         request_course.end(connection, request_id, "refused", reason, actor, now)
+        if sealed:
+            requests.change(connection, request_id, when=["refused"], **sealed)
+        elif reason == "other":
+            tasks.open_task(connection, "reason_owed", request_id, now)
+        outbox.add(connection, "mail", "refused", request_id, now, body={"reason": reason})
+    service.wake("deliver")
     request_course.let_go(service, request_id, actor, now)
 
 
-def extend(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
-    """Take two months more, once, and only while the first month lasts: the person is told within it."""
+def extend(
+    service: Service,
+    request_id: str,
+    actor: Actor,
+    now: datetime,
+    reason: str = "complex",
+    once: Once = WITHOUT_KEY,
+) -> None:
+    """Take two months more, once, and only while the first month lasts: the person is told within it, and why."""
+    if reason not in EXTENSIONS:
+        raise InvalidInputError("reason is not one of " + ", ".join(EXTENSIONS))
     with service.database.write() as connection:
-        request = _locked(connection, request_id, "received")
+        request = _locked(connection, request_id, "received", once)
         if request.extended or now > request.due_at:
             raise ConflictError("a request is extended once, within its first month")
         due_at = deadlines.due_at(request.received_at, deadlines.EXTENDED_MONTHS)
         values = {"extended": True, "due_at": due_at, "reminded_at": None}
         requests.change(connection, request_id, when=["received"], **values)
         tasks.close_task(connection, "request_due", request_id, actor.id, now)
-        body = {"due_at": due_at.isoformat()}
+        outbox.void(connection, request_id)
+        outbox.add(connection, "mail", "extended", request_id, now, body={"reason": reason})
+        body = {"due_at": due_at.isoformat(), "reason": reason}
         audit.append(connection, type="request.extended", actor=actor.id, subject=request_id, body=body, now=now)
+    service.wake("deliver")
 
 
-def reissue(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
+def reissue(service: Service, request_id: str, actor: Actor, now: datetime, once: Once = WITHOUT_KEY) -> None:
     """Send a new link; the last one, and whoever came in by it, is out at once. Raises `ConflictError`."""
     fresh = request_course.resealed(service, request_course.found(service, request_id), now)
     with service.database.write() as connection:
-        request = _locked(connection, request_id, "answered")
+        request = _locked(connection, request_id, "answered", once)
         if request.kind not in DISCLOSING:
             raise ConflictError("this request has no link")
         requests.change(connection, request_id, when=["answered"], **fresh)
@@ -147,10 +193,10 @@ def reissue(service: Service, request_id: str, actor: Actor, now: datetime) -> N
     service.wake("deliver")
 
 
-def revoke(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
+def revoke(service: Service, request_id: str, actor: Actor, now: datetime, once: Once = WITHOUT_KEY) -> None:
     """Close the request's links, without sending another. The request stays open until they would have run out."""
     with service.database.write() as connection:
-        _locked(connection, request_id, "answered")
+        _locked(connection, request_id, "answered", once)
         ended = access_links.end_all(connection, request_id, "revoked")
         if ended:
             audit.append(
@@ -175,12 +221,21 @@ def due(service: Service, now: datetime) -> int:
     closed = 0
     for request in ongoing:
         try:
-            closed += request_course.advance(service, request, now)
+            closed += identity_check.chase(service, request, now) or request_course.advance(service, request, now)
         except RecorderError as error:  # one request's trouble is not the next one's
             log.warning("request.not_continued", request_id=request.id, code=error.code)
     for request_id in ended:
         request_course.let_go(service, request_id, SYSTEM, now)
     return closed
+
+
+def _explained(service: Service, request_id: str, explanation: str, now: datetime) -> dict[str, Any]:
+    """The columns of whom it is about with the DPO's words beside, sealed until the letter is out; none without."""
+    request = request_course.found(service, request_id)
+    if not explanation or request.state != "received":
+        return {}
+    about = contacts.asked(service, request, now) | {"explanation": explanation}
+    return contacts.sealed(service, request_id, about, now)
 
 
 def _remind(service: Service, now: datetime) -> None:
@@ -190,10 +245,12 @@ def _remind(service: Service, now: datetime) -> None:
             tasks.open_task(connection, "request_due", request.id, now)
 
 
-def _locked(connection: Connection, request_id: str, state: str) -> Request:
+def _locked(connection: Connection, request_id: str, state: str, once: Once) -> Request:
+    """A request in the state an act starts from. Raises `ConflictError`."""
     request = requests.lock(connection, request_id)
     if request is None:
         raise RequestNotFoundError
     if request.state != state:
         raise ConflictError("the request was decided already" if state == "received" else "the request is not answered")
+    once.done(connection, request_id)
     return request

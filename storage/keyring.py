@@ -25,7 +25,7 @@ from storage.errors import (
 )
 from storage.keymaking import keys, make, rows_in
 from storage.keyobjects import KeyName, KeyObjects, RootKey
-from storage.keys import Key, KeyCache, derive
+from storage.keys import INBOX_DAYS, derive, Key, KeyCache
 from storage.objects import ObjectStore
 from storage.rootkey import load_root_key
 
@@ -34,7 +34,6 @@ __all__ = ["DAYS_AHEAD", "INBOX_DAYS", "INBOX_DAYS_AHEAD", "Key", "KeyRing", "lo
 DAYS_AHEAD = 97  # 90 days kept, and a week in which the ring may be away
 INBOX_DAYS_AHEAD = 7
 PURPOSES = frozenset({"service", "day", "inbox"})  # of keys; what else lies in the ring are notes
-INBOX_DAYS = 8  # an event not applied by then is lost, and nothing of it is left
 
 _STATE = select(keys.c.state).where(keys.c.id == bindparam("key")).with_for_update(read=True)
 _READY = select(keys.c.id).where(
@@ -61,6 +60,11 @@ class KeyRing:
         self._inbox: dict[date, Key] = {}
         self._service: tuple[KeyName, bytes] | None = None
         self._derived: dict[str, bytes] = {}
+
+    @property
+    def places(self) -> list[ObjectStore]:
+        """The ring and its mirror, to be asked what they are."""
+        return list(self._stores)
 
     # -- starting
 

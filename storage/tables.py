@@ -300,6 +300,8 @@ class RequestRow(Table, table=True):
     identity_method: str | None = None
     identity_by: str | None = None
     identity_at: datetime | None = instant()
+    identity_asked_at: datetime | None = instant()  # we wait for the person to say who they are; the deadline waits too
+    identity_reminded_at: datetime | None = instant()
     answered_at: datetime | None = instant()
     closed_at: datetime | None = instant()
     key_id: str | None = None
@@ -370,10 +372,10 @@ class OutboxRow(Table, table=True):
         ),
     )
     id: str = Field(primary_key=True)
-    kind: str  # mail | sms
+    kind: str  # mail | sms | call
     template: str
     subject_id: str = Field(index=True)  # request, link or code the message is about
-    body: dict[str, Any] | None = document()  # ids and choices only
+    body: dict[str, Any] | None = document()  # ids and choices only: reason, and which minting of its secret
     state: str = "new"  # new | sent | failed | void
     tries: int = 0
     created_at: datetime = instant(nullable=False)
@@ -381,6 +383,44 @@ class OutboxRow(Table, table=True):
     lease: str | None = None
     lease_until: datetime | None = instant()
     sent_at: datetime | None = instant()
+
+
+class BulletinRow(Table, table=True):
+    """Something a subscriber is to be told, by ids. Gone once it was told, or given up."""
+
+    __tablename__ = "bulletins"
+    __table_args__ = (Index("ix_bulletins_due", "subscriber", "next_try_at"),)
+    id: str = Field(primary_key=True)  # the `webhook-id`, the same at every try
+    subscriber: str
+    type: str
+    data: dict[str, Any] | None = document()  # random ids only
+    tries: int = 0
+    created_at: datetime = instant(nullable=False, index=True)
+    next_try_at: datetime = instant(nullable=False)
+    lease: str | None = None
+    lease_until: datetime | None = instant()
+
+
+class IdempotencyRow(Table, table=True):
+    """An act that was asked for under a client's key: done once, however often it is asked for. Kept for a day."""
+
+    __tablename__ = "idempotency"
+    mark: bytes = blob(primary=True)  # HMAC of token and key
+    fingerprint: bytes = blob(nullable=False)  # HMAC of the request
+    subject_id: str | None = None  # what was done, written by the act's own transaction
+    lease: str
+    lease_until: datetime | None = instant()  # None once it was answered
+    created_at: datetime = instant(nullable=False, index=True)
+
+
+class CanaryRow(Table, table=True):
+    """How the last test call to a line went."""
+
+    __tablename__ = "canaries"
+    line: str = Field(primary_key=True)  # our own number, not personal
+    ran_at: datetime = instant(nullable=False)
+    failed: str | None = None  # the step that did
+    why: list[str] | None = document()  # codes
 
 
 class SourceDeletionRow(Table, table=True):
@@ -410,7 +450,10 @@ class SourceDeletionRow(Table, table=True):
 
 
 class ListeningRow(Table, table=True):
-    """Who listened, when and why: one per person, recording and purpose per 30 minutes. Goes with the recording."""
+    """Who listened or took a copy, when and why: one of each per person, recording and purpose per 30 minutes.
+
+    Goes with the recording.
+    """
 
     __tablename__ = "listenings"
     __table_args__ = (Index("ix_listenings_latest", "recording_id", "actor", "purpose", "at"),)
@@ -419,6 +462,7 @@ class ListeningRow(Table, table=True):
     actor: str
     role: str
     purpose: str
+    act: str = "listened"  # listened | downloaded
     at: datetime = instant(nullable=False)
 
 

@@ -1,6 +1,7 @@
 """What is said to the people recorded, in mail and SMS: the words of the two languages, and how a mail is built.
 
-A mail has one link, nothing remote, nothing that counts, and says nothing that a stranger could use.
+A mail has at most one link, nothing remote, nothing that counts, and says nothing that a stranger could use. Its
+Message-ID is the outbox row's: a repeated mail is the same mail, and a bounce says which one came back.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, make_msgid
+from email.utils import format_datetime
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from babel.dates import format_date
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from recorder.deadlines import ZONE
-from recorder.errors import DeliveryError
+from recorder.errors import DeliveryRefusedError
 from recorder.settings import Organisation
 
 LANGUAGES = ("da", "en")
@@ -38,10 +39,34 @@ class AccessNotice:
     last_digits: str
     called_at: Sequence[datetime]
     works_until: datetime
+    message_id: str
+    by_call: bool = False
+
+
+@dataclass(frozen=True)
+class Letter:
+    """An answer about a request, without a link. Handles personal data.
+
+    `kind` is receipt, extended, refused, identity, identity_reminder or identity_closed; `about` is the request's kind.
+    """
+
+    kind: str
+    about: str
+    language: str
+    organisation: Organisation
+    sender: str
+    to: str = field(repr=False)
+    message_id: str
+    received_at: datetime
+    due_at: datetime
+    asked_at: datetime | None = None  # when the person was asked who they are
+    closes_at: datetime | None = None
+    reason: str = ""
+    explanation: str = field(default="", repr=False)  # the DPO's own words, for a reason that has no words of ours
 
 
 def access_mail(notice: AccessNotice, now: datetime) -> bytes:
-    """The mail with the link, as text and HTML. Raises `DeliveryError` for an address that is none."""
+    """The mail with the link, as text and HTML. Raises `DeliveryRefusedError` for an address that is none."""
     language = spoken(notice.language)
     words = {
         "language": language,
@@ -50,25 +75,70 @@ def access_mail(notice: AccessNotice, now: datetime) -> bytes:
         "days": _days(notice.called_at, language),
         "many": len(notice.called_at) > 1,
         "last_digits": notice.last_digits,
+        "by_call": notice.by_call,
         "last_day": day(last_whole_day(notice.works_until), language),
-        "phone": readable_phone(notice.organisation.phone),
-        "site": (urlsplit(notice.organisation.self_service_url).hostname or "").removeprefix("www."),
-        "dpo": notice.organisation.dpo_email,
+        **_speaker(notice.organisation),
     }
+    subject, plain, html = (_said(f"access.{language}.{part}", words) for part in ("subject", "txt", "html"))
+    return _mail(notice, language, subject, plain, html, now)
+
+
+def letter_mail(letter: Letter, now: datetime) -> bytes:
+    """A letter as text and HTML; its first line is the subject. Raises `DeliveryRefusedError` as `access_mail` does."""
+    language = spoken(letter.language)
+    words = {
+        "about": letter.about,
+        "reason": letter.reason,
+        "explanation": letter.explanation,
+        "reminder": letter.kind == "identity_reminder",
+        "held": letter.about in {"access", "portability"},
+        "received": _day_of(letter.received_at, language),
+        "due": _day_of(letter.due_at, language),
+        "asked": _day_of(letter.asked_at, language),
+        "closes": day(last_whole_day(letter.closes_at), language) if letter.closes_at else "",
+        **_speaker(letter.organisation),
+    }
+    template = "identity" if letter.kind == "identity_reminder" else letter.kind
+    subject, _, plain = _said(f"{template}.{language}.txt", words).partition("\n")
+    paragraphs = [paragraph.splitlines() for paragraph in plain.strip().split("\n\n")]
+    shown = {"language": language, "subject": subject, "paragraphs": paragraphs}
+    return _mail(letter, language, subject, plain.strip(), _said("letter.html", shown), now)
+
+
+def address(text: str) -> str:
+    """An address as it stands on an envelope: its domain in ASCII. Raises `DeliveryRefusedError` where it is none."""
+    name, at, domain = text.strip().rpartition("@")
+    try:
+        if not at or not name or not (name + domain).isprintable() or set(text.strip()) & set(' <>,;:"()[]'):
+            raise ValueError
+        return f"{name}@{domain.encode('idna').decode()}"
+    except ValueError:  # what idna raises is one of them; its words may repeat the address
+        raise DeliveryRefusedError("the address is not one that mail can be sent to") from None
+
+
+def _speaker(organisation: Organisation) -> dict[str, str]:
+    return {
+        "name": organisation.name,
+        "phone": readable_phone(organisation.phone),
+        "site": (urlsplit(organisation.self_service_url).hostname or "").removeprefix("www."),
+        "dpo": organisation.dpo_email,
+    }
+
+
+def _mail(notice: AccessNotice | Letter, language: str, subject: str, plain: str, html: str, now: datetime) -> bytes:
     message = EmailMessage(policy=SMTP)
-    if "@" not in notice.to:
-        raise DeliveryError("the address is not one that mail can be sent to")
+    to = address(notice.to)
     try:
         message["From"] = f'"{_quoted(notice.organisation.name)}" <{notice.sender}>'
-        message["To"] = notice.to
-        message["Subject"] = _said(f"access.{language}.subject", words)
+        message["To"] = to
+        message["Subject"] = subject
         message["Date"] = format_datetime(now)
-        message["Message-ID"] = make_msgid(domain=notice.sender.rpartition("@")[2] or "localhost")
-    except (ValueError, IndexError) as exc:
-        raise DeliveryError("the address is not one that mail can be sent to") from exc
+        message["Message-ID"] = f"<{notice.message_id}@{notice.sender.rpartition('@')[2] or 'localhost'}>"
+    except (ValueError, IndexError):  # the words of the parser may repeat the address
+        raise DeliveryRefusedError("the address is not one that mail can be sent to") from None
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(_said(f"access.{language}.txt", words) + "\n", cte="quoted-printable")
-    message.add_alternative(_said(f"access.{language}.html", words) + "\n", subtype="html", cte="quoted-printable")
+    message.set_content(plain + "\n", cte="quoted-printable")
+    message.add_alternative(html + "\n", subtype="html", cte="quoted-printable")
     message["Content-Language"] = language  # set earlier, it would belong to the first part only
     return message.as_bytes()
 
@@ -99,6 +169,10 @@ def readable_phone(number: str) -> str:
     except phonenumbers.NumberParseException:
         return number
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def _day_of(moment: datetime | None, language: str) -> str:
+    return day(moment.astimezone(ZONE).date(), language) if moment else ""
 
 
 def _days(called_at: Sequence[datetime], language: str) -> str:

@@ -130,6 +130,11 @@ class Twilio:
         return "sha256", (secret,)
 
 
+def key_pressed(request: WebhookRequest) -> str:
+    """The key pressed in a call that reads a code aloud; nothing of it is kept. Raises `InvalidEventError`."""
+    return _fields(request).get("Digits", "")[:8]
+
+
 def _signed_parameters(request: WebhookRequest) -> str:
     """What is signed besides the URL: the form's fields, sorted and each once; or a body whose hash the URL holds."""
     if _is_form(request):

@@ -40,11 +40,11 @@ def asked_since(connection: Connection, link_id: str, moment: datetime) -> int:
 
 
 def mint(connection: Connection, code: Code, code_hash: bytes, expires_at: datetime) -> bool:
-    """Make this the one code that opens the link. False where it was voided while it waited."""
+    """Make this the one code that opens the link; minted again, tries stay taken. False where it was voided."""
     minted = connection.execute(
         update(codes)
         .where(codes.c.id == code.id, codes.c.state.in_(("queued", "sent")))
-        .values(code_hash=code_hash, state="sent", expires_at=expires_at, tries=0)
+        .values(code_hash=code_hash, state="sent", expires_at=expires_at)
     )
     if minted.rowcount == 0:
         return False

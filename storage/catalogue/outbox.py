@@ -1,7 +1,12 @@
-"""Rows of messages to hand over: claimed with a lease, finished only by who holds it."""
+"""Rows of messages to hand over: claimed with a lease, finished only by who holds it.
+
+A message that carries a secret says in its body which minting of it (`version`), and whether that one was ever handed
+over with the answer unknown (`handed`): such a one may have arrived, and is repeated as it was.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,7 +24,7 @@ class Message:
     """Something to say, by ids: whom it goes to is asked of the directory when it is handed over."""
 
     id: str
-    kind: str  # mail | sms
+    kind: str  # mail | sms | call
     template: str
     subject_id: str
     created_at: datetime
@@ -31,18 +36,44 @@ class Message:
     lease_until: datetime | None = None
     sent_at: datetime | None = None
 
+    @property
+    def version(self) -> int:
+        """Which minting of its secret it carries."""
+        return int((self.body or {}).get("version", 0))
 
-def add(connection: Connection, kind: str, template: str, subject_id: str, now: datetime) -> None:
-    message = Message(new_id("msg"), kind, template, subject_id, now, now)
+    @property
+    def uncertain(self) -> bool:
+        """Whether it was handed over before and nobody knows what became of that."""
+        return bool((self.body or {}).get("handed"))
+
+
+def add(
+    connection: Connection,
+    kind: str,
+    template: str,
+    subject_id: str,
+    now: datetime,
+    *,
+    not_before: datetime | None = None,
+    body: Mapping[str, Any] | None = None,
+) -> None:
+    """Queue a message, by ids and choices only; `not_before` lets it wait, in case it becomes needless."""
+    message = Message(new_id("msg"), kind, template, subject_id, now, not_before or now, body=dict(body or {}))
     connection.execute(outbox.insert().values(**vars(message)))
 
 
-def claim(connection: Connection, now: datetime, until: datetime) -> Message | None:
+def get(connection: Connection, message_id: str) -> Message | None:
+    row = connection.execute(select(outbox).where(outbox.c.id == message_id)).first()
+    return None if row is None else Message(**row._asdict())
+
+
+def claim(connection: Connection, now: datetime, until: datetime, kinds: Collection[str]) -> Message | None:
     """Take the message that waits longest, for as long as the lease says; None where nothing is due."""
     due = (
         select(outbox)
         .where(
             outbox.c.state == "new",
+            outbox.c.kind.in_(list(kinds)),
             outbox.c.next_try_at <= now,
             or_(outbox.c.lease_until.is_(None), outbox.c.lease_until <= now),
         )
@@ -67,25 +98,39 @@ def finish(connection: Connection, message: Message, state: str, now: datetime) 
     )
 
 
-def put_off(connection: Connection, message: Message, until: datetime) -> bool:
-    """Try again later; False where the lease has gone to another."""
+def bounced(connection: Connection, message_id: str) -> None:
+    """What was handed over came back; what still waits to be repeated is not."""
+    values = {"state": "failed", "lease": None, "lease_until": None}
+    connection.execute(update(outbox).where(outbox.c.id == message_id).values(**values))
+
+
+def put_off(connection: Connection, message: Message, until: datetime, *, anew: bool) -> bool:
+    """Try again later, `anew` with a new secret; False where the lease has gone to another."""
     statement = update(outbox).where(outbox.c.id == message.id, outbox.c.lease == message.lease)
-    values = {"tries": outbox.c.tries + 1, "next_try_at": until, "lease": None, "lease_until": None}
+    values: dict[str, Any] = {"tries": outbox.c.tries + 1, "next_try_at": until, "lease": None, "lease_until": None}
+    if anew:
+        values["body"] = {**(message.body or {}), "version": message.version + 1, "handed": False}
     return connection.execute(statement.values(**values)).rowcount == 1
 
 
-def still_ours(connection: Connection, message: Message) -> bool:
-    """Whether the lease is still ours; locks the message's row until the transaction ends."""
-    statement = select(outbox.c.id).where(
+def hand_over(connection: Connection, message: Message) -> bool:
+    """Note, before it leaves, that it may have left. False where the lease is not ours any more, or it was voided."""
+    statement = update(outbox).where(
         outbox.c.id == message.id, outbox.c.lease == message.lease, outbox.c.state == "new"
     )
-    return connection.execute(statement.with_for_update()).first() is not None
+    return connection.execute(statement.values(body={**(message.body or {}), "handed": True})).rowcount == 1
 
 
 def void(connection: Connection, subject_id: str) -> None:
-    """Take back what has not been handed over about a link or a code."""
+    """Take back what has not been handed over about a link, a code or a request."""
     waiting = (outbox.c.subject_id == subject_id) & (outbox.c.state == "new")
     connection.execute(update(outbox).where(waiting).values(state="void", lease=None, lease_until=None))
+
+
+def waits(connection: Connection, subject_id: str) -> bool:
+    """Whether something about it is still to be handed over."""
+    waiting = select(outbox.c.id).where(outbox.c.subject_id == subject_id, outbox.c.state == "new")
+    return connection.execute(waiting.limit(1)).first() is not None
 
 
 def forget_before(connection: Connection, moment: datetime) -> int:

@@ -30,6 +30,8 @@ class Request:
     identity_method: str | None = None
     identity_by: str | None = None
     identity_at: datetime | None = None
+    identity_asked_at: datetime | None = None
+    identity_reminded_at: datetime | None = None
     answered_at: datetime | None = None
     closed_at: datetime | None = None
     key_id: str | None = None
@@ -98,9 +100,15 @@ def latest(connection: Connection, limit: int) -> list[Request]:
 
 
 def to_remind(connection: Connection, due_before: datetime) -> list[Request]:
-    """Unanswered requests whose deadline is near and that nobody was reminded of."""
+    """Unanswered requests whose deadline is near and that nobody was reminded of.
+
+    While the person is asked who they are, the deadline stands still.
+    """
     statement = select(requests).where(
-        requests.c.state == "received", requests.c.due_at < due_before, requests.c.reminded_at.is_(None)
+        requests.c.state == "received",
+        requests.c.due_at < due_before,
+        requests.c.reminded_at.is_(None),
+        requests.c.identity_asked_at.is_(None),
     )
     return [Request(**row) for row in connection.execute(statement).mappings()]
 

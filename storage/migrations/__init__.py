@@ -37,6 +37,12 @@ def migrate(database: Database) -> None:
             command.upgrade(settings, "head")
 
 
+def revision(database: Database) -> str:
+    """The step the schema is at."""
+    with database.read() as connection:
+        return ", ".join(MigrationContext.configure(connection).get_current_heads())
+
+
 def config() -> Config:
     """Alembic's settings; the steps lie beside this file, installed or not."""
     settings = Config()

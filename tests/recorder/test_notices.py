@@ -17,6 +17,7 @@ from recorder.settings import Organisation
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 LINK = "https://samtale.flexii.dk/access/#" + "aB3_-" * 9
+MESSAGE_ID = "msg_" + "a" * 26
 CALLED = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
 
 
@@ -32,6 +33,7 @@ def notice(
         last_digits="42",
         called_at=called,
         works_until=datetime(2026, 12, 22, 23, tzinfo=UTC),
+        message_id=MESSAGE_ID,
     )
 
 
@@ -87,7 +89,7 @@ def test_the_mail_says_what_was_agreed(language: str, subject: str, lines: tuple
         line for line in lines if line.removeprefix("1. ").removeprefix("2. ").removeprefix("3. ") not in said
     ] == []
     assert (mail["Auto-Submitted"], mail["Content-Language"]) == ("auto-generated", language)
-    assert mail["Message-ID"].endswith("@flexii.dk>")
+    assert mail["Message-ID"] == f"<{MESSAGE_ID}@flexii.dk>"
 
 
 @pytest.mark.parametrize("language", ["da", "en"])

@@ -48,6 +48,21 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_head")),
     )
     op.create_table(
+        "bulletins",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("subscriber", sa.String(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("next_try_at", sa.BigInteger(), nullable=False),
+        sa.Column("lease", sa.String(), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bulletins")),
+    )
+    op.create_index(op.f("ix_bulletins_created_at"), "bulletins", ["created_at"], unique=False)
+    op.create_index("ix_bulletins_due", "bulletins", ["subscriber", "next_try_at"], unique=False)
+    op.create_table(
         "calls",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("ref", sa.LargeBinary(), nullable=True),
@@ -75,6 +90,14 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.create_index(op.f("ix_calls_opened_at"), "calls", ["opened_at"], unique=False)
     op.create_index(op.f("ix_calls_settle_at"), "calls", ["settle_at"], unique=False)
+    op.create_table(
+        "canaries",
+        sa.Column("line", sa.String(), nullable=False),
+        sa.Column("ran_at", sa.BigInteger(), nullable=False),
+        sa.Column("failed", sa.String(), nullable=True),
+        sa.Column("why", sa.JSON(), nullable=True),
+        sa.PrimaryKeyConstraint("line", name=op.f("pk_canaries")),
+    )
     op.create_table(
         "codes",
         sa.Column("id", sa.String(), nullable=False),
@@ -111,6 +134,17 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.create_index(op.f("ix_holds_recording_id"), "holds", ["recording_id"], unique=False)
     op.create_index(op.f("ix_holds_request_id"), "holds", ["request_id"], unique=False)
     op.create_index(op.f("ix_holds_review_at"), "holds", ["review_at"], unique=False)
+    op.create_table(
+        "idempotency",
+        sa.Column("mark", sa.LargeBinary(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("subject_id", sa.String(), nullable=True),
+        sa.Column("lease", sa.String(), nullable=False),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("mark", name=op.f("pk_idempotency")),
+    )
+    op.create_index(op.f("ix_idempotency_created_at"), "idempotency", ["created_at"], unique=False)
     op.create_table(
         "inbox",
         sa.Column("id", sa.String(), nullable=False),
@@ -191,6 +225,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),
         sa.Column("purpose", sa.String(), nullable=False),
+        sa.Column("act", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_listenings")),
     )
@@ -251,6 +286,8 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("identity_method", sa.String(), nullable=True),
         sa.Column("identity_by", sa.String(), nullable=True),
         sa.Column("identity_at", sa.BigInteger(), nullable=True),
+        sa.Column("identity_asked_at", sa.BigInteger(), nullable=True),
+        sa.Column("identity_reminded_at", sa.BigInteger(), nullable=True),
         sa.Column("answered_at", sa.BigInteger(), nullable=True),
         sa.Column("closed_at", sa.BigInteger(), nullable=True),
         sa.Column("key_id", sa.String(), nullable=True),

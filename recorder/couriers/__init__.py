@@ -1,0 +1,49 @@
+"""How messages leave: mail by SMTP under TLS, SMS and calls by Twilio or a gateway, and for trying out, as files.
+
+Handles addresses, tokens and codes: nothing of a message is ever logged or repeated in an error. What a courier
+raises says whether to try again: `DeliveryError` (it was not taken), `DeliveryUnknownError` (nobody knows),
+`DeliveryRefusedError` (it never will be).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from recorder.couriers.folders import FolderMailer, FolderTexter
+from recorder.couriers.gateway import GatewayTexter
+from recorder.couriers.smtp import SmtpMailer
+from recorder.couriers.twilio import TwilioCaller, TwilioTexter
+from recorder.errors import ConfigurationError
+from recorder.ports import Caller, Mailer, Texter
+from recorder.settings import Settings
+
+__all__ = ["caller_for", "mailer_for", "texter_for"]
+
+
+def mailer_for(settings: Settings) -> Mailer:
+    parts = urlsplit(settings.mail_url)
+    if parts.scheme == "file":
+        return FolderMailer(Path(unquote(parts.path)))
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        raise ConfigurationError("RECORDER_MAIL__URL must be smtp://, smtps:// or file:///")
+    sender = settings.mail.bounces_to or settings.mail.sender or settings.organisation.dpo_email
+    return SmtpMailer(settings.mail_url, sender=sender)
+
+
+def texter_for(settings: Settings) -> Texter:
+    parts = urlsplit(settings.sms_url)
+    if parts.scheme == "file":
+        return FolderTexter(Path(unquote(parts.path)))
+    if parts.scheme == "twilio" and parts.netloc:
+        return TwilioTexter(settings.platforms.twilio, sender=unquote(parts.netloc))
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError("RECORDER_SMS__URL must be twilio://, https:// or file:///")
+    return GatewayTexter(settings.sms_url)
+
+
+def caller_for(settings: Settings) -> Caller | None:
+    """Who rings to read a code aloud; None where no number is set to ring from."""
+    if not settings.sms.call_from:
+        return None
+    return TwilioCaller(settings.platforms.twilio, number=settings.sms.call_from)

@@ -1,0 +1,99 @@
+"""Asking who is asking: the person is written to, reminded, and after thirty days the case is closed.
+
+While we wait, the deadline stands still (GDPR art. 12(6)) and what a request for access holds stays held. A closed case
+forgets whom it was about; who writes again opens a new one (docs/adr/0014).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from recorder import access_links, request_course
+from recorder.errors import ConflictError, RequestNotFoundError
+from recorder.ports import SYSTEM, Actor, Service
+from storage import audit
+from storage.catalogue import outbox, requests, tasks
+from storage.catalogue.requests import Request
+
+REMIND_AFTER = timedelta(days=14)
+TASK = "identity_unanswered"
+
+
+def closes_at(asked_at: datetime) -> datetime:
+    """The end of the thirtieth day after: a mail that says "by the 22nd" must be right at any hour of it."""
+    return access_links.runs_out(asked_at)
+
+
+def ask(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
+    """Write to the address on file that we must know who asks; from now on the deadline stands still.
+
+    Raises `ConflictError` where it was decided, or asked, already.
+    """
+    fresh = request_course.resealed(service, request_course.found(service, request_id), now)
+    with service.database.write() as connection:
+        request = requests.lock(connection, request_id)
+        if request is None:
+            raise RequestNotFoundError
+        if request.state != "received" or request.identity_asked_at is not None:
+            raise ConflictError("the request was decided, or its person asked, already")
+        requests.change(
+            connection, request_id, when=["received"], identity_asked_at=now, identity_reminded_at=None, **fresh
+        )
+        tasks.close_task(connection, "request_due", request_id, actor.id, now)
+        outbox.void(connection, request_id)  # a receipt that still waits would say the same, and less
+        outbox.add(connection, "mail", "identity", request_id, now)
+        body = {"until": closes_at(now).isoformat()}
+        audit.append(connection, type="identity.asked", actor=actor.id, subject=request_id, body=body, now=now)
+    service.wake("deliver")
+
+
+def answered(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
+    """The person has answered: the deadline goes on, by as much later as we waited. Raises `ConflictError`."""
+    with service.database.write() as connection:
+        request = requests.lock(connection, request_id)
+        if request is None:
+            raise RequestNotFoundError
+        if request.state != "received" or request.identity_asked_at is None:
+            raise ConflictError("nobody is waited for")
+        due_at = request.due_at + (now - request.identity_asked_at)
+        values = {"identity_asked_at": None, "identity_reminded_at": None, "reminded_at": None, "due_at": due_at}
+        requests.change(connection, request_id, when=["received"], **values)
+        outbox.void(connection, request_id)
+        tasks.close_task(connection, TASK, request_id, actor.id, now)
+        body = {"due_at": due_at.isoformat()}
+        audit.append(connection, type="identity.answered", actor=actor.id, subject=request_id, body=body, now=now)
+
+
+def chase(service: Service, request: Request, now: datetime) -> bool:
+    """Remind after fourteen days, close after thirty; says whether that closed it. May be called again."""
+    if request.state != "received" or request.identity_asked_at is None:
+        return False
+    if now >= closes_at(request.identity_asked_at):
+        return _close(service, request, now)
+    if now >= request.identity_asked_at + REMIND_AFTER and request.identity_reminded_at is None:
+        _remind(service, request, now)
+    return False
+
+
+def _remind(service: Service, request: Request, now: datetime) -> None:
+    with service.database.write() as connection:
+        latest = requests.lock(connection, request.id)
+        if latest != request:  # answered meanwhile, or another was quicker
+            return
+        requests.change(connection, request.id, when=["received"], identity_reminded_at=now)
+        tasks.open_task(connection, TASK, request.id, now)
+        outbox.add(connection, "mail", "identity_reminder", request.id, now)
+        audit.append(connection, type="identity.reminded", actor=SYSTEM.id, subject=request.id, body={}, now=now)
+    service.wake("deliver")
+
+
+def _close(service: Service, request: Request, now: datetime) -> bool:
+    with service.database.write() as connection:
+        latest = requests.lock(connection, request.id)
+        if latest is None or latest.state != "received" or latest.identity_asked_at != request.identity_asked_at:
+            return False
+        request_course.end(connection, request.id, "closed", "identity_unanswered", SYSTEM, now)
+        outbox.add(connection, "mail", "identity_closed", request.id, now)
+    service.wake("deliver")
+    request_course.let_go(service, request.id, SYSTEM, now)
+    return True
