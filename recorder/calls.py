@@ -7,7 +7,6 @@ overtook their call's opening wait for it in a row of their own. What was once h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -20,12 +19,11 @@ from recorder.case import Case, open_call, put, take
 from recorder.errors import CallNotFoundError
 from recorder.events import Event, ReceivedEvent, decode, encode
 from recorder.ports import SYSTEM, Service
-from recorder.turns import in_turns
 from storage import audit, inbox
 from storage.catalogue import calls, seen, tasks
 from storage.catalogue.calls import Call, Leg
 from storage.clock import new_id
-from storage.errors import KeyDestroyedError, RecorderError
+from storage.errors import DatabaseUnavailableError, KeyDestroyedError, RecorderError
 from storage.inbox import Inbox, InboxItem
 
 FAILED = "event_failed"
@@ -47,12 +45,15 @@ class Applied:
 
 
 def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
-    """Apply the oldest pending events of up to `limit` events' calls, then settle what is due. Returns how many."""
+    """Apply the oldest pending events of up to `limit` events' calls, then settle what is due. Returns how many.
+
+    A call at a time, so that a webhook which meets the transaction hardly waits. What is lost in a power failure is
+    applied again: nothing is told of any of it before all of it lasts.
+    """
     with service.database.read() as connection:
         refs = service.inbox.claim_calls(connection, limit)
-    # Whoever works on a batch at the same time locks calls in the same order.
-    refs.sort()
-    done = in_turns(service, refs, lambda connection, some: _batch(service, connection, some, now))
+    done = [one for ref in refs if (one := _in_turn(service, ref, now)) is not None]
+    service.database.flush()
     for one in done:
         if one.call_id is not None:
             _look_after(service, one, one.call_id, now)
@@ -64,7 +65,7 @@ def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
 
 def apply_call(service: Service, connection: Connection, call_ref: bytes, now: datetime) -> str | None:
     """Lock a call, bring it up to date, and return its id; None where there is no such call any more."""
-    applied = _apply(service, connection, call_ref, now)
+    applied = _apply(service, connection, call_ref, now, careful=True)
     audit.append_many(connection, applied.entries, now=now)
     return applied.call_id
 
@@ -93,28 +94,27 @@ def resolve(service: Service, connection: Connection, platform: str, platform_ca
     return None if call is None else call.id
 
 
-def _batch(service: Service, connection: Connection, refs: Iterator[bytes], now: datetime) -> list[Applied]:
-    applied: list[Applied] = []
-    for ref in refs:
-        savepoint = connection.begin_nested()
+def _in_turn(service: Service, ref: bytes, now: datetime) -> Applied | None:
+    """One call in a transaction of its own; carefully, once something was wrong with it. The others go on."""
+    for careful in (False, True):
         try:
-            applied.append(_apply(service, connection, ref, now))
-        except RecorderError as exc:
-            # The key ring is away for this call's key: the others need not wait.
-            savepoint.rollback()
-            log.warning("call.not_applied", code=exc.code)
-        except OperationalError:
+            with service.database.write(lasting=False) as connection:
+                applied = _apply(service, connection, ref, now, careful=careful)
+                audit.append_many(connection, applied.entries, now=now)
+        except DatabaseUnavailableError:
             raise
-        except Exception:
-            # Whatever is wrong with one call, the others go on; its events stay, and people are told.
-            savepoint.rollback()
-            log.exception("call.not_applied")
-            for item in service.inbox.pending(connection, ref)[:1]:
-                tasks.open_task(connection, FAILED, item.id, now)
+        except Exception as exc:  # whatever it is: its events stay, and people are told
+            if isinstance(exc, RecorderError) and exc.retryable:
+                log.warning("call.not_applied", code=exc.code)
+                return None
+            if careful:
+                log.exception("call.not_applied")
         else:
-            savepoint.commit()
-    audit.append_many(connection, [entry for one in applied for entry in one.entries], now=now)
-    return applied
+            return applied
+    with service.database.write() as connection:
+        for item in service.inbox.pending(connection, ref)[:1]:
+            tasks.open_task(connection, FAILED, item.id, now)
+    return None
 
 
 def _look_after(service: Service, one: Applied, call_id: str, now: datetime) -> None:
@@ -128,7 +128,8 @@ def _look_after(service: Service, one: Applied, call_id: str, now: datetime) -> 
         log.warning("call.not_looked_after", call_id=call_id, code=exc.code)
 
 
-def _apply(service: Service, connection: Connection, ref: bytes, now: datetime) -> Applied:
+def _apply(service: Service, connection: Connection, ref: bytes, now: datetime, *, careful: bool) -> Applied:
+    """Bring a call up to date. Carefully: an event at fault fails alone; otherwise whatever it raises is raised."""
     applied = Applied()
     call = calls.lock_by_ref(connection, ref)
     # Everything that is pending under any of its ids, read only once the lock is held.
@@ -141,14 +142,15 @@ def _apply(service: Service, connection: Connection, ref: bytes, now: datetime) 
         applied.call_id = call.id if call else None
         return applied
     events = _decoded(service, connection, items, now)
+    new = False
     if call is None and events:
-        call = _opened(service, connection, ref, events, now)
+        call, new = _opened(service, connection, ref, events, now)
     case = _taken(service, connection, call, now)
     if case is None:
         _gone(service, connection, events, applied, now)
         done = [received.inbox_id for received in events]
     else:
-        done = _bring_up(case, events, applied)
+        done = _bring_up(case, events, applied, new=new, careful=careful)
     service.inbox.done(connection, done)
     for item in items:
         if item.tries and item.id in done:
@@ -165,20 +167,25 @@ def _taken(service: Service, connection: Connection, call: Call | None, now: dat
         return None
 
 
-def _bring_up(case: Case, events: list[ReceivedEvent], applied: Applied) -> list[str]:
+def _bring_up(case: Case, events: list[ReceivedEvent], applied: Applied, *, new: bool, careful: bool) -> list[str]:
     """Apply a call's events; returns the inbox rows of those that went through."""
     before, data_before = case.call, dict(case.data)
-    done = _applied(case, events)
+    done = _applied(case, events) if careful else events
+    if not careful:
+        for received in events:
+            applying.apply(case, received)
     put(case, before, data_before)
-    announcing.refresh(case)
+    if not new or any(received.event.recording_id for received in done):  # a new call has no recordings
+        announcing.refresh(case)
+        applied.news = case.data != data_before or case.call.queue != before.queue
     applied.call_id, applied.entries, applied.jobs = case.call.id, case.entries, case.jobs
     agreed = any(entry.type == "consent.granted" for entry in case.entries)
     applied.unknown = case.call.segment is None or (agreed and case.data.get("account") is None)
-    applied.news = case.data != data_before or case.call.queue != before.queue
     return [received.inbox_id for received in done]
 
 
 def _applied(case: Case, events: list[ReceivedEvent]) -> list[ReceivedEvent]:
+    """Those of the events that went through."""
     if _attempt(case, events):
         return events
     return [one for one in events if len(events) > 1 and _attempt(case, [one])]
@@ -226,16 +233,19 @@ def _fail(connection: Connection, inbox_id: str, exc: Exception, now: datetime) 
 
 def _opened(
     service: Service, connection: Connection, ref: bytes, events: list[ReceivedEvent], now: datetime
-) -> Call | None:
-    """A call's row for events nobody expected: its parent's, a new one, or none for what is gone or never was ours."""
+) -> tuple[Call | None, bool]:
+    """A call's row for events nobody expected: its parent's, a new one, or none for what is gone or never was ours.
+
+    Also says whether it is new.
+    """
     if seen.has(connection, ref):
-        return None
+        return None, False
     parent = _parent(service, connection, events)
     if parent is not None:
         calls.add_leg(connection, Leg(id=new_id("leg"), call_id=parent.id, ref=ref))
-        return parent
+        return parent, False
     if not any(one.event.opens for one in events) and any("by_answer" in one.event.data for one in events):
-        return None
+        return None, False
     first = min(events, key=lambda one: one.received_at)
     return open_call(service, connection, first.event.platform, first.event.call_id, first.received_at, now)
 

@@ -59,8 +59,8 @@ def put(case: Case, before: Call, data_before: dict[str, Any]) -> None:
 
 def open_call(
     service: Service, connection: Connection, platform: str, platform_call_id: str, received_at: datetime, now: datetime
-) -> Call | None:
-    """The row of a call nobody has seen; two who make it at once make one."""
+) -> tuple[Call | None, bool]:
+    """The row of a call nobody has seen, and whether it is new: two who make it at once make one."""
     call = Call(
         id=new_id("call"),
         platform=platform,
@@ -70,8 +70,8 @@ def open_call(
     )
     call = personal.keyed(service, call, {"platform_call_id": platform_call_id}, now)
     if calls.insert(connection, call):
-        return call
-    return None if call.ref is None else calls.lock_by_ref(connection, call.ref)
+        return call, True
+    return (None if call.ref is None else calls.lock_by_ref(connection, call.ref)), False
 
 
 def moment(received: ReceivedEvent) -> tuple[datetime, str]:

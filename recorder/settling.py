@@ -5,7 +5,6 @@ Also the one thing about a call that must be asked of others, its class; never i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
@@ -20,7 +19,6 @@ from recorder.errors import DirectoryUnavailableError
 from recorder.ports import SYSTEM, Customer, Service
 from recorder.retention import anchor, expires_at
 from recorder.segments import segment_of
-from recorder.turns import in_turns
 from storage import audit
 from storage.catalogue import calls, erasing, recordings, tasks
 from storage.catalogue.calls import Call
@@ -44,22 +42,26 @@ def classify(service: Service, call_id: str, now: datetime) -> str | None:
     """
     with service.database.read() as connection:
         call = calls.get(connection, call_id)
-    if call is None:
-        return None
+    call = None if call is None else _asked(service, call, now)
+    return None if call is None else call.segment
+
+
+def _asked(service: Service, call: Call, now: datetime) -> Call | None:
+    """The call with what the directory says of it; None where it has gone meanwhile."""
     data = personal.of_call(service, call, now)
     number = personal.customer_number(call.direction, data)
     if number is None or (call.customer_type is not None and data.get("account") is not None):
-        return call.segment
+        return call
     customer = service.directory.by_phone(number)
     if customer is None:
-        return call.segment
+        return call
     with service.database.write() as connection:
-        case = take(service, connection, calls.lock(connection, call_id), now)
+        case = take(service, connection, calls.lock(connection, call.id), now)
         if case is None:
             return None
         _introduce(case, customer)
         audit.append_many(connection, case.entries, now=now)
-    return case.call.segment
+    return case.call
 
 
 def _introduce(case: Case, customer: Customer) -> None:
@@ -90,18 +92,18 @@ class _Prospect:
 
 
 def settle(service: Service, now: datetime, limit: int = 100) -> int:
-    """Keep or blank the calls that are due for it; returns how many were looked at."""
+    """Keep or blank the calls that are due for it; returns how many were looked at.
+
+    What is lost in a power failure is done again: the call is still due.
+    """
     with service.database.read() as connection:
         due = calls.due_to_settle(connection, now, limit)
     prospects = [found for call in due if (found := _prospect(service, call, now)) is not None]
-    in_turns(service, prospects, lambda connection, some: _batch(service, connection, some, now))
+    for one in prospects:
+        with service.database.write(lasting=False) as connection:
+            audit.append_many(connection, _settle(service, connection, one, now), now=now)
+    service.database.flush()
     return len(due)
-
-
-def _batch(service: Service, connection: Connection, some: Iterator[_Prospect], now: datetime) -> list[audit.Entry]:
-    entries = [entry for one in some for entry in _settle(service, connection, one, now)]
-    audit.append_many(connection, entries, now=now)
-    return entries
 
 
 def _prospect(service: Service, call: Call, now: datetime) -> _Prospect | None:
@@ -123,9 +125,10 @@ def _found_out(service: Service, call: Call, now: datetime) -> _Prospect:
     bar = barred(known)
     if not standing(known):
         return _Prospect(call, bar)
-    _classified(service, call.id, now)
+    call = _classified(service, call, now)
+    if call.segment is None:
+        return _Prospect(call, bar)
     with service.database.read() as connection:
-        call = calls.get(connection, call.id) or call
         ends = _ends(service, connection, call)
         days = [] if ends is None else [utc_day(ends), *_days_stored(connection, call)]
     # Keys may have to be fetched: before the transaction, which then needs to ask for none.
@@ -148,11 +151,12 @@ def _settle(service: Service, connection: Connection, found: _Prospect, now: dat
     return _decide(service, connection, current, found, now)
 
 
-def _classified(service: Service, call_id: str, now: datetime) -> None:
+def _classified(service: Service, call: Call, now: datetime) -> Call:
     try:
-        classify(service, call_id, now)
+        return _asked(service, call, now) or call
     except DirectoryUnavailableError as exc:
-        log.warning("call.class_open", call_id=call_id, code=exc.code)
+        log.warning("call.class_open", call_id=call.id, code=exc.code)
+        return call
 
 
 def _ends(service: Service, connection: Connection, call: Call) -> datetime | None:
