@@ -87,7 +87,7 @@ def _assembled(settings: Settings, database: Database, clock: Callable[[], datet
 
 
 def rings_for(settings: Settings) -> tuple[ObjectStore, ObjectStore | None]:
-    """Key ring and mirror. Where they are buckets, they are asked at the store's endpoint unless they have their own."""
+    """Key ring and mirror; buckets are asked at the store's endpoint unless the ring has its own."""
     at = (settings.keys.endpoint_url or settings.store.endpoint_url, settings.store.region)
     mirror_url = settings.keys.mirror_url
     return store_for(settings.keys_url, *at), store_for(mirror_url, *at) if mirror_url else None

@@ -58,6 +58,20 @@ class StoreFullError(StoreUnavailableError):
     hint = "free space or enlarge the volume; work resumes by itself"
 
 
+class StoreRefusedError(StoreUnavailableError):
+    """The object store refused."""
+
+    code = "store_refused"
+    hint = "look at credentials and bucket policy; for a deletion also at object lock and legal holds in the store"
+
+
+class StoreClockError(StoreUnavailableError):
+    """The object store refuses every request because its clock and ours disagree."""
+
+    code = "store_clock"
+    hint = "set both clocks by NTP; work resumes by itself"
+
+
 class DatabaseUnavailableError(StorageError):
     """The database did not answer."""
 

@@ -7,7 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from storage.probe import StoreTruth
+
 BLOCK = 16 * 16_400  # bytes per block read: whole sealed chunks, so that a reader need not regroup them
+
+HELD = "hold/"  # out of reach of any rule by which a store deletes by itself
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*", re.ASCII)
 
@@ -32,12 +36,28 @@ class Upload(Protocol):
         """Take `data` before returning: the caller reuses the buffer."""
         ...
 
-    def commit(self) -> None:
-        """Make the object visible. Raises `ConflictError` where the key is already taken."""
+    def commit(self) -> int:
+        """Make the object visible; gives its size as the store has it. Raises `ConflictError` where the key is taken.
+
+        Of two writers at the same moment one is refused only where `StoreTruth.conditional_writes` says so. So a key
+        has one writer: whoever calls makes it random, or claims it by a unique row first.
+        """
         ...
 
     def abort(self) -> None:
-        """Drop what was written. May be called at any time, also twice, also after a failure."""
+        """Drop what was written and not committed. May be called at any time, also twice, also after a failure."""
+        ...
+
+
+class Cached(Protocol):
+    """An object that may lie in this machine's memory, so that an event loop can read it without waiting."""
+
+    def read(self, at: int, size: int) -> memoryview | None:
+        """Bytes from `at`, fewer than `size` where no more are at hand; None for none. Good until the next call."""
+        ...
+
+    def close(self) -> None:
+        """Once is enough."""
         ...
 
 
@@ -50,12 +70,30 @@ class ObjectStore(Protocol):
 
     name: str
 
+    def truth(self, *, anew: bool = False) -> StoreTruth:
+        """What the store was found to do. Asks it once for the process (many requests, one small object) or `anew`."""
+        ...
+
     def create(self, key: str, tags: Mapping[str, str]) -> Upload:
-        """Start an object; its `Upload.id` is known before the first byte is written."""
+        """Start an object; its `Upload.id`, random, is known before the first byte is written."""
+        ...
+
+    def copy(self, source: str, target: str, tags: Mapping[str, str]) -> int:
+        """Copy a finished object within the store, without its bytes passing here; gives the copy's size.
+
+        Raises as `Upload.commit` does, and `ObjectNotFoundError`.
+        """
         ...
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Bytes `start`..`stop` in blocks of `BLOCK`. Raises `ObjectNotFoundError` at the first block."""
+        ...
+
+    def cached(self, key: str) -> Cached | None:
+        """What this very machine may have in memory; None where the object lies elsewhere. May open, never reads.
+
+        Raises `ObjectNotFoundError`.
+        """
         ...
 
     def size(self, key: str) -> int:
@@ -66,8 +104,15 @@ class ObjectStore(Protocol):
         """The tags as the store kept them, which need not be as they were given."""
         ...
 
+    def set_backstop(self, prefixes: Sequence[str]) -> None:
+        """Let the store itself delete what lies under these prefixes from day 91 on, where it can."""
+        ...
+
     def delete(self, key: str) -> int:
-        """Remove every version, marker and unfinished upload of the key; say how many went. Nothing there is done."""
+        """Remove every version, marker and unfinished upload of the key; say how many went. Nothing there is done.
+
+        Looks again before it returns, and raises where anything is left: `StoreRefusedError` where the store will not.
+        """
         ...
 
     def delete_many(self, keys: Sequence[str]) -> dict[str, int]:
@@ -79,10 +124,6 @@ class ObjectStore(Protocol):
 
     def remaining(self, key: str) -> int:
         """How many versions, markers and unfinished uploads of the key there are."""
-        ...
-
-    def abort_upload(self, key: str, upload_id: str) -> None:
-        """Drop an upload whose process is gone. Unknown is done."""
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.servers.ceph import ceph as ceph  # noqa: PLC0414 -- a fixture for every test
+from tests.servers.moto import moto as moto  # noqa: PLC0414
 from tests.servers.postgresql import Server, server
 
 if TYPE_CHECKING:

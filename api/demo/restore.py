@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from recorder.ports import Service
-from recorder.service import store_for
+from recorder.service import rings_for, store_for
 from storage.catalogue import recordings
 from storage.database import Database
 from storage.keyring import KeyRing, load_root_key
@@ -20,7 +20,7 @@ def read_everything(service: Service, backup: Path, now: datetime) -> int:
     """
     database = Database(f"sqlite:///{backup / 'recorder.sqlite'}")
     settings = service.settings
-    ring = store_for(settings.keys_url)
+    ring, _mirror = rings_for(settings)
     root_key = load_root_key(settings.root_key_path, settings.root_key(), ring)
     vault = Vault(KeyRing(database, ring, root_key), store_for((backup / "objects").as_uri()))
     try:

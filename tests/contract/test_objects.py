@@ -4,30 +4,68 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from storage.errors import ConflictError, ObjectNotFoundError, StoreFullError, StoreUnavailableError
+from storage.errors import ConflictError, ObjectNotFoundError, RecorderError, StoreFullError, StoreUnavailableError
 from storage.objects import BLOCK, ObjectStore, Upload
 from storage.objects_folder import FolderStore
+from storage.objects_s3 import S3Store
+from storage.objects_s3.uploading import PART
+from tests.servers.s3 import Gateway
 
 KEY = "private_inbound/20261202/0f1e2d"
 TAGS = {"segment": "private_inbound", "expires": "2026-12-02"}
 
 
-@pytest.fixture(params=["folder"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return {"folder": lambda: FolderStore(tmp_path / "objects")}[request.param]()
+@pytest.fixture(scope="module", params=["folder", "moto", "moto versioned", "ceph", "ceph versioned"])
+def kind(request: pytest.FixtureRequest) -> Iterator[S3Store | None]:
+    """The bucket that one after the other test writes into, each under a prefix of its own; None for the folder."""
+    if request.param == "folder":
+        yield None
+        return
+    gateway: Gateway = request.getfixturevalue(request.param.split()[0])
+    with opened(gateway, gateway.bucket(versioned="versioned" in request.param)) as store:
+        yield store
+
+
+@pytest.fixture
+def store(kind: S3Store | None, tmp_path: Path) -> ObjectStore:
+    if kind is None:
+        return FolderStore(tmp_path / "objects")
+    kind.bucket.prefix = f"{secrets.token_hex(6)}/"
+    return kind
+
+
+@contextmanager
+def opened(gateway: Gateway, bucket: str, prefix: str = "some/where", **at: str) -> Iterator[S3Store]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in gateway.credentials.items():
+            patch.setenv(name, value)
+        store = S3Store(bucket, prefix, **{"endpoint_url": gateway.endpoint, "region": gateway.region} | at)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def put(store: ObjectStore, key: str, data: bytes, tags: dict[str, str] | None = None) -> None:
     upload = store.create(key, tags or {})
     upload.write(data)
     upload.commit()
+
+
+def begun(store: ObjectStore, key: str) -> Upload:
+    """An upload that lies in the store already, unfinished: more than fits one request."""
+    upload = store.create(key, {})
+    upload.write(bytes(PART + 1))
+    return upload
 
 
 def get(store: ObjectStore, key: str, start: int = 0, stop: int | None = None) -> bytes:
@@ -72,10 +110,11 @@ def test_nothing_is_visible_before_the_commit(store: ObjectStore) -> None:
         store.size(KEY)
     with pytest.raises(ObjectNotFoundError):
         get(store, KEY)
-    assert store.remaining(KEY) == 1
     upload.abort()
     upload.abort()
     assert store.remaining(KEY) == 0
+    with pytest.raises(ValueError, match="over"):
+        upload.write(b"more")
 
 
 def test_an_object_is_never_overwritten(store: ObjectStore) -> None:
@@ -108,16 +147,16 @@ def test_of_many_writers_one_wins(store: ObjectStore) -> None:
     for thread in threads:
         thread.join()
 
-    assert len(lost) == 15
+    # Who was first is not for every store to say; that keys have one writer is the callers' part.
+    assert len(lost) == 15 or not store.truth().conditional_writes
     assert int(get(store, KEY)) not in lost
 
 
 def test_p3_delete_removes_the_object_and_every_unfinished_upload(store: ObjectStore) -> None:
     put(store, KEY, b"one", TAGS)
     put(store, f"{KEY}.other", b"kept")
-    crashed = store.create(KEY, {})
-    crashed.write(b"two")
-    neighbour = store.create(f"{KEY}.other2", {})
+    crashed = begun(store, KEY)
+    neighbour = begun(store, f"{KEY}.other2")
 
     assert store.remaining(KEY) == 2
     assert store.delete(KEY) == 2
@@ -135,8 +174,7 @@ def test_p3_many_are_deleted_at_once_and_only_they(store: ObjectStore) -> None:
     keys = [f"private_inbound/20261202/{number:02d}" for number in range(7)]
     for key in keys:
         put(store, key, b"x", TAGS)
-    crashed = store.create(keys[0], {})
-    crashed.write(b"half")
+    crashed = begun(store, keys[0])
 
     assert store.delete_many([*keys[:5], "no/such"]) == dict.fromkeys(keys[:5], 1) | {keys[0]: 2, "no/such": 0}
     assert [store.remaining(key) for key in keys] == [0, 0, 0, 0, 0, 1, 1]
@@ -146,15 +184,54 @@ def test_p3_many_are_deleted_at_once_and_only_they(store: ObjectStore) -> None:
     crashed.abort()
 
 
-def test_an_upload_of_a_dead_process_is_dropped_by_its_id(store: ObjectStore) -> None:
-    crashed = store.create(KEY, {})
-    crashed.write(b"half")
+def test_p3_an_upload_whose_key_was_deleted_meanwhile_cannot_be_finished(store: ObjectStore) -> None:
+    crashed = begun(store, KEY)
 
-    store.abort_upload(KEY, crashed.id)
-    store.abort_upload(KEY, crashed.id)
-
+    assert store.remaining(KEY) == 1
+    assert store.delete(KEY) == 1
+    with pytest.raises(RecorderError):
+        crashed.commit()
     assert store.remaining(KEY) == 0
-    crashed.abort()
+
+
+@pytest.mark.parametrize("size", [0, PART, PART + 1, 2 * PART + 7])
+def test_every_size_comes_back_whole(store: ObjectStore, size: int) -> None:
+    data = os.urandom(size)
+    upload = store.create(KEY, TAGS)
+    for at in range(0, size, 300_000):
+        upload.write(memoryview(data)[at : at + 300_000])
+
+    assert upload.commit() == size
+    assert store.size(KEY) == size
+    assert get(store, KEY) == data
+    assert store.tags(KEY) == TAGS
+
+
+def test_a_copy_is_an_object_of_its_own(store: ObjectStore) -> None:
+    data = os.urandom(PART + 1)
+    put(store, KEY, data, TAGS)
+
+    assert store.copy(KEY, "hold/a", {"hold": "1"}) == len(data)
+    store.delete(KEY)
+    assert get(store, "hold/a") == data
+    assert store.tags("hold/a") == {"hold": "1"}
+    with pytest.raises(ObjectNotFoundError):
+        store.copy(KEY, "hold/b", {})
+    put(store, KEY, b"other")
+    with pytest.raises(ConflictError):
+        store.copy(KEY, "hold/a", {})
+    assert get(store, "hold/a") == data
+    assert store.remaining("hold/b") == 0
+
+
+def test_a_read_may_be_given_up_at_any_time(store: ObjectStore) -> None:
+    put(store, KEY, os.urandom(4 * BLOCK))
+    for _ in range(40):  # more than a pool of connections has
+        blocks = store.read(KEY)
+        next(blocks)
+        blocks.close()  # type: ignore[attr-defined]
+
+    assert len(get(store, KEY)) == 4 * BLOCK
 
 
 def test_deleting_what_never_was_is_done(store: ObjectStore) -> None:
@@ -162,14 +239,11 @@ def test_deleting_what_never_was_is_done(store: ObjectStore) -> None:
     assert store.remaining("no/such") == 0
 
 
-@pytest.mark.parametrize(
-    "key", ["", "/etc/passwd", "../up", "a/../b", "a//b", ".hidden", "a/.hidden", "a\n", "a b", "æ"]
-)
-def test_keys_that_could_climb_or_hide_are_refused(store: ObjectStore, key: str) -> None:
-    with pytest.raises(ValueError, match="object key"):
-        store.create(key, {})
-    with pytest.raises(ValueError, match="object key"):
-        store.delete(key)
+def test_keys_that_could_climb_or_hide_are_refused(store: ObjectStore) -> None:
+    for key in ("", "/etc/passwd", "../up", "a/../b", "a//b", ".hidden", "a/.hidden", "a\n", "a b", "æ"):
+        for ask in (lambda key: store.create(key, {}), store.delete, store.size, lambda key: get(store, key)):
+            with pytest.raises(ValueError, match="object key"):
+                ask(key)
 
 
 def test_keys_come_in_order_and_by_prefix(store: ObjectStore) -> None:

@@ -15,53 +15,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import pytest
+
+from tests.servers.s3 import Gateway
 
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
 PATIENCE = 60.0  # seconds for a step; without a monitor ceph's own commands wait for five minutes
 
 
 @dataclass(frozen=True)
-class Gateway:
-    """Where it answers and whom it lets in. The folder holds the cluster's files."""
+class Cluster(Gateway):
+    """A gateway, and the folder of the cluster behind it."""
 
-    endpoint: str
-    access_key: str
-    secret_key: str
-    folder: Path
-    region: str = "eu-north-1"  # a name to sign by: Ceph believes any
+    folder: Path = Path()
 
     @property
-    def credentials(self) -> dict[str, str]:
-        """What a process needs in its environment to be let in."""
-        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
-
-    def client(self) -> Any:
-        """A plain boto3 client, to look behind the store's back."""
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            region_name=self.region,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required"),
-        )
-
-    def bucket(self, *, versioned: bool = False, **options: Any) -> str:
-        """The name of a new bucket."""
-        name, client = f"recorder-{secrets.token_hex(6)}", self.client()
-        client.create_bucket(Bucket=name, **options)
-        if versioned:
-            client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        client.close()
-        return name
+    def location(self) -> str:
+        return "default"  # of its one zone group
 
     @contextmanager
     def another(self) -> Iterator[Another]:
@@ -82,8 +55,7 @@ class Another:
 
     def start(self) -> None:
         name = f"port{self._port}"
-        frontend = f"--rgw-frontends=beast endpoint=127.0.0.1:{self._port}"
-        self._process = _spawn(self._folder, name, "radosgw", "-n", "client.rgw", frontend)
+        self._process = _spawn(self._folder, name, *_radosgw(self._port))
         _until(lambda: _answers(self.endpoint), f"a gateway on {self._port}", self._process)
 
     def stop(self) -> None:
@@ -100,7 +72,7 @@ def absent() -> list[str]:
 
 
 @contextmanager
-def ceph_gateway(folder: Path, *, lifecycle_day_s: int | None = None) -> Iterator[Gateway]:
+def ceph_gateway(folder: Path, *, lifecycle_day_s: int | None = None) -> Iterator[Cluster]:
     """Start a cluster in an empty folder (whose path is short: sockets lie in it), and end it afterwards.
 
     `lifecycle_day_s` is how many seconds a "day" of lifecycle rules lasts. The processes die with the caller's thread.
@@ -121,7 +93,7 @@ def ceph_gateway(folder: Path, *, lifecycle_day_s: int | None = None) -> Iterato
         start("osd", "ceph-osd", "-i", "0", "--osd-uuid", osd)
         _until(lambda: "1 up" in _ceph(folder, "osd", "stat"), "the object store", running[-1])
         port = _free_port()
-        gateway = start("rgw", "radosgw", "-n", "client.rgw", f"--rgw-frontends=beast endpoint=127.0.0.1:{port}")
+        gateway = start("rgw", *_radosgw(port))
         endpoint = f"http://127.0.0.1:{port}"
         _until(lambda: _answers(endpoint), "the gateway", gateway)
         yield _user(folder, endpoint)
@@ -133,7 +105,7 @@ def ceph_gateway(folder: Path, *, lifecycle_day_s: int | None = None) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One cluster for all workers of a run: who comes first starts it, and ends it when the others are through."""
     lacking = absent()
     if lacking:
@@ -148,7 +120,7 @@ def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         if note.exists():
             known = json.loads(note.read_text())
             fcntl.flock(starting, fcntl.LOCK_UN)
-            yield Gateway(**known | {"folder": Path(known["folder"])})
+            yield Cluster(**known | {"folder": Path(known["folder"])})
             return
         with ceph_gateway(root / "ceph", lifecycle_day_s=2) as gateway:
             note.write_text(json.dumps(asdict(gateway), default=str))
@@ -222,8 +194,13 @@ def _make_osd(folder: Path) -> str:
     return identity
 
 
-def _user(folder: Path, endpoint: str) -> Gateway:
-    gateway = Gateway(endpoint, secrets.token_hex(10).upper(), secrets.token_hex(20), folder)
+def _radosgw(port: int) -> list[str]:
+    """Without `tcp_nodelay` every small answer waits 40 ms for our kernel's acknowledgement."""
+    return ["radosgw", "-n", "client.rgw", f"--rgw-frontends=beast endpoint=127.0.0.1:{port} tcp_nodelay=1"]
+
+
+def _user(folder: Path, endpoint: str) -> Cluster:
+    gateway = Cluster(endpoint, secrets.token_hex(10).upper(), secrets.token_hex(20), folder=folder)
     keys = (f"--access-key={gateway.access_key}", f"--secret={gateway.secret_key}")
     _run(folder, "radosgw-admin", "user", "create", "--uid=recorder", "--display-name=recorder", *keys)
     return gateway

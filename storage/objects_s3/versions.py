@@ -1,0 +1,138 @@
+"""Everything a bucket has under a key: each version and marker, and each unfinished upload. Found, and removed.
+
+Deleting by name only hides in a versioned bucket, so nothing here deletes by name alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from storage.errors import ObjectNotFoundError, StoreRefusedError, StoreUnavailableError
+from storage.objects_s3.client import Bucket
+
+BATCH = 1000  # what one DeleteObjects takes
+ROUNDS = 2
+PASSING = frozenset({"InternalError", "ServiceUnavailable", "SlowDown", "OperationAborted"})
+GONE = frozenset({"NoSuchKey", "NoSuchVersion", "NoSuchUpload"})
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A version or marker of a key, or an unfinished upload."""
+
+    key: str
+    id: str
+    unfinished: bool = False
+
+
+def found(bucket: Bucket, keys: Sequence[str]) -> list[Piece]:
+    """What there is of exactly these keys; others that begin alike are nobody's business."""
+    return [*_versions(bucket, keys), *_uploads(bucket, keys)] if keys else []
+
+
+def removed(bucket: Bucket, keys: Sequence[str], *, batch: bool) -> dict[str, int]:
+    """Remove everything of these keys, look again, and say how many pieces of each went.
+
+    Raises `StoreRefusedError` where the store will not let go of something, after the rest is gone.
+    """
+    gone: Counter[str] = Counter()
+    left = found(bucket, keys)
+    for _ in range(ROUNDS):
+        if not left:
+            break
+        _remove(bucket, left, batch=batch)
+        before, left = left, found(bucket, keys)
+        gone.update(piece.key for piece in set(before) - set(left))
+    if left:
+        raise StoreRefusedError(f"the store still shows {len(left)} versions or uploads that it was told to delete")
+    return {key: gone[key] for key in keys}
+
+
+def _versions(bucket: Bucket, keys: Sequence[str]) -> Iterator[Piece]:
+    """One listing that leaps from wanted key to wanted key: no more requests than keys, nor than pages."""
+    wanted = sorted({bucket.full(key) for key in keys})
+    marker: dict[str, str] = {}
+    while True:
+        page = bucket.ask("list_object_versions", Prefix=_common(wanted), **marker)
+        for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+            if _among(wanted, entry["Key"]):
+                yield Piece(bucket.own(entry["Key"]), entry["VersionId"])
+        if not page.get("IsTruncated"):
+            return
+        last = page["NextKeyMarker"]
+        marker = {"KeyMarker": last, "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+        if not _among(wanted, last):  # else there may be more versions of it
+            after = bisect_right(wanted, last)
+            if after == len(wanted):
+                return
+            if wanted[after][:-1] > last:
+                marker = {"KeyMarker": wanted[after][:-1]}  # the listing begins behind its marker
+
+
+def _uploads(bucket: Bucket, keys: Sequence[str]) -> Iterator[Piece]:
+    """Of these there are few in the whole bucket."""
+    wanted = sorted({bucket.full(key) for key in keys})
+    marker: dict[str, str] = {}
+    while True:
+        page = bucket.ask("list_multipart_uploads", Prefix=_common(wanted), **marker)
+        for entry in page.get("Uploads", ()):
+            if _among(wanted, entry["Key"]):
+                yield Piece(bucket.own(entry["Key"]), entry["UploadId"], unfinished=True)
+        if not page.get("IsTruncated"):
+            return
+        marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")}
+
+
+def _common(wanted: Sequence[str]) -> str:
+    """What all of these, in order, begin with."""
+    first, last = wanted[0], wanted[-1]
+    length = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    return first[:length]
+
+
+def _among(wanted: Sequence[str], key: str) -> bool:
+    after = bisect_right(wanted, key)
+    return after > 0 and wanted[after - 1] == key
+
+
+def _remove(bucket: Bucket, pieces: Sequence[Piece], *, batch: bool) -> None:
+    versions = [piece for piece in pieces if not piece.unfinished]
+    errors: list[str] = []
+    if batch and len(versions) > 1:
+        for at in range(0, len(versions), BATCH):
+            some = versions[at : at + BATCH]
+            objects = [{"Key": bucket.full(piece.key), "VersionId": piece.id} for piece in some]
+            answer = bucket.ask("delete_objects", Delete={"Objects": objects, "Quiet": True})
+            errors += [str(error.get("Code")) for error in answer.get("Errors", ())]
+    else:
+        for piece in versions:
+            errors += _tried(bucket, "delete_object", Key=bucket.full(piece.key), VersionId=piece.id)
+    for piece in pieces:
+        if piece.unfinished:
+            abort(bucket, piece.key, piece.id)
+    errors = [code for code in errors if code not in GONE]
+    if errors:
+        text = f"the store does not let go of {len(errors)} versions: {', '.join(sorted(set(errors)))}"
+        raise (StoreUnavailableError if set(errors) <= PASSING else StoreRefusedError)(text)
+
+
+def abort(bucket: Bucket, key: str, upload_id: str) -> None:
+    """Drop an unfinished upload. Unknown is done."""
+    try:
+        bucket.ask("abort_multipart_upload", Key=bucket.full(key), UploadId=upload_id)
+    except ObjectNotFoundError:
+        return
+
+
+def _tried(bucket: Bucket, operation: str, **arguments: Any) -> list[str]:
+    try:
+        bucket.ask(operation, **arguments)
+    except ObjectNotFoundError:
+        return []
+    except StoreRefusedError:
+        return ["AccessDenied"]
+    return []
