@@ -138,7 +138,12 @@ def prepare(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 
 @pytest.fixture
 def environment(
-    tmp_path: Path, prepare: Callable[[str], Prepared], database_kind: str, request: pytest.FixtureRequest
+    tmp_path: Path,
+    clock: MovingClock,
+    database_kind: str,
+    prepare: Callable[[str], Prepared],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Iterator[dict[str, str]]:
     """Settings of a first start on one kind of database; a test may change them before it asks for `service`."""
     prepared = prepare(database_kind)
@@ -156,6 +161,8 @@ def environment(
     if prepared.database_url is None:
         yield named
         return
+    # Time is injected, the server's as ours; test_sweep has what happens where the two differ.
+    monkeypatch.setattr("storage.database.Database.server_time", lambda _: clock())
     running: Server = request.getfixturevalue("postgresql_server")
     url = running.create(prepared.database_url)
     yield named | {"RECORDER_DATABASE__URL": url}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, or_, select, update
+from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, func, or_, select, update
 
 from storage.catalogue.upsert import insert_new
 from storage.tables import metadata
@@ -65,6 +65,7 @@ _BY_REF = _CALL.where(
     )
 )
 _LOCK_BY_ID, _LOCK_BY_REF = _BY_ID.with_for_update(), _BY_REF.with_for_update()
+_UNKNOWN = select(func.pg_advisory_xact_lock(bindparam("number", type_=BigInteger)))
 _DUE = _CALL.where(calls.c.settle_at <= bindparam("now")).order_by(calls.c.settle_at).limit(bindparam("limit"))
 _CHANGE = update(calls).where(calls.c.id == bindparam("call"))
 _REFS = select(legs.c.ref).where(legs.c.call_id == bindparam("call"), legs.c.ref.is_not(None))
@@ -92,8 +93,13 @@ def by_ref(connection: Connection, ref: bytes) -> Call | None:
 
 
 def lock_by_ref(connection: Connection, ref: bytes) -> Call | None:
-    """The same, locked as by `lock`."""
-    return _one(connection, _LOCK_BY_REF, ref=ref)
+    """The same, locked as by `lock`. Where there is none, whoever else asks for it waits for this transaction's end."""
+    call = _one(connection, _LOCK_BY_REF, ref=ref)
+    if call is None and connection.dialect.name == "postgresql":
+        # What is not there has no row to lock: two who both find nothing would both open it, and apply its events.
+        connection.execute(_UNKNOWN, {"number": int.from_bytes(ref[:8], "big", signed=True)})
+        call = _one(connection, _LOCK_BY_REF, ref=ref)
+    return call
 
 
 def insert(connection: Connection, call: Call) -> bool:

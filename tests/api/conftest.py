@@ -20,7 +20,7 @@ from recorder.events import Event
 from recorder.ports import Service
 from storage.catalogue import recordings
 from storage.clock import rfc3339
-from tests.conftest import MovingClock
+from tests.conftest import DATABASES, MovingClock
 
 Client = TestClient[Any, Any]
 CUSTOMER = "+4520123456"
@@ -36,6 +36,12 @@ def speech(seconds: int = 3) -> bytes:
         for n in range(8000 * seconds):
             sound.writeframesraw(struct.pack("<hh", int(9000 * math.sin(n / 9)), int(5000 * math.sin(n / 23))))
     return file.getvalue()
+
+
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
 
 
 @dataclass

@@ -13,6 +13,12 @@ from recorder.errors import RecorderError
 from tests.api.conftest import House
 
 
+@pytest.fixture
+def database_kind() -> str:
+    """What is tested here is nothing about rows."""
+    return "sqlite"
+
+
 def leaves(of: type[RecorderError]) -> list[type[RecorderError]]:
     return [of, *(leaf for child in of.__subclasses__() for leaf in leaves(child))]
 

@@ -32,6 +32,12 @@ from tests.conftest import STANDARD_SECRET
 WAIT = 30  # seconds a test waits for other processes before it fails
 
 
+@pytest.fixture
+def database_kind() -> str:
+    """One folder is shared here; `tests/replicas` has servers that share a PostgreSQL."""
+    return "sqlite"
+
+
 @dataclass
 class Serving:
     """A `recorder serve` of its own."""

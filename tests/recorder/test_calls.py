@@ -23,6 +23,7 @@ from storage.catalogue import evidence, recordings, source_deletions, tasks
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
 from storage.clock import rfc3339, utc_day
+from tests import rows
 from tests.conftest import MovingClock
 from tests.recorder.stored import store, store_call
 
@@ -220,17 +221,14 @@ def test_p6_what_could_not_be_applied_is_tried_again_by_the_next_start(
 
 def test_p6_a_call_that_cannot_be_written_blocks_no_other_and_is_not_lost(service: Service, clock: MovingClock) -> None:
     tell(service, started(clock.now))
-    refused = f"CREATE TRIGGER refused BEFORE UPDATE ON calls WHEN NEW.id = '{the_call(service).id}'"
-    with service.database.write() as connection:
-        connection.exec_driver_sql(f"{refused} BEGIN SELECT RAISE(ABORT, 'refused'); END")
+    rows.refuse(service.database, "UPDATE", "calls", when=f"NEW.id = '{the_call(service).id}'")
 
     tell(service, an_event("call.ended", clock.now), started(clock.now, call="pbx-82"))
 
     assert the_call(service, "pbx-82").opened
     assert [kind for kind, _ in open_tasks(service)] == ["event_failed"]
 
-    with service.database.write() as connection:
-        connection.exec_driver_sql("DROP TRIGGER refused")
+    rows.allow(service.database, "calls")
     tell(service)
 
     assert the_call(service).ended_at is not None

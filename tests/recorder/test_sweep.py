@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from recorder import erasure, holds, personal, sweep
 from recorder.errors import BrakeError
 from recorder.ports import SYSTEM, Actor, Service
 from recorder.service import opened
-from recorder.settings import Settings
+from recorder.settings import Settings, load
 from storage import audit
 from storage.catalogue import calls, forecast, recordings, source_deletions, tasks
 from storage.catalogue.recordings import Recording
@@ -25,6 +25,7 @@ from storage.errors import KeyDestroyedError, KeyUnavailableError, RecorderError
 from storage.tables import metadata
 from tests.conftest import MovingClock
 from tests.recorder.stored import AUDIO, found_by_phone, hear, row, store
+from tests.servers.postgresql import Server
 
 DPO = Actor("tok_dpo", "dpo")
 OPERATOR = Actor("cli", "operator")
@@ -275,36 +276,66 @@ def test_marks_are_forgotten_after_100_days(service: Service, clock: MovingClock
     assert erasure.certificate(service, recording.id)
 
 
-@contextmanager
-def restored(settings: Settings, backup: Path, clock: MovingClock) -> Iterator[Service]:
-    """A service on yesterday's database and objects, and on the key ring as it is today."""
-    data = settings.data_dir
-    for name in ("recorder.sqlite", "recorder.sqlite-wal", "recorder.sqlite-shm"):
-        (data / name).unlink(missing_ok=True)
-    for old in backup.glob("recorder.sqlite*"):
-        shutil.copy2(old, data / old.name)
-    shutil.rmtree(data / "objects")
-    shutil.copytree(backup / "objects", data / "objects")
-    with opened(settings, clock=clock) as service:
-        yield service
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_a_server_whose_clock_disagrees_stops_the_sweep(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # from here on its own clock counts: months from where ours stands
+    with pytest.raises(BrakeError, match="clock of the database"):
+        sweep.sweep(service, service.clock(), unattended=True)
+
+
+@dataclass
+class Backup:
+    """Yesterday's database and objects; the key ring is never backed up."""
+
+    folder: Path
+    server: Server | None  # where the database is not a file
+
+    def take(self, settings: Settings) -> None:
+        shutil.copytree(settings.data_dir, self.folder)
+        if self.server is not None:
+            self.server.dump(settings.database_url, self.folder / "database.dump")
+
+    @contextmanager
+    def restored(self, environment: dict[str, str], clock: MovingClock) -> Iterator[Service]:
+        """A service on the backup, and on the key ring as it is today."""
+        data = Path(environment["RECORDER_DATA_DIR"])
+        for name in ("recorder.sqlite", "recorder.sqlite-wal", "recorder.sqlite-shm"):
+            (data / name).unlink(missing_ok=True)
+        for old in self.folder.glob("recorder.sqlite*"):
+            shutil.copy2(old, data / old.name)
+        if self.server is not None:
+            url = self.server.restore(self.folder / "database.dump")
+            environment = environment | {"RECORDER_DATABASE__URL": url}
+        shutil.rmtree(data / "objects")
+        shutil.copytree(self.folder / "objects", data / "objects")
+        with opened(load(environment), clock=clock) as service:
+            yield service
+        if self.server is not None:
+            self.server.drop(url)
+
+
+@pytest.fixture
+def backup(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Backup:
+    server = None if database_kind == "sqlite" else request.getfixturevalue("postgresql_server")
+    return Backup(tmp_path / "backup", server)
 
 
 def test_p3_a_backup_restored_beside_todays_key_ring_opens_for_nobody(
-    settings: Settings, clock: MovingClock, tmp_path: Path
+    environment: dict[str, str], clock: MovingClock, backup: Backup
 ) -> None:
-    backup = tmp_path / "backup"
+    settings = load(environment)
     with opened(settings, clock=clock) as service:
         recording = store(service, clock.now)
         ended = clock.now
         assert hear(service, recording, clock.now) == AUDIO
         assert found_by_phone(service, clock.now) == [recording.id]
-    shutil.copytree(settings.data_dir, backup)
+    backup.take(settings)
 
     clock.advance(days=91)
     with opened(settings, clock=clock) as service:
         assert sweep.sweep(service, clock.now, unattended=True).erased == 1
 
-    with restored(settings, backup, clock) as service:
+    with backup.restored(environment, clock) as service:
         old = row(service, recording.id)
         assert old.state == "stored"
         assert list(service.vault.objects.keys("private_inbound"))  # the bytes are there again

@@ -1,7 +1,6 @@
 import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -10,6 +9,7 @@ from recorder.errors import InvalidInputError, NotFoundError, UnauthenticatedErr
 from recorder.ports import Actor, Service
 from storage import audit
 from storage.catalogue import sessions
+from tests.rows import written_down
 
 NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
 
@@ -27,10 +27,9 @@ def test_p4_a_token_is_nowhere_but_with_its_holder(service: Service) -> None:
     text, _ = tokens.create(service, "dpo", "Anna", NOW)
 
     secret = text.removeprefix("rec_dpo_").encode()
-    with service.database.write():  # everything else is committed and nobody writes
-        files = [path for path in Path(service.settings.data_dir).rglob("*") if path.is_file()]
-        assert any(b"token.created" in path.read_bytes() for path in files)
-        assert not any(secret in path.read_bytes() for path in files)
+    kept = written_down(service)
+    assert b"token.created" in kept
+    assert secret not in kept
     assert secret.decode() not in "".join(audit.export(service.database))
 
 

@@ -25,6 +25,7 @@ from storage.errors import (
 from storage.inbox import MAX_BATCH, MAX_QUEUED, MAX_QUEUED_BYTES, Inbox, InboxItem, dedupe_mark, ref
 from storage.keyring import KeyRing
 from storage.objects_folder import FolderStore
+from tests import rows
 
 NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
 BODY = b'{"from":"+4520123456"}'
@@ -234,9 +235,8 @@ def test_one_event_that_cannot_be_sealed_fails_alone(database: Database, inbox: 
     assert stored(database) == 2
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_p6_a_full_disk_refuses_and_breaks_nothing_else(database: Database, inbox: Inbox) -> None:
-    if not database.sqlite:
-        pytest.skip("a full disk cannot be made on the server")
     put(inbox, b"before").result(10)
     limit(database, pages_more=2)
     with pytest.raises(DatabaseFullError):
@@ -245,6 +245,20 @@ def test_p6_a_full_disk_refuses_and_breaks_nothing_else(database: Database, inbo
     limit(database, pages_more=1000)
 
     assert put(inbox, b"big", body=bytes(100_000)).result(10) is True
+    assert put(inbox, b"before").result(10) is False
+    assert stored(database) == 2
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_p6_a_server_whose_disk_is_full_refuses_and_breaks_nothing_else(database: Database, inbox: Inbox) -> None:
+    put(inbox, b"before").result(10)
+    rows.refuse(database, "INSERT", "inbox", sqlstate="53100")  # disk_full, in the server's own words
+    with pytest.raises(DatabaseFullError):
+        put(inbox, b"big").result(10)
+
+    rows.allow(database, "inbox")
+
+    assert put(inbox, b"big").result(10) is True
     assert put(inbox, b"before").result(10) is False
     assert stored(database) == 2
 
