@@ -61,6 +61,8 @@ STATUS: dict[str, int] = {
     "directory_unavailable": 503,
     "store_unavailable": 503,
     "store_full": 503,
+    "store_refused": 503,
+    "store_clock": 503,
     "database_unavailable": 503,
     "database_full": 503,
     "inbox_full": 503,
