@@ -11,7 +11,22 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from api import access, auth, console, headers, health, logs, metrics, openapi, problems, static_files, v1, webhooks
+from api import (
+    access,
+    auth,
+    canary,
+    console,
+    headers,
+    health,
+    limits,
+    logs,
+    metrics,
+    openapi,
+    problems,
+    static_files,
+    v1,
+    webhooks,
+)
 from api.pools import POOLS, pools
 from api.routing import REQUEST_ID, ROUTE, SERVICE, Route
 from recorder.errors import TooLargeError
@@ -35,6 +50,7 @@ def create_app(service: Service) -> web.Application:
     app[SERVICE] = service
     app[POOLS] = {}
     app[ROUTES] = {}
+    app[limits.OPENINGS] = limits.Allowance(limits.AT_ONCE)
     app[metrics.METRICS] = metrics.Metrics(service)
     for route in all_routes(service):
         app[ROUTES][app.router.add_route(route.method, route.path, route.handler)] = route
@@ -45,7 +61,7 @@ def create_app(service: Service) -> web.Application:
 
 def all_routes(service: Service) -> list[Route]:
     """The route table, floor by floor, and the document that describes it."""
-    floors = (health, webhooks, v1, access, console, static_files)
+    floors = (health, webhooks, canary, v1, access, console, static_files)
     table = [route for floor in floors for route in floor.routes(service)]
     return [*table, *openapi.routes(table)]
 
@@ -69,7 +85,7 @@ async def observed(request: web.Request, handler: Handler) -> web.StreamResponse
     finally:
         seconds = time.perf_counter() - started
         path = route.path if route else "unknown"
-        request.app[metrics.METRICS].count(path, request.method, status, seconds)
+        request.app[metrics.METRICS].count(request, path, status, seconds)
         if not (route and route.permission == "signature" and status < 300):  # noqa: PLR2004 -- HTTP's own range
             _write_down(request, path, status, seconds)
 

@@ -104,12 +104,13 @@ def demo(
 def sweep(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what is due and why.")] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="Print the id of each recording that is due.")] = False,
 ) -> None:
     """Erase what is due, and print what and why.
 
     A person's sweep prints what differs from the forecast and goes on; exit 3 where a brake holds.
 
-    Example:  recorder sweep --dry-run
+    Example:  recorder sweep --dry-run --ids
     """
     from recorder import sweep as sweeping
 
@@ -118,6 +119,8 @@ def sweep(
         plan = sweeping.plan(service, now)
         for line in plan.lines():
             print(line)
+        for recording_id in sweeping.due_ids(service, plan) if ids else ():
+            print(recording_id)
         if dry_run:
             raise typer.Exit(3 if plan.brakes else 0)
         with Progress(console=stderr, transient=True) as progress:
@@ -134,23 +137,46 @@ def sweep(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")] = False,
+) -> None:
     """Ask every part for the truth, and say what to do. Exit 1 where something is wrong.
 
-    Example:  recorder doctor
+    Every finding has a code; docs/doctor.md explains each. May run beside `serve`.
+
+    Example:  recorder doctor --json
     """
-    from recorder.checkup import examine
+    from recorder import checkup
+    from recorder.settings import load
 
     signs = {"ok": "✓", "warning": "!", "fault": "✗"}
-    faults = 0
-    with running() as service:
-        for finding in examine(service, service.clock()):
-            faults += finding.level == "fault"
-            print(f"{signs[finding.level]} {finding.level:8}{finding.part:12} {finding.text}")
+    findings = []
+    for finding in checkup.consult(load()):
+        findings.append(finding)
+        if not as_json:
+            print(f"{signs[finding.level]} {finding.part:12} {finding.text}  [{finding.code}]")
             if finding.advice:
-                print(f"{'':23}→ {finding.advice}")
-    if faults:
+                print(f"{'':15}→ {finding.advice}")
+    if as_json:
+        print(json.dumps({"findings": [one.document() for one in findings]}, indent=2, ensure_ascii=False))
+    if any(finding.level == "fault" for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def bounce() -> None:
+    """Read one bounced mail from stdin: its link stops, and people are asked to look. For a pipe of the mail server.
+
+    Anything that is no bounce changes nothing. Exit 10 where the mail is not ours, 2 where it does not say which it is.
+
+    Example:  recorder bounce < returned.eml
+    """
+    from recorder import bounces
+
+    mail = sys.stdin.buffer.read(bounces.LONGEST)
+    with running() as service:
+        say(bounces.report_mail(service, mail, OPERATOR, service.clock()))
 
 
 @app.command()

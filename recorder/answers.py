@@ -36,7 +36,7 @@ def connect(service: Service, event: Event) -> str:
     line = service.lines.find(number)
     if line is None:
         return prompts.unknown_number(number, service.settings.organisation)
-    return prompts.unrecorded(line)
+    return prompts.unrecorded(_as_called(service, line, event))
 
 
 def welcome(service: Service, started: Event, now: datetime) -> Answer:
@@ -76,8 +76,17 @@ def _our_number(event: Event) -> str | None:
 def _asking_line(service: Service, event: Event) -> Line | None:
     """The line, if its callers are asked by key press; whoever is called by us is asked by the agent."""
     line = service.lines.find(_our_number(event))
-    asks = line is not None and line.consent == "ask" and event.data["direction"] == "inbound"
-    return line if asks else None
+    if line is None or line.consent != "ask" or event.data["direction"] != "inbound":
+        return None
+    return _as_called(service, line, event)
+
+
+def _as_called(service: Service, line: Line, event: Event) -> Line:
+    """The line as this caller finds it: a test call ends at the number that answers test calls."""
+    canary = service.settings.canary
+    if canary.answers and canary.number and event.data["from"] == canary.number:
+        return replace(line, dial=canary.answers, redirect=None)
+    return line
 
 
 def _approved(service: Service, name: str, now: datetime) -> Script | None:

@@ -13,7 +13,7 @@ from datetime import UTC
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from recorder import calls, canary, capture, delivery, erasure, restoring, sources, subject_requests, sweep
+from recorder import calls, canary, capture, delivery, erasure, restoring, sources, subject_requests, subscriptions, sweep
 from recorder.ports import Service
 from recorder.runners import Job, Leases, Runner
 
@@ -43,6 +43,10 @@ def _deliver(service: Service) -> bool:
 def _codes(service: Service) -> bool:
     """Beside the mail: somebody waits for a code, and a slow relay is not their concern."""
     return delivery.deliver_next(service, service.clock(), delivery.CODES) is not None
+
+
+def _tell(service: Service) -> bool:
+    return subscriptions.deliver(service)
 
 
 def _erase(service: Service) -> bool:
@@ -93,6 +97,7 @@ JOBS = (
     Job("source", 60, _source),
     Job("deliver", 10, _deliver),
     Job("codes", 10, _codes),
+    Job("tell", 5, _tell),
     Job("erase", 60, _erase, alone=True),
     Job("sweep", 300, _sweep, alone=True),
     Job("requests", 3600, _requests, alone=True),

@@ -6,6 +6,7 @@ is answered, the caller ends up in the same place; only after a yes is a recordi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape, quoteattr
@@ -16,6 +17,9 @@ from recorder.settings import Organisation
 
 LOCALES = {"da": "da-DK", "en": "en-GB"}
 WAIT_SECONDS = 5
+SLOW_LETTERS_PER_SECOND = 12
+CONNECT_SECONDS = 6  # the answering end of a test call rings and picks up
+LINGER_SECONDS = 8  # its beeps end later than ours
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,26 @@ def recorded(voice: Voice, line: Line, callback_url: str) -> str:
 def unrecorded(line: Line, voice: Voice | None = None) -> str:
     """Connect without recording; with a voice, say first that nothing is recorded."""
     return _response(voice.say("refused") if voice else "", _then(line))
+
+
+def test_caller(voice: Voice, beeps_url: str) -> str:
+    """What the calling end of a test call does: hears the question out, presses 1, waits for the other end, beeps."""
+    return _response(
+        f'<Pause length="{_spoken_seconds(voice, "inform", "choose")}"/><Play digits="1"/>'
+        f'<Pause length="{_spoken_seconds(voice, "granted", "more") + CONNECT_SECONDS}"/>',
+        f"<Play>{escape(beeps_url)}</Play>",
+        f'<Pause length="{LINGER_SECONDS}"/><Hangup/>',
+    )
+
+
+def test_answer(beeps_url: str) -> str:
+    """What the answering end of a test call does."""
+    return _response(f'<Play>{escape(beeps_url)}</Play><Pause length="60"/>')
+
+
+def _spoken_seconds(voice: Voice, *keys: str) -> int:
+    """How long it takes to say, at the slow end: a key pressed too early is not heard."""
+    return math.ceil(sum(len(voice.script.texts.get(key, "")) for key in keys) / SLOW_LETTERS_PER_SECOND) + 1
 
 
 def unknown_number(called: str | None, organisation: Organisation) -> str:

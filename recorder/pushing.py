@@ -99,6 +99,7 @@ def _take(service: Service, job: attempting.Job, chunks: Iterator[bytes], now: d
 
     try:
         attempting.attempt(service, job, now, arriving)
+        service.wake("source")  # a copy the exchange may still hold
     except storing.NothingKeptError:
         attempting.discard_claimed(service, job, "uncovered", now)
         raise ConsentMissingError from None

@@ -53,6 +53,7 @@ class Line:
     consent: Literal["ask", "asked_elsewhere", "never"] = "ask"
     dial: str | None = None
     redirect: str | None = None
+    canary_minutes: int | None = None  # a test call this often
 
 
 class Lines:
@@ -146,7 +147,8 @@ CHOICES = {
     "language": scripts.LANGUAGES,
     "consent": CONSENT_WAYS,
 }
-NAMES = frozenset(["number", "brand", "script", "then", *CHOICES])
+NAMES = frozenset(["number", "brand", "script", "then", "canary_minutes", *CHOICES])
+CANARY_MINUTES = range(5, 10_081)  # up to a week
 
 
 def _faults(entry: object) -> list[str]:
@@ -161,6 +163,8 @@ def _faults(entry: object) -> list[str]:
         if name in entry and entry[name] not in choices
     ]
     faults += [f"{name} must be text" for name in ("brand", "script") if not isinstance(entry.get(name, ""), str)]
+    if "canary_minutes" in entry and entry["canary_minutes"] not in CANARY_MINUTES:
+        faults.append(f"canary_minutes must be {CANARY_MINUTES[0]} to {CANARY_MINUTES[-1]}")
     if not entry.get("brand"):
         faults.append("brand is missing")
     if entry.get("consent", "ask") == "ask" and not entry.get("script"):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 
 @dataclass
@@ -83,6 +83,7 @@ class Exchange:
         recording = twiml.find(".//Recording")
         if recording is not None:
             self._record(recording, fields, call, audio, started, seconds)
+        self.talk(call)
         ended = started + timedelta(seconds=seconds)
         status = {
             **fields,
@@ -92,6 +93,19 @@ class Exchange:
         }
         self._post(f"{self.webhooks}/webhooks/twilio/status", status, call)
         return call
+
+    def delete(self, sid: str) -> bool:
+        """Whether a recording could be deleted."""
+        del self.recordings[sid]
+        self.deleted.append(sid)
+        return True
+
+    def talk(self, call: Call) -> None:
+        """What is said once the two are connected takes no time here."""
+
+    def placed(self, fields: dict[str, str]) -> bool:  # noqa: ARG002 -- for those who have telephones
+        """Whether a call asked for by REST was begun."""
+        return False
 
     def _record(
         self, verb: ET.Element, fields: dict[str, str], call: Call, audio: bytes, started: datetime, seconds: float
@@ -164,17 +178,19 @@ class _Rest(BaseHTTPRequestHandler):
         if sid := self._sid():
             self._answer(200, self.exchange.recordings[sid], "audio/x-wav")
 
+    def do_POST(self) -> None:
+        """Twilio's own callers are not in the demo; whoever plays one answers `placed`."""
+        fields = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+        placed = urlsplit(self.path).path.endswith("/Calls.json") and self._known() and self.exchange.placed(fields)
+        self._answer(*((201, b"{}", "application/json") if placed else (400, b"{}", "application/json")))
+
     def do_DELETE(self) -> None:
         if sid := self._sid():
-            del self.exchange.recordings[sid]
-            self.exchange.deleted.append(sid)
-            self._answer(204)
+            self._answer(204 if self.exchange.delete(sid) else 500)
 
     def _sid(self) -> str | None:
         """The recording asked for; None where the request has been refused."""
-        self.exchange.requests.append(self.command)
-        login = f"{self.exchange.account_sid}:{self.exchange.auth_token}".encode()
-        if not hmac.compare_digest(self.headers.get("Authorization", ""), f"Basic {base64.b64encode(login).decode()}"):
+        if not self._known():
             self._answer(401)
             return None
         sid = urlsplit(self.path).path.rsplit("/", 1)[-1].split(".")[0]
@@ -182,6 +198,11 @@ class _Rest(BaseHTTPRequestHandler):
             self._answer(404)
             return None
         return sid
+
+    def _known(self) -> bool:
+        self.exchange.requests.append(self.command)
+        login = f"{self.exchange.account_sid}:{self.exchange.auth_token}".encode()
+        return hmac.compare_digest(self.headers.get("Authorization", ""), f"Basic {base64.b64encode(login).decode()}")
 
     def _answer(self, status: int, body: bytes = b"", kind: str = "application/xml") -> None:
         self.send_response(status)

@@ -68,7 +68,7 @@ def wav(channels: Sequence[Samples]) -> bytes:
     return b"RIFF" + len(body).to_bytes(4, "little") + body
 
 
-def faults(file: Iterable[bytes]) -> list[Fault]:
+def faults(file: Iterable[bytes | memoryview]) -> list[Fault]:
     """What is wrong with a canary's recording (caller left, agent right); empty where both rows are whole.
 
     Reads at most `MOST_SECONDS` of it. Raises `AudioError` where it is no audio at all.
@@ -119,7 +119,7 @@ def _runs(present: NDArray[Any]) -> list[int]:
     return [int(start) for start, stop in edges.reshape(-1, 2) if stop - start >= SHORTEST_WINDOWS]
 
 
-def _decoded(file: Iterable[bytes]) -> list[Samples]:
+def _decoded(file: Iterable[bytes | memoryview]) -> list[Samples]:
     """Each channel of a recording at `RATE`, whatever it was kept as."""
     pieces = iter(file)
     head = b""

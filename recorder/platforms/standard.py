@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder import fetch
+from recorder import fetch, signing
 from recorder.errors import ConfigurationError, MediaRefusedError, PlatformError, SignatureError
 from recorder.events import Event
 from recorder.platforms import canonical
@@ -26,7 +26,6 @@ MAX_SIGNATURES = 16  # a rotation needs two; the rest is somebody making us work
 MESSAGE_ID = re.compile(r"[!-~]{1,256}")
 TIMESTAMP = re.compile(r"[0-9]{1,11}")
 SIGNATURE_BYTES = {"v1": 32, "v1a": 64}
-MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64  # of a whsec_ secret, by the specification
 GONE = frozenset([404, 405, 410])  # 405: the exchange has no deletion by HTTP; its own rule clears the copy
 
 
@@ -47,7 +46,7 @@ class Standard:
     def verify(self, request: WebhookRequest, now: datetime) -> None:
         message_id, stamped_at = _envelope(request, now)
         seconds = int(stamped_at.timestamp())
-        signed = b"%s.%d.%s" % (message_id.encode(), seconds, request.body)
+        signed = signing.content(message_id, seconds, request.body)
         signatures = _signatures(request.headers.get("webhook-signature", ""))
         if not any(self._matches(version, signature, signed) for version, signature in signatures):
             raise SignatureError
@@ -87,6 +86,11 @@ class Standard:
                 hmac.compare_digest(hmac.digest(key, signed, hashlib.sha256), signature) for key in self._hmac_keys
             )
         return any(_signed_by(key, signature, signed) for key in self._public_keys)
+
+
+def signed(secret: str, message_id: str, now: datetime, body: bytes) -> dict[str, str]:
+    """The three headers of a message signed with a `whsec_` secret (standardwebhooks.com)."""
+    return signing.headers([_hmac_key(secret)], message_id, now, body)
 
 
 def _envelope(request: WebhookRequest, now: datetime) -> tuple[str, datetime]:
@@ -133,21 +137,14 @@ def _origins(listed: tuple[str, ...]) -> frozenset[str]:
 
 
 def _hmac_key(secret: str) -> bytes:
-    key = _decoded(secret.removeprefix("whsec_"))
-    if not secret.startswith("whsec_") or not MIN_SECRET_BYTES <= len(key) <= MAX_SECRET_BYTES:
-        raise ConfigurationError("RECORDER_PLATFORMS__STANDARD__SECRETS: whsec_ takes base64 of 24 to 64 bytes")
-    return key
+    try:
+        return signing.key_of(secret)
+    except ValueError as exc:
+        raise ConfigurationError(f"RECORDER_PLATFORMS__STANDARD__SECRETS: {exc}") from exc
 
 
 def _public_key(secret: str) -> Ed25519PublicKey:
     try:
-        return Ed25519PublicKey.from_public_bytes(_decoded(secret.removeprefix("whpk_")))
+        return Ed25519PublicKey.from_public_bytes(signing.decoded(secret.removeprefix("whpk_")))
     except ValueError as exc:
         raise ConfigurationError("RECORDER_PLATFORMS__STANDARD__SECRETS: whpk_ takes base64 of 32 bytes") from exc
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return b""

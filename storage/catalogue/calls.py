@@ -67,6 +67,11 @@ _BY_REF = _CALL.where(
 _LOCK_BY_ID, _LOCK_BY_REF = _BY_ID.with_for_update(), _BY_REF.with_for_update()
 _UNKNOWN = select(func.pg_advisory_xact_lock(bindparam("number", type_=BigInteger)))
 _DUE = _CALL.where(calls.c.settle_at <= bindparam("now")).order_by(calls.c.settle_at).limit(bindparam("limit"))
+_SINCE = (
+    _CALL.where(calls.c.opened_at >= bindparam("since"), calls.c.line == bindparam("line"))
+    .order_by(calls.c.opened_at)
+    .limit(bindparam("limit"))
+)
 _CHANGE = update(calls).where(calls.c.id == bindparam("call"))
 _REFS = select(legs.c.ref).where(legs.c.call_id == bindparam("call"), legs.c.ref.is_not(None))
 _LINKS = select(legs.c.call_id, legs.c.parent_call_id).where(
@@ -116,6 +121,11 @@ def change(connection: Connection, call_id: str, *, when: Mapping[str, object] |
 def due_to_settle(connection: Connection, now: datetime, limit: int) -> list[Call]:
     """Calls to be kept or blanked by now, longest due first."""
     return [Call(*row) for row in connection.execute(_DUE, {"now": now, "limit": limit})]
+
+
+def opened_since(connection: Connection, line: str, since: datetime, limit: int = 1000) -> list[Call]:
+    """Calls of one of our lines, from the first that was opened at or after a moment."""
+    return [Call(*row) for row in connection.execute(_SINCE, {"since": since, "line": line, "limit": limit})]
 
 
 def add_leg(connection: Connection, leg: Leg) -> None:

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select
 
+from storage.catalogue import canaries
+from storage.catalogue.sweeping import is_due
+from storage.clock import utc_day
+from storage.keys import INBOX_DAYS
 from storage.tables import metadata
 
 Values = dict[tuple[str, ...], float]
 Figures = dict[str, Values]
 
+LATE = timedelta(hours=1)  # P3: past its second by so much, no version of an object may be left
+
 # (name, help, labels): every label is a closed set of the schema's own words.
-NAMES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+SLOW: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # as many rows as there are recordings are read for these
     ("recordings", "recordings by state", ("state",)),
     ("stored_bytes", "bytes of audio kept", ()),
+)
+QUICK: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # read off an index of what waits, or a table of few rows
     ("inbox_pending", "webhooks accepted and not yet applied", ()),
     ("inbox_oldest_seconds", "age of the oldest of them", ()),
+    ("captures_waiting", "recordings available at their platform and not yet stored", ()),
+    ("capture_oldest_seconds", "time since the first of them was available", ()),
     ("erasures_overdue", "recordings past their time and not held", ()),
+    ("erasures_late", "recordings that should have been gone for more than an hour (P3)", ()),
+    ("erasing", "erasures begun and not yet verified", ()),
+    ("keys_ahead", "day keys ready for the days to come", ()),
+    ("keys_overdue", "keys whose time is over and that are not destroyed", ("purpose",)),
+    ("outbox_oldest_seconds", "time since the first message not handed over was due", ("kind",)),
+    ("source_deletions_oldest_seconds", "age of the oldest copy still lying at a platform", ()),
+    ("leases_held", "periodic jobs that run now, anywhere", ()),
+    ("audit_age_seconds", "time since the last entry of the audit log; below zero: a clock is behind", ()),
     ("holds_active", "holds in force", ("kind",)),
     ("requests_open", "open requests of data subjects", ("kind",)),
     ("requests_min_days_left", "days until the first of them is due", ()),
@@ -26,36 +44,98 @@ NAMES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("outbox_pending", "messages not yet handed over", ("kind",)),
     ("source_deletions_pending", "copies still lying at a platform", ()),
     ("audit_size", "entries of the audit log", ()),
+    ("canary_failed", "whether the last test call to a line of ours failed", ("line",)),
+    ("canary_age_seconds", "time since that test call", ("line",)),
 )
+NAMES = SLOW + QUICK
 
 
 def read(connection: Connection, now: datetime) -> Figures:
     """Every figure of `NAMES`, by its label values."""
-    t = metadata.tables
-    recordings, inbox, requests = t["recordings"], t["inbox"], t["requests"]
-    oldest = _scalar(connection, select(func.min(inbox.c.received_at)).where(inbox.c.state == "new"))
-    due = _scalar(connection, select(func.min(requests.c.due_at)).where(requests.c.closed_at.is_(None)))
-    overdue = select(func.count()).where(
-        recordings.c.state == "stored", recordings.c.holds == 0, recordings.c.expires_at <= now
-    )
+    return slow(connection) | quick(connection, now)
+
+
+def slow(connection: Connection) -> Figures:
+    recordings = metadata.tables["recordings"]
+    kept = select(func.sum(recordings.c.size_bytes)).where(recordings.c.state == "stored")
+    return {"recordings": _by(connection, "recordings", "state"), "stored_bytes": _one(connection, kept)}
+
+
+def quick(connection: Connection, now: datetime) -> Figures:
     return {
-        "recordings": _by(connection, "recordings", "state"),
-        "stored_bytes": _one(
-            connection, select(func.sum(recordings.c.size_bytes)).where(recordings.c.state == "stored")
-        ),
-        "inbox_pending": _one(connection, select(func.count()).where(inbox.c.state == "new")),
-        "inbox_oldest_seconds": {(): (now - oldest).total_seconds() if oldest else 0.0},
-        "erasures_overdue": _one(connection, overdue),
+        **_queues(connection, now),
+        **_erasures(connection, now),
+        **_keys(connection, now),
+        **_people(connection, now),
+        **_canaries(connection, now),
+    }
+
+
+def _queues(connection: Connection, now: datetime) -> Figures:
+    t = metadata.tables
+    inbox, outbox, sources, recordings = t["inbox"], t["outbox"], t["source_deletions"], t["recordings"]
+    # Written out: only then do databases see that their partial indexes are meant.
+    new, unsent, there = (rows.c.state == literal_column("'new'") for rows in (inbox, outbox, sources))
+    waiting = recordings.c.state.in_(("announced", "capturing")) & recordings.c.available_at.is_not(None)
+    oldest = select(outbox.c.kind, func.min(outbox.c.created_at)).where(unsent).group_by(outbox.c.kind)
+    return {
+        "inbox_pending": _one(connection, select(func.count()).where(new)),
+        "inbox_oldest_seconds": _age(connection, select(func.min(inbox.c.received_at)).where(new), now),
+        "captures_waiting": _one(connection, select(func.count()).where(waiting)),
+        "capture_oldest_seconds": _age(connection, select(func.min(recordings.c.available_at)).where(waiting), now),
+        "outbox_pending": _by(connection, "outbox", "kind", unsent),
+        "outbox_oldest_seconds": {(kind,): (now - first).total_seconds() for kind, first in connection.execute(oldest)},
+        "source_deletions_pending": _one(connection, select(func.count()).where(there)),
+        "source_deletions_oldest_seconds": _age(connection, select(func.min(sources.c.created_at)).where(there), now),
+        "leases_held": _one(connection, select(func.count()).where(t["leases"].c.until > now)),
+    }
+
+
+def _erasures(connection: Connection, now: datetime) -> Figures:
+    recordings = metadata.tables["recordings"]
+    erasing = recordings.c.state == "erasing"
+    (begun,) = _one(connection, select(func.count()).where(erasing, recordings.c.erase_due_at <= now - LATE)).values()
+    (unclaimed,) = _one(connection, select(func.count()).where(*is_due(now - LATE))).values()
+    return {
+        "erasures_overdue": _one(connection, select(func.count()).where(*is_due(now))),
+        "erasures_late": {(): begun + unclaimed},
+        "erasing": _one(connection, select(func.count()).where(erasing)),
+    }
+
+
+def _people(connection: Connection, now: datetime) -> Figures:
+    t = metadata.tables
+    requests = t["requests"]
+    due = _scalar(connection, select(func.min(requests.c.due_at)).where(requests.c.closed_at.is_(None)))
+    return {
         "holds_active": _by(connection, "holds", "kind", t["holds"].c.released_at.is_(None)),
         "requests_open": _by(connection, "requests", "kind", requests.c.closed_at.is_(None)),
         "requests_min_days_left": {(): (due - now).total_seconds() / 86_400 if due else 31.0},
         "tasks_open": _by(connection, "tasks", "kind", t["tasks"].c.closed_at.is_(None)),
-        "outbox_pending": _by(connection, "outbox", "kind", t["outbox"].c.state == "new"),
-        "source_deletions_pending": _one(
-            connection, select(func.count()).where(t["source_deletions"].c.state == "new")
-        ),
         "audit_size": _one(connection, select(func.max(t["audit_head"].c.size))),
+        "audit_age_seconds": _age(connection, select(t["audit_head"].c.latest_at), now),
     }
+
+
+def _canaries(connection: Connection, now: datetime) -> Figures:
+    latest = canaries.latest(connection)
+    return {
+        "canary_failed": {(one.line,): float(one.failed is not None) for one in latest},
+        "canary_age_seconds": {(one.line,): (now - one.ran_at).total_seconds() for one in latest},
+    }
+
+
+def _keys(connection: Connection, now: datetime) -> Figures:
+    """Beside the destroyed ones, a row each and not read, there are a hundred or so."""
+    keys, today = metadata.tables["keys"], utc_day(now)
+    live = select(keys.c.purpose, keys.c.day, keys.c.state).where(keys.c.state.in_(("ready", "closing")))
+    rows = connection.execute(live).all()
+    due = {"day": f"{today:%Y%m%d}", "inbox": f"{today - timedelta(days=INBOX_DAYS):%Y%m%d}"}
+    ahead = sum(row.purpose == "day" and row.state == "ready" and row.day >= due["day"] for row in rows)
+    overdue: Values = {
+        (purpose,): float(sum(row.purpose == purpose and row.day < day for row in rows)) for purpose, day in due.items()
+    }
+    return Figures(keys_ahead={(): float(ahead)}, keys_overdue=overdue)
 
 
 def _by(connection: Connection, table: str, column: str, *conditions: ColumnElement[bool]) -> Values:
@@ -67,6 +147,11 @@ def _by(connection: Connection, table: str, column: str, *conditions: ColumnElem
 
 def _one(connection: Connection, statement: Select[Any]) -> Values:
     return {(): float(connection.execute(statement).scalar() or 0)}
+
+
+def _age(connection: Connection, statement: Select[Any], now: datetime) -> Values:
+    first = _scalar(connection, statement)
+    return {(): (now - first).total_seconds() if first else 0.0}
 
 
 def _scalar(connection: Connection, statement: Select[Any]) -> Any:

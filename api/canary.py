@@ -1,0 +1,37 @@
+"""What the two ends of a test call need of us: their beeps, and at the answering end somebody to pick up."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from api.pools import run
+from api.routing import SERVICE, Route
+from api.webhooks import signed
+from recorder import prompts
+from recorder.audio import tones
+from recorder.ports import Service
+
+
+def routes(_service: Service) -> list[Route]:
+    return [
+        Route("POST", "/webhooks/twilio/canary", answer, "signature"),
+        Route("GET", "/canary/{end}.wav", beeps, "public"),
+    ]
+
+
+async def answer(request: web.Request) -> web.Response:
+    """Twilio asks what the number that answers test calls does: it beeps."""
+    await signed(request, "twilio")
+    url = f"{request.app[SERVICE].settings.http.public_url}/canary/agent.wav"
+    return web.Response(text=prompts.test_answer(url), content_type="application/xml")
+
+
+async def beeps(request: web.Request) -> web.Response:
+    """The row of beeps of one end; the same for everybody, always."""
+    match request.match_info["end"]:
+        case "caller" | "agent" as end:
+            sound = await run(request, tones.samples, end)
+            return web.Response(
+                body=tones.wav([sound]), content_type="audio/wav", headers={"Cache-Control": "public, max-age=86400"}
+            )
+    raise web.HTTPNotFound
