@@ -1,107 +1,333 @@
-"""The JSON of INTERFACES as JSON Schema, and which handler takes and gives which."""
+"""The JSON of INTERFACES: what clients send and get, as types. Handlers read and write by them and `/openapi.json`
+is made from them, so that neither can say something else.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-TEXT: dict[str, Any] = {"type": "string"}
-MAYBE: dict[str, Any] = {"type": ["string", "null"]}
-TIME: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
-NUMBER: dict[str, Any] = {"type": ["integer", "null"]}
-TEXTS: dict[str, Any] = {"type": "array", "items": TEXT}
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from api import inputs
+from recorder import finding, holds, listening, segments, subject_requests
+from recorder.certificates import Certificate
+from recorder.erasure import REASONS
+from recorder.errors import InvalidInputError
+from storage.clock import rfc3339
+
+__all__ = ["Certificate"]  # the domain's own is shown as it is
+
+SOUND = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"  # one line that is not blank
+ID = r"^[A-Za-z0-9_-]{1,64}$"
+LONGEST_WORDS = 1000
 
 
-def _object(needed: str = "", **properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": needed.split(), "properties": properties}
+def _among(options: tuple[str, ...]) -> Callable[[str], str]:
+    """One of a closed set that the domain names."""
+
+    def known(value: str) -> str:
+        if value not in options:
+            raise ValueError("is not one of " + ", ".join(options))
+        return value
+
+    return known
 
 
-def _fields(kind: dict[str, Any], names: str) -> dict[str, dict[str, Any]]:
-    return dict.fromkeys(names.split(), kind)
+def _shown(options: tuple[str, ...]) -> Any:
+    return Field(json_schema_extra={"enum": list(options)})
 
 
-def _ref(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"}
+def _read(moment: Callable[[str], datetime]) -> BeforeValidator:
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            raise ValueError("is not an RFC 3339 time")  # noqa: TRY004 -- what pydantic reports
+        try:
+            return moment(value)
+        except InvalidInputError as exc:
+            raise ValueError(str(exc)) from exc
+
+    return BeforeValidator(read)
 
 
-COMPONENTS: dict[str, Any] = {
-    "Problem": _object(
-        "type title status code", status={"type": "integer"}, **_fields(TEXT, "type title code detail hint request_id")
-    ),
-    "Consent": _object("decision", decision=TEXT, at=TIME, purposes=TEXTS, **_fields(MAYBE, "method digit script")),
-    "Hold": _object(
-        "id kind",
-        **_fields(TEXT, "id recording_id kind"),
-        **_fields(MAYBE, "reason request_id"),
-        **_fields(TIME, "placed_at review_at"),
-    ),
-    "Recording": _object(
-        "id state",
-        **_fields(TEXT, "id state platform"),
-        **_fields(
-            MAYBE, "segment platform_call_id platform_recording_id direction agent queue case sha256 content_type"
-        ),
-        **_fields(TIME, "started_at ended_at expires_at stored_at"),
-        **_fields(NUMBER, "duration_ms size_bytes channels"),
-        consent={"anyOf": [_ref("Consent"), {"type": "null"}]},
-        holds={"type": "array", "items": _ref("Hold")},
-        links=_object(audio=TEXT),
-    ),
-    "Recordings": _object("items next", items={"type": "array", "items": _ref("Recording")}, next=MAYBE),
-    "Certificate": _object(
-        "certificate_id recording_id reason",
-        **_fields(TEXT, "certificate_id recording_id reason ordered_by"),
-        **_fields(MAYBE, "segment due_at erased_at verified_at key_destroyed unreadable_in_backups_from"),
-        objects_deleted={"type": "integer"},
-    ),
-    "Erasing": _object("state", state={"const": "erasing"}, certificate_id=MAYBE),
-    "SubjectRequest": _object(
-        "id kind state received_at due_at matches",
-        **_fields(TEXT, "id kind state"),
-        **_fields(TIME, "received_at due_at"),
-        matches=TEXTS,
-    ),
-    "Search": _object("", **_fields(TEXT, "phone account agent queue case segment state from to cursor")),
-    "Erasure": _object("reason", **_fields(TEXT, "reason text")),
-    "NewHold": _object("kind reason", review_at=TIME, **_fields(TEXT, "kind reason")),
-    "NewRequest": _object("kind", received_at=TIME, **_fields(TEXT, "kind phone account call")),
-    "Approval": _object("recordings identity", recordings=TEXTS, identity=_object("method", method=TEXT)),
-    "Refusal": _object(reason=TEXT),
-    "Press": _object(script=TEXT),
-    "Call": _object("call_id", call_id=TEXT),
-    "Pushed": _object("state", state=TEXT),
-}
+_TIME_OR_DAY = WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]})
+_one_line = StringConstraints(min_length=1, max_length=finding.LONGEST_VALUE, pattern=SOUND)
 
-BODIES: dict[str, str] = {
-    "search_recordings": "Search",
-    "delete_recording": "Erasure",
-    "place_hold": "NewHold",
-    "open_request": "NewRequest",
-    "approve_request": "Approval",
-    "refuse_request": "Refusal",
-    "agent_consent": "Press",
-}
+Line = Annotated[str, _one_line, AfterValidator(str.strip)]
+Id = Annotated[str, StringConstraints(pattern=ID)]
+Phone = Annotated[Line, Field(json_schema_extra={"format": "phone"})]
+Cursor = Annotated[Line, Field(json_schema_extra={"format": "cursor"})]
+Moment = Annotated[datetime, _read(inputs.start), _TIME_OR_DAY]
+EndMoment = Annotated[datetime, _read(inputs.end), _TIME_OR_DAY]
+Time = Annotated[
+    datetime, PlainSerializer(rfc3339, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
+]
 
-QUERIES: dict[str, tuple[str, ...]] = {
-    "list_recordings": ("state", "segment", "agent", "queue", "from", "to", "cursor"),
-    "get_audio": ("purpose", "rendition"),
-    "push": ("started_at",),
-}
+Segment = Annotated[str, AfterValidator(_among(segments.SEGMENTS)), _shown(segments.SEGMENTS)]
+State = Annotated[str, AfterValidator(_among(finding.STATES)), _shown(finding.STATES)]
+Purpose = Annotated[str, AfterValidator(_among(listening.PURPOSES)), _shown(listening.PURPOSES)]
+Rendition = Annotated[str, AfterValidator(_among(listening.RENDITIONS)), _shown(listening.RENDITIONS)]
+Reason = Annotated[str, AfterValidator(_among(REASONS)), _shown(REASONS)]
+HoldKind = Annotated[str, AfterValidator(_among(holds.KINDS)), _shown(holds.KINDS)]
+RequestKind = Annotated[str, AfterValidator(_among(subject_requests.KINDS)), _shown(subject_requests.KINDS)]
+Method = Annotated[
+    str, AfterValidator(_among(subject_requests.IDENTITY_METHODS)), _shown(subject_requests.IDENTITY_METHODS)
+]
+Refused = Annotated[str, AfterValidator(_among(subject_requests.REFUSALS)), _shown(subject_requests.REFUSALS)]
 
-ANSWERS: dict[str, dict[int, str | None]] = {
-    "search_recordings": {200: "Recordings"},
-    "list_recordings": {200: "Recordings"},
-    "get_recording": {200: "Recording"},
-    "get_audio": {200: None, 206: None, 416: None},
-    "delete_recording": {200: "Certificate", 202: "Erasing"},
-    "get_certificate": {200: "Certificate"},
-    "place_hold": {201: "Hold"},
-    "release_hold": {204: None},
-    "open_request": {201: "SubjectRequest"},
-    "approve_request": {200: "SubjectRequest"},
-    "refuse_request": {200: "SubjectRequest"},
-    "extend_request": {200: "SubjectRequest"},
-    "reissue_link": {202: "SubjectRequest"},
-    "push": {201: "Pushed", 200: "Pushed"},
-    **{f"agent_{button}": {200: "Call"} for button in ("consent", "pause", "resume", "stop")},
-    **{told: {204: None} for told in ("events", "recording", "status")},
-}
+
+class Taken(BaseModel):
+    """What a client sends. A field nobody reads is refused: a typing error must not widen a search or drop a wish."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Given(BaseModel):
+    """What a client gets."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+# -- what clients send
+
+
+class Listing(Taken):
+    """What recordings may be listed by in an address."""
+
+    agent: Line | None = None
+    queue: Line | None = None
+    segment: Segment | None = None
+    state: State | None = None
+    started_from: Moment | None = Field(None, alias="from", description="the call started then or later")
+    started_to: EndMoment | None = Field(None, alias="to", description="the call started before; a day counts whole")
+    cursor: Cursor | None = Field(None, description="`next` of the page before; it continues this very search only")
+    limit: Annotated[int, Field(ge=1, le=finding.LARGEST_PAGE, strict=False)] = finding.PAGE
+
+    def query(self) -> finding.Query:
+        """The search this asks for."""
+        wanted = {name: getattr(self, name) for name in type(self).model_fields if name not in {"cursor", "limit"}}
+        return finding.Query(**wanted)
+
+
+class Search(Listing):
+    """What recordings can be found by; all that is given must match. Numbers never stand in an address."""
+
+    phone: Phone | None = Field(None, description="in any usual spelling; for `dpo`")
+    account: Line | None = Field(None, description="for `dpo`")
+    case: Line | None = None
+    limit: Annotated[int, Field(ge=1, le=finding.LARGEST_PAGE)] = finding.PAGE
+
+
+class Hearing(Taken):
+    purpose: Purpose
+    rendition: Rendition = "playback"
+
+
+class Pushing(Taken):
+    started_at: Moment | None = Field(None, description="needed where no `recording.started` came before")
+
+
+class Erasure(Taken):
+    reason: Reason
+    text: Annotated[str, StringConstraints(max_length=LONGEST_WORDS)] | None = Field(
+        None, description="may be said and is not kept: free words would outlive the person they name"
+    )
+
+
+class NewHold(Taken):
+    kind: HoldKind
+    reason: Annotated[Line, StringConstraints(max_length=100)] = Field(
+        description="a code or case reference, never a person"
+    )
+    review_at: Moment | None = Field(None, description="within 90 days, which is also the default")
+
+
+class NewRequest(Taken):
+    """About exactly one of `phone`, `account` and `call`."""
+
+    kind: RequestKind
+    phone: Phone | None = None
+    account: Line | None = None
+    call: Line | None = Field(None, description="the platform's id of the call")
+    received_at: Moment | None = Field(None, description="what the deadline counts from; by default now")
+
+
+class Identity(Taken):
+    method: Method
+
+
+class Approval(Taken):
+    recordings: Annotated[list[Id], Field(min_length=1, max_length=1000)]
+    identity: Identity
+
+
+class Refusal(Taken):
+    reason: Refused = "other"
+    text: Annotated[str, StringConstraints(min_length=1, max_length=subject_requests.LONGEST_EXPLANATION)] | None = (
+        Field(None, description="said to the person in place of the reason's own words; needed for `other`")
+    )
+
+
+class Extension(Taken):
+    reason: Annotated[str, AfterValidator(_among(subject_requests.EXTENSIONS)), _shown(subject_requests.EXTENSIONS)] = (
+        "complex"
+    )
+
+
+class IdentityStep(Taken):
+    step: Literal["ask", "answered"] = Field(
+        description="`ask` writes to the address on file, and the deadline stands still; `answered` lets it go on"
+    )
+
+
+class Bounce(Taken):
+    message_id: Line = Field(description="the Message-ID of the mail that came back, or the `msg_…` in it")
+
+
+class Press(Taken):
+    script: Annotated[Line, StringConstraints(max_length=100)] | None = Field(None, description="name@version")
+
+
+class Token(BaseModel):
+    """A form of the customer's pages: further fields are ignored."""
+
+    token: str = Field("", description="from the link's `#`, or the whole link pasted")
+
+
+class Way(BaseModel):
+    by: Literal["sms", "call"] = "sms"
+
+
+class Code(BaseModel):
+    code: str = ""
+
+
+class Choice(BaseModel):
+    choice: Literal["copy_first", "delete_now"] | None = None
+
+
+# -- what clients get
+
+
+class Problem(Given):
+    """RFC 9457. Match `code`: it never changes its meaning, the words may."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    hint: str | None = None
+
+
+class Consent(Given):
+    method: str | None
+    decision: str
+    at: Time | None
+    digit: str | None
+    script: str | None
+    purposes: list[str]
+
+
+class Hold(Given):
+    id: str
+    recording_id: str
+    kind: str
+    reason: str | None
+    request_id: str | None
+    placed_at: Time
+    review_at: Time
+
+
+class Recording(Given):
+    """`started_at` and `ended_at` are the call's, `sha256` is of the audio that is kept."""
+
+    id: str
+    state: str
+    segment: str | None
+    platform: str
+    platform_call_id: str | None
+    platform_recording_id: str | None
+    direction: str | None
+    agent: str | None
+    queue: str | None
+    case: str | None
+    started_at: Time | None
+    ended_at: Time | None
+    expires_at: Time | None
+    stored_at: Time | None
+    duration_ms: int | None
+    size_bytes: int | None
+    sha256: str | None
+    channels: int | None
+    content_type: str | None
+    consent: Consent | None
+    holds: list[Hold]
+    links: dict[Literal["audio"], str] = Field(description="`audio` only while it is stored")
+
+
+class Recordings(Given):
+    items: list[Recording]
+    next: str | None = Field(description="`cursor` of the next page; null on the last")
+
+
+class Erasing(Given):
+    state: Literal["erasing"] = "erasing"
+    certificate_id: str | None
+
+
+class SubjectRequest(Given):
+    id: str
+    kind: str
+    state: str
+    received_at: Time
+    due_at: Time
+    matches: list[str]
+
+
+class Bounced(Given):
+    outcome: str = Field(description="`stopped`: the link opens nothing any more; `nothing`: it was known already")
+
+
+class Call(Given):
+    call_id: str = Field(description="ours, not the platform's")
+
+
+class Pushed(Given):
+    state: Literal["stored"] = "stored"
+
+
+class Alive(Given):
+    status: Literal["ok"] = "ok"
+
+
+class Ready(Given):
+    status: Literal["ready", "not_ready"]
+    checks: dict[str, Literal["ok", "failed"]]
+
+
+# -- what subscribers are told
+
+
+class StoredData(Given):
+    recording_id: str
+
+
+class ErasedData(Given):
+    recording_id: str
+    certificate_id: str
+
+
+class AnsweredData(Given):
+    request_id: str

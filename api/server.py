@@ -7,7 +7,7 @@ import errno
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,13 +15,16 @@ from aiohttp import web
 
 from api.app import create_app
 from api.worker import Worker
-from recorder.errors import ConfigurationError
+from recorder import checkup
+from recorder.checkup import Finding
+from recorder.errors import ConfigurationError, UnsafeError
 from recorder.jobs import Jobs
 from recorder.ports import Service
 from recorder.service import Bell, opened
 from recorder.settings import Settings, is_loopback
 
 SHUTDOWN_SECONDS = 30.0
+HEAD_SECONDS = 75.0  # a connection has so long to send the whole head of its next request; balancers idle for 60
 SWITCH_SECONDS = 0.0005  # a webhook waits at every thread it crosses for one that computes to let go; 5 ms by default
 
 
@@ -30,21 +33,33 @@ def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with opened(settings) as service, listening(service, Worker(service)) as port:
-        for line in greeting(settings, port):
-            announce(line)
-        stop.wait()
-        announce("stopping: finishing what is running")
+    with opened(settings) as service:
+        doubts = sound(checkup.examine_start(service, service.clock()))
+        with listening(service, Worker(service)) as port:
+            for line in (*greeting(settings, port), *told(doubts, public=not is_loopback(settings.http.public_url))):
+                announce(line)
+            stop.wait()
+            announce("stopping: finishing what is running")
+
+
+def sound(findings: Sequence[Finding]) -> list[Finding]:
+    """What is found at a start and does not forbid it. Raises `UnsafeError` naming everything that does."""
+    blocking = [f"{one.text} [{one.code}]" for one in findings if one.blocks]
+    if blocking:
+        raise UnsafeError("not started, because a promise would be broken: " + "; ".join(blocking))
+    return [one for one in findings if one.level != "ok"]
+
+
+def told(doubts: Sequence[Finding], *, public: bool) -> Iterator[str]:
+    """Faults always, warnings where others depend on us."""
+    for one in doubts:
+        if public or one.level == "fault":
+            yield f"{one.level}: {one.text}: {one.advice} [{one.code}]"
 
 
 def greeting(settings: Settings, port: int) -> Iterator[str]:
     yield f"listening on http://{settings.http.host}:{port}, reached as {settings.http.public_url}"
     yield f"console: {settings.http.public_url}/console/    data: {settings.data_dir}"
-    if not is_loopback(settings.http.public_url) and not settings.keys.url:
-        yield (
-            "warning: database, recordings and keys lie in one folder: a snapshot of the whole folder stays readable. "
-            "Never back up its 'keys'; see docs/operating.md"
-        )
 
 
 @contextmanager
@@ -65,7 +80,11 @@ def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[i
         asyncio.run_coroutine_threadsafe(work, loop).result()
 
     runner = web.AppRunner(
-        create_app(service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handle_signals=False
+        create_app(service),
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        keepalive_timeout=HEAD_SECONDS,
+        handle_signals=False,
     )
     try:
         on_loop(runner.setup())

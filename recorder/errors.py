@@ -13,6 +13,13 @@ class RefusedError(RecorderError):
     code = "refused"
 
 
+class UnsafeError(ConfigurationError):
+    """Starting would break a promise."""
+
+    code = "unsafe"
+    hint = "`recorder doctor` says what to do"
+
+
 class ForbiddenError(RefusedError):
     """This role may not do that."""
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from recorder import access_links, request_course
 from recorder.errors import ConflictError, RequestNotFoundError
+from recorder.once import WITHOUT_KEY, Once
 from recorder.ports import SYSTEM, Actor, Service
 from storage import audit
 from storage.catalogue import outbox, requests, tasks
@@ -24,13 +25,14 @@ def closes_at(asked_at: datetime) -> datetime:
     return access_links.runs_out(asked_at)
 
 
-def ask(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
+def ask(service: Service, request_id: str, actor: Actor, now: datetime, once: Once = WITHOUT_KEY) -> None:
     """Write to the address on file that we must know who asks; from now on the deadline stands still.
 
     Raises `ConflictError` where it was decided, or asked, already.
     """
     fresh = request_course.resealed(service, request_course.found(service, request_id), now)
     with service.database.write() as connection:
+        once.done(connection, request_id)
         request = requests.lock(connection, request_id)
         if request is None:
             raise RequestNotFoundError
@@ -47,9 +49,10 @@ def ask(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
     service.wake("deliver")
 
 
-def answered(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
+def answered(service: Service, request_id: str, actor: Actor, now: datetime, once: Once = WITHOUT_KEY) -> None:
     """The person has answered: the deadline goes on, by as much later as we waited. Raises `ConflictError`."""
     with service.database.write() as connection:
+        once.done(connection, request_id)
         request = requests.lock(connection, request_id)
         if request is None:
             raise RequestNotFoundError

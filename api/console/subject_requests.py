@@ -13,7 +13,7 @@ from api.auth import now
 from api.pages import render
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Route, staff
-from recorder import finding, subject_requests
+from recorder import finding, identity_check, subject_requests
 from recorder.errors import InvalidInputError, RecordingNotFoundError, RequestNotFoundError
 from recorder.finding import Found
 from recorder.ports import Actor, Service
@@ -68,17 +68,36 @@ async def approve(request: web.Request) -> web.Response:
 async def refuse(request: web.Request) -> web.Response:
     """Refuse it, saying why."""
     fields = await inputs.form(request)
-    return await _done(request, subject_requests.refuse, reason=inputs.needed(fields, "reason", longest=60))
+    explanation = inputs.text(fields, "text", longest=subject_requests.LONGEST_EXPLANATION) or ""
+    reason = inputs.needed(fields, "reason", longest=60)
+    return await _done(request, subject_requests.refuse, reason=reason, explanation=explanation)
 
 
 async def extend(request: web.Request) -> web.Response:
-    """Take two months more."""
-    return await _done(request, subject_requests.extend)
+    """Take two months more, saying why."""
+    fields = await inputs.form(request)
+    reason = inputs.text(fields, "reason", longest=60) or subject_requests.EXTENSIONS[0]
+    return await _done(request, subject_requests.extend, reason=reason)
+
+
+async def ask_identity(request: web.Request) -> web.Response:
+    """Write to the address on file that we must know who asks."""
+    return await _done(request, identity_check.ask)
+
+
+async def identity_answered(request: web.Request) -> web.Response:
+    """Note that the person has answered: the deadline goes on."""
+    return await _done(request, identity_check.answered)
 
 
 async def reissue(request: web.Request) -> web.Response:
     """Send a new link."""
     return await _done(request, subject_requests.reissue)
+
+
+async def revoke(request: web.Request) -> web.Response:
+    """Close the link."""
+    return await _done(request, subject_requests.revoke)
 
 
 async def _done(request: web.Request, act: Callable[..., None], *choices: Any, **details: str) -> web.Response:
@@ -117,6 +136,8 @@ async def _look(request: web.Request, *, fault: str | None = None, status: int =
         open=wish.state == "received",
         methods=subject_requests.IDENTITY_METHODS,
         refusals=subject_requests.REFUSALS,
+        extensions=subject_requests.EXTENSIONS,
+        closes_at=identity_check.closes_at(wish.identity_asked_at) if wish.identity_asked_at else None,
         has_link=wish.kind in DISCLOSING,
         fault=fault,
         now=now(request),
@@ -155,5 +176,8 @@ ROUTES = [
     Route("POST", ONE + "/approve", approve, DPO),
     Route("POST", ONE + "/refuse", refuse, DPO),
     Route("POST", ONE + "/extend", extend, DPO),
+    Route("POST", ONE + "/identity/ask", ask_identity, DPO),
+    Route("POST", ONE + "/identity/answered", identity_answered, DPO),
     Route("POST", ONE + "/links", reissue, DPO),
+    Route("POST", ONE + "/links/revoke", revoke, DPO),
 ]

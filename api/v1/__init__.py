@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from api.routing import Route
-from api.v1 import calls, recordings, subject_requests
+from api.v1 import bounces, calls, recordings, subject_requests
 from recorder.ports import Service
 
 
 def routes(_service: Service) -> list[Route]:
-    return [*calls.ROUTES, *recordings.ROUTES, *subject_requests.ROUTES]
+    return [*bounces.ROUTES, *calls.ROUTES, *recordings.ROUTES, *subject_requests.ROUTES]

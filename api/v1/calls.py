@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from aiohttp import web
 
-from api import inputs
+from api import inputs, schemas
+from api.answers import done_once, given
 from api.auth import now
 from api.pools import run
-from api.routing import ACTOR, SERVICE, Route, roles
+from api.routing import ACTOR, SERVICE, Contract, Route, roles
 from recorder import buttons, capture
 from recorder.errors import ConflictError, InvalidInputError
+from recorder.once import Once
 
 CHUNK_BYTES = 256 * 1024
 STALL_SECONDS = 60.0  # a push that sends nothing for so long has died
 LONGEST_ID = 200
+AUDIO = ("audio/wav", "audio/mpeg", "audio/ogg", "audio/flac")
 
 
 async def agent_consent(request: web.Request) -> web.Response:
     """The customer said yes to being recorded."""
-    body = await inputs.document(request, optional=True)
-    inputs.known(body, ("script",))
-    return await _pressed(request, buttons.consent, script=inputs.text(body, "script", longest=100))
+    press = await inputs.body(request, schemas.Press, optional=True)
+    return await _pressed(request, partial(buttons.consent, script=press.script))
 
 
 async def agent_pause(request: web.Request) -> web.Response:
@@ -54,12 +57,12 @@ async def push(request: web.Request) -> web.Response:
         _id(request, "recording"),
         content_type,
         arriving(request),
-        inputs.moment(request.query, "started_at"),
+        inputs.query(request, schemas.Pushing).started_at,
         now(request),
     )
     if result == "conflict":
         raise ConflictError("other bytes were kept under these ids")
-    return web.json_response({"state": "stored"}, status=201 if result == "created" else 200)
+    return given(request, schemas.Pushed(), 201 if result == "created" else 200)
 
 
 def arriving(request: web.Request) -> Iterator[bytes]:
@@ -77,11 +80,13 @@ def arriving(request: web.Request) -> Iterator[bytes]:
     return pieces()
 
 
-async def _pressed(request: web.Request, button: Callable[..., str], **details: str | None) -> web.Response:
-    call_id = await run(
-        request, button, request.app[SERVICE], _id(request, "call"), actor=request[ACTOR], now=now(request), **details
-    )
-    return web.json_response({"call_id": call_id})
+async def _pressed(request: web.Request, button: Callable[..., str]) -> web.Response:
+    service, actor, moment, platform_call_id = request.app[SERVICE], request[ACTOR], now(request), _id(request, "call")
+
+    def press(once: Once) -> str:
+        return button(service, platform_call_id, actor=actor, now=moment, once=once)
+
+    return given(request, schemas.Call(call_id=await done_once(request, press)))
 
 
 def _id(request: web.Request, what: str) -> str:
@@ -92,10 +97,49 @@ def _id(request: web.Request, what: str) -> str:
 
 
 CALL = "/v1/calls/{platform_call_id}"
+PRESSED = Contract(
+    gives={200: schemas.Call},
+    refuses=("call_not_found", "invalid_input"),
+    once=True,
+)
+WITH_SCRIPT = Contract(
+    takes={"application/json": schemas.Press}, optional=True, gives=PRESSED.gives, refuses=PRESSED.refuses, once=True
+)
+PUSHED = Contract(
+    takes={kind: {} for kind in AUDIO},
+    query=schemas.Pushing,
+    gives={201: schemas.Pushed, 200: schemas.Pushed},
+    refuses=(
+        "invalid_input",
+        "call_not_found",
+        "recording_not_found",
+        "conflict",
+        "consent_pending",
+        "consent_missing",
+        "lease_lost",
+        "too_large",
+        "audio_unsupported",
+        "audio_invalid",
+        "audio_empty",
+        "audio_truncated",
+        "audio_too_long",
+        "audio_timeout",
+        "audio_not_ready",
+    ),
+)
+AGENT = roles("agent")
 ROUTES = [
-    Route("POST", CALL + "/consent", agent_consent, roles("agent")),
-    Route("POST", CALL + "/pause", agent_pause, roles("agent")),
-    Route("POST", CALL + "/resume", agent_resume, roles("agent")),
-    Route("POST", CALL + "/stop", agent_stop, roles("agent")),
-    Route("PUT", CALL + "/recordings/{platform_recording_id}", push, roles("platform"), pool="push", streams=True),
+    Route("POST", CALL + "/consent", agent_consent, AGENT, contract=WITH_SCRIPT),
+    Route("POST", CALL + "/pause", agent_pause, AGENT, contract=PRESSED),
+    Route("POST", CALL + "/resume", agent_resume, AGENT, contract=PRESSED),
+    Route("POST", CALL + "/stop", agent_stop, AGENT, contract=PRESSED),
+    Route(
+        "PUT",
+        CALL + "/recordings/{platform_recording_id}",
+        push,
+        roles("platform"),
+        pool="push",
+        streams=True,
+        contract=PUSHED,
+    ),
 ]

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from aiohttp import web
 
-from api import inputs, listening, shapes
+from api import inputs, listening, schemas, shapes
+from api.answers import done_once, given, nothing
 from api.auth import now
 from api.pools import run
-from api.routing import ACTOR, SERVICE, Route, roles
+from api.routing import ACTOR, SERVICE, Contract, Route, roles
 from recorder import erasure, finding, holds
-from recorder.errors import InvalidInputError
-from recorder.finding import FoundPage, Query
+from recorder.errors import ErasingError, NotFoundError, RecordingNotFoundError
+from recorder.once import Once
 from recorder.ports import Service
+from storage.catalogue import holds as hold_rows
 from storage.catalogue import recordings
+from storage.catalogue.holds import Hold
 
 ERASE_SECONDS = 10.0
-REASON = re.compile(r"[a-z][a-z0-9_]{1,39}")
-FIELDS = ("phone", "account", "agent", "queue", "case", "segment", "state", "from", "to", "cursor")
-IN_URLS = ("state", "segment", "agent", "queue", "from", "to", "cursor")
+
+log = structlog.get_logger(__name__)
 
 
 async def search_recordings(request: web.Request) -> web.Response:
     """Find recordings; numbers and accounts stand in the body, never in an address."""
-    return await _found(request, await inputs.document(request), FIELDS)
+    return await _found(request, await inputs.body(request, schemas.Search))
 
 
 async def list_recordings(request: web.Request) -> web.Response:
     """List recordings by what may stand in an address."""
-    return await _found(request, request.query, IN_URLS)
+    return await _found(request, inputs.query(request, schemas.Listing))
 
 
 async def get_recording(request: web.Request) -> web.Response:
@@ -41,82 +41,69 @@ async def get_recording(request: web.Request) -> web.Response:
     found = await run(
         request, finding.look, request.app[SERVICE], request.match_info["id"], actor=request[ACTOR], now=now(request)
     )
-    return web.json_response(shapes.recording(found))
+    return given(request, shapes.recording(found))
 
 
 async def get_audio(request: web.Request) -> web.StreamResponse:
     """The audio, for a purpose the customer consented to; takes `Range`."""
-    return await listening.answer(
-        request,
-        request.match_info["id"],
-        purpose=inputs.needed(request.query, "purpose"),
-        rendition=inputs.text(request.query, "rendition"),
-    )
+    wanted = inputs.query(request, schemas.Hearing)
+    return await listening.answer(request, request.match_info["id"], purpose=wanted.purpose, rendition=wanted.rendition)
 
 
 async def delete_recording(request: web.Request) -> web.Response:
     """Erase now: the certificate, or 202 where the last bytes are not yet verified gone."""
-    body = await inputs.document(request, optional=True)
-    inputs.known(body, ("reason", "text"))
-    inputs.text(body, "text")  # may be said, is not kept: free words would outlive the person they name
-    certificate = await erase(request, request.match_info["id"], reason(body))
-    if certificate is not None:
-        return web.json_response(certificate)
-    certificate_id = await run(request, _certificate_id, request.app[SERVICE], request.match_info["id"])
-    return web.json_response({"state": "erasing", "certificate_id": certificate_id}, status=202)
+    order = await inputs.body(request, schemas.Erasure)
+    recording_id = request.match_info["id"]
+    await erase(request, recording_id, order.reason)
+    outcome = await run(request, _outcome, request.app[SERVICE], recording_id)
+    return given(request, outcome, 202 if isinstance(outcome, schemas.Erasing) else 200)
 
 
 async def get_certificate(request: web.Request) -> web.Response:
     """The certificate of an erasure, by its own id or the recording's."""
-    return web.json_response(await run(request, erasure.certificate, request.app[SERVICE], request.match_info["id"]))
+    return given(request, await run(request, erasure.certificate, request.app[SERVICE], request.match_info["id"]))
 
 
 async def place_hold(request: web.Request) -> web.Response:
     """Keep a recording past its day, until a review date."""
-    body = await inputs.document(request)
-    inputs.known(body, ("kind", "reason", "review_at"))
-    hold = await run(
-        request,
-        holds.place,
-        request.app[SERVICE],
-        request.match_info["id"],
-        inputs.one_of(body, "kind", ("legal", "dispute", "restriction", "access")),
-        inputs.needed(body, "reason", longest=100),
-        request[ACTOR],
-        now(request),
-        review_at=inputs.moment(body, "review_at"),
-    )
-    return web.json_response(shapes.hold(hold), status=201)
+    wish = await inputs.body(request, schemas.NewHold)
+    service, actor, moment, recording_id = request.app[SERVICE], request[ACTOR], now(request), request.match_info["id"]
+
+    def place(once: Once) -> str:
+        return holds.place(
+            service, recording_id, wish.kind, wish.reason, actor, moment, review_at=wish.review_at, once=once
+        ).id
+
+    return given(request, shapes.hold(await run(request, _hold, service, await done_once(request, place))), 201)
 
 
 async def release_hold(request: web.Request) -> web.Response:
     """End a hold; what is due meanwhile is erased."""
-    await run(request, holds.release, request.app[SERVICE], request.match_info["id"], request[ACTOR], now(request))
-    return web.Response(status=204)
+    service, actor, moment, hold_id = request.app[SERVICE], request[ACTOR], now(request), request.match_info["id"]
+
+    def release(once: Once) -> str:
+        holds.release(service, hold_id, actor, moment, once=once)
+        return hold_id
+
+    await done_once(request, release)
+    return nothing(request)
 
 
-def reason(fields: Mapping[str, Any]) -> str:
-    code = inputs.needed(fields, "reason")
-    if not REASON.fullmatch(code) or code == "expired":
-        raise InvalidInputError("reason must be a code of lower-case letters, and not 'expired'")
-    return code
+async def erase(request: web.Request, recording_id: str, reason: str) -> None:
+    """Order an erasure and wait at most 10 s for its end; what was begun goes on by itself."""
+    service, actor, moment = request.app[SERVICE], request[ACTOR], now(request)
 
+    def order(_once: Once) -> str:  # ordered twice, it is erased once
+        erasure.erase(service, recording_id, reason=reason, actor=actor, now=moment)
+        return recording_id
 
-async def erase(request: web.Request, recording_id: str, code: str) -> dict[str, Any] | None:
-    """Order an erasure and wait at most 10 s for its certificate; what was begun goes on by itself.
-
-    None while it is not verified.
-    """
-    service, actor = request.app[SERVICE], request[ACTOR]
-    ordered = run(request, erasure.erase, service, recording_id, reason=code, actor=actor, now=now(request))
-    work = asyncio.ensure_future(ordered)
+    work = asyncio.ensure_future(done_once(request, order))
     done, _pending = await asyncio.wait({work}, timeout=ERASE_SECONDS)
-    certificate = work.result() if done else None
-    if certificate is None:
+    if done:
+        work.result()
+    else:
         work.add_done_callback(_noted)
         service.wake("erase")
-        return None
-    return certificate.as_json()
 
 
 def _noted(work: asyncio.Future[Any]) -> None:
@@ -125,43 +112,113 @@ def _noted(work: asyncio.Future[Any]) -> None:
         log.warning("erasure.left_to_the_job")
 
 
-async def _found(request: web.Request, fields: Mapping[str, Any], names: tuple[str, ...]) -> web.Response:
-    inputs.known(fields, names)
-    page: FoundPage = await run(
+async def _found(request: web.Request, wanted: schemas.Listing) -> web.Response:
+    page = await run(
         request,
         finding.search,
         request.app[SERVICE],
-        query(fields),
+        wanted.query(),
         actor=request[ACTOR],
         now=now(request),
-        cursor=inputs.text(fields, "cursor"),
+        cursor=wanted.cursor,
+        limit=wanted.limit,
     )
-    return web.json_response({"items": [shapes.recording(one) for one in page.items], "next": page.next})
+    return given(request, shapes.recordings(page))
 
 
-def query(fields: Mapping[str, Any]) -> Query:
-    """The search that the fields ask for."""
-    words = {name: inputs.text(fields, name) for name in FIELDS[:7]}
-    return Query(**words, started_from=inputs.moment(fields, "from"), started_to=inputs.moment(fields, "to", end=True))
+def _outcome(service: Service, recording_id: str) -> dict[str, object] | schemas.Erasing:
+    try:
+        return erasure.certificate(service, recording_id)
+    except (ErasingError, RecordingNotFoundError):  # what was never stored leaves no certificate
+        with service.database.read() as connection:
+            row = recordings.get(connection, recording_id)
+        return schemas.Erasing(certificate_id=row.certificate_id if row else None)
 
 
-def _certificate_id(service: Service, recording_id: str) -> str | None:
+def _hold(service: Service, hold_id: str) -> Hold:
     with service.database.read() as connection:
-        row = recordings.get(connection, recording_id)
-    return row.certificate_id if row else None
+        hold = hold_rows.get(connection, hold_id)
+    if hold is None:
+        raise NotFoundError("the hold is gone with its recording")
+    return hold
 
-
-log = structlog.get_logger(__name__)
 
 ONE = "/v1/recordings/{id}"
-READERS = roles("dpo", "reviewer")
+READERS, DPO = roles("dpo", "reviewer"), roles("dpo")
 ROUTES = [
-    Route("POST", "/v1/recordings/search", search_recordings, READERS),
-    Route("GET", "/v1/recordings", list_recordings, READERS),
-    Route("GET", ONE, get_recording, READERS),
-    Route("GET", ONE + "/audio", get_audio, READERS, pool="audio"),
-    Route("DELETE", ONE, delete_recording, roles("dpo")),
-    Route("GET", "/v1/certificates/{id}", get_certificate, roles("dpo", "auditor")),
-    Route("POST", ONE + "/holds", place_hold, roles("dpo")),
-    Route("DELETE", "/v1/holds/{id}", release_hold, roles("dpo")),
+    Route(
+        "POST",
+        "/v1/recordings/search",
+        search_recordings,
+        READERS,
+        contract=Contract(
+            takes={"application/json": schemas.Search}, gives={200: schemas.Recordings}, refuses=("cursor_invalid",)
+        ),
+    ),
+    Route(
+        "GET",
+        "/v1/recordings",
+        list_recordings,
+        READERS,
+        contract=Contract(query=schemas.Listing, gives={200: schemas.Recordings}, refuses=("cursor_invalid",)),
+    ),
+    Route(
+        "GET",
+        ONE,
+        get_recording,
+        READERS,
+        contract=Contract(gives={200: schemas.Recording}, refuses=("recording_not_found",)),
+    ),
+    Route(
+        "GET",
+        ONE + "/audio",
+        get_audio,
+        READERS,
+        pool="audio",
+        contract=Contract(
+            query=schemas.Hearing,
+            gives={200: "audio/*", 206: "audio/*", 416: None},
+            refuses=("recording_not_found", "object_not_found", "key_destroyed", "integrity"),
+        ),
+    ),
+    Route(
+        "DELETE",
+        ONE,
+        delete_recording,
+        DPO,
+        contract=Contract(
+            takes={"application/json": schemas.Erasure},
+            gives={200: schemas.Certificate, 202: schemas.Erasing},
+            refuses=("recording_not_found", "held", "erasing"),
+            once=True,
+        ),
+    ),
+    Route(
+        "GET",
+        "/v1/certificates/{id}",
+        get_certificate,
+        roles("dpo", "auditor"),
+        contract=Contract(gives={200: schemas.Certificate}, refuses=("recording_not_found", "erasing")),
+    ),
+    Route(
+        "POST",
+        ONE + "/holds",
+        place_hold,
+        DPO,
+        contract=Contract(
+            takes={"application/json": schemas.NewHold},
+            gives={201: schemas.Hold},
+            refuses=("recording_not_found", "not_found", "erasing", "conflict"),
+            once=True,
+        ),
+    ),
+    Route(
+        "DELETE",
+        "/v1/holds/{id}",
+        release_hold,
+        DPO,
+        contract=Contract(
+            gives={204: None}, refuses=("not_found", "recording_not_found", "erasing", "conflict"), once=True
+        ),
+    ),
 ]

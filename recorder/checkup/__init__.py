@@ -11,10 +11,12 @@ from typing import TypeVar
 from recorder.checkup import house, machine, outside
 from recorder.checkup.findings import KINDS, Finding, found
 from recorder.ports import Service
+from recorder.service import opened
 from recorder.settings import Settings
+from storage.clock import utc_now
 from storage.errors import RecorderError
 
-__all__ = ["KINDS", "Finding", "examine", "examine_machine", "examine_start", "refused"]
+__all__ = ["KINDS", "Finding", "consult", "examine", "examine_machine", "examine_start"]
 
 Whole = TypeVar("Whole")
 Look = Callable[[Whole, datetime], Iterator[Finding]]
@@ -64,9 +66,15 @@ def examine_start(service: Service, now: datetime) -> list[Finding]:
     return [*_asked(of_the_house, service, now), *_asked(of_the_machine, service.settings, now)]
 
 
-def refused(error: RecorderError) -> Finding:
-    """The finding of a service that does not even start."""
-    return replace(found("start_refused", why=error, error=error.code), advice=error.hint or "")
+def consult(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Iterator[Finding]:
+    """Everything that is found, each as soon as it is; of a service that does not even start, what can be asked."""
+    try:
+        with opened(settings, clock=clock) as service:
+            yield from examine(service, clock())
+    except RecorderError as error:
+        refused = found("start_refused", why=error, error=error.code)
+        yield replace(refused, advice=error.hint or refused.advice)
+        yield from examine_machine(settings, clock())
 
 
 def _asked(looks: dict[str, Look[Whole]], whole: Whole, now: datetime) -> Iterator[Finding]:

@@ -98,7 +98,9 @@ def store(service: Service, _now: datetime) -> Iterator[Finding]:
     faults = [*store_faults(truth, region=service.settings.store.region), *_tried(service)]
     for why in faults:
         yield found("store_faulty", why=why)
-    for why in store_doubts(truth, tuple(f"{segment}/" for segment in SEGMENTS)):
+    # A folder has no rules of its own that could delete behind us.
+    wanted = tuple(f"{segment}/" for segment in SEGMENTS) if service.settings.store_url.startswith("s3:") else ()
+    for why in store_doubts(truth, wanted):
         yield found("store_doubtful", why=why)
     if not faults:
         yield found("store_ok")

@@ -101,7 +101,7 @@ def letter_mail(letter: Letter, now: datetime) -> bytes:
     template = "identity" if letter.kind == "identity_reminder" else letter.kind
     subject, _, plain = _said(f"{template}.{language}.txt", words).partition("\n")
     paragraphs = [paragraph.splitlines() for paragraph in plain.strip().split("\n\n")]
-    shown = {"language": language, "subject": subject, "paragraphs": paragraphs}
+    shown: dict[str, object] = {"language": language, "subject": subject, "paragraphs": paragraphs}
     return _mail(letter, language, subject, plain.strip(), _said("letter.html", shown), now)
 
 
