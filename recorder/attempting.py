@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from recorder import facts, personal, settling, storing
+from recorder import facts, personal, settling, sources, storing
 from recorder.audio import Cut, Limits, produce
 from recorder.consent import Decision
 from recorder.discarding import discard
@@ -45,23 +45,18 @@ class Job:
 
     @property
     def source(self) -> Source:
-        return Source(
-            platform=self.recording.platform,
-            call_id=self.data.get("platform_call_id") or "",
-            recording_id=self.data.get("platform_recording_id") or "",
-            url=self.data.get("url"),
-            content_type=self.data.get("content_type"),
-        )
+        return sources.place(self.recording, self.data)
 
 
-def begin(service: Service, recording_id: str, now: datetime, *, pushed: bool = False) -> Job | str:
+def begin(service: Service, announced: Recording, now: datetime, *, pushed: bool = False) -> Job | str:
     """Decide on a recording and claim it; otherwise say why not: `wait`, `discard` or `taken`."""
-    if _class_is_open(service, recording_id, now):
+    recording_id = announced.id
+    if _class_is_open(service, announced, now):
         with service.database.write() as connection:
             recordings.change(connection, recording_id, when={"state": "announced"}, next_try_at=now + LOOK_AGAIN)
         return "wait"
     with service.database.write() as connection:
-        call, recording = storing.locked(service, connection, recording_id, now)
+        call, recording = storing.locked(service, connection, announced.call_id, recording_id, now)
         workable = ("announced", "capturing", "failed") if pushed else ("announced", "capturing")
         if call is None or recording is None or recording.state not in workable:
             return "taken"
@@ -97,8 +92,8 @@ def attempt(service: Service, job: Job, now: datetime, media: OpenMedia) -> None
     dek = service.vault.new_dek()
     uploading = Uploading(service, job.claim, dek, now)
     try:
-        key = service.keyring.day_key(storing.expiry_day(job.claim), now)
         with media(job.source) as chunks:
+            key = service.keyring.day_key(storing.expiry_day(job.claim), now)  # while the first bytes are on their way
             produced = produce(
                 uploading.guarded(chunks, service.settings.capture.max_bytes),
                 cut=None if job.decision.whole else Cut(job.decision.keep, job.decision.mute),
@@ -131,16 +126,13 @@ def discard_claimed(service: Service, job: Job, reason: str, now: datetime) -> N
             audit.append_many(connection, [entry], now=now)
 
 
-def _class_is_open(service: Service, recording_id: str, now: datetime) -> bool:
+def _class_is_open(service: Service, announced: Recording, now: datetime) -> bool:
     """Ask the directory what it has to say about the call; whether its class hangs on a directory that is away."""
-    with service.database.read() as connection:
-        call_id = recordings.call_of(connection, recording_id)
     try:
-        if call_id is not None:
-            settling.classify(service, call_id, now)
+        settling.classify(service, announced.call_id, now)
     except DirectoryUnavailableError:
         with service.database.read() as connection:
-            recording = recordings.get(connection, recording_id)
+            recording = recordings.get(connection, announced.id)
         return recording is not None and recording.segment is None
     return False
 

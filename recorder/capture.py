@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 import structlog
@@ -20,12 +20,13 @@ from recorder.ports import Media, Service, Source
 from recorder.pushing import push
 from recorder.sources import delete_at_sources
 from recorder.uploading import erase_lost
-from storage.catalogue import capturing, recordings
+from storage.catalogue import capturing
+from storage.catalogue.recordings import Recording
 from storage.errors import KeyDestroyedError, RecorderError, StorageError
 
 __all__ = ["capture_due", "capture_one", "delete_at_sources", "push"]
 
-WHILE_AWAY = timedelta(seconds=30)
+WHILE_AWAY, LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=30)
 CHUNK_BYTES = 512 * 1024
 HTTP_OK = 200
 
@@ -36,14 +37,8 @@ def capture_due(service: Service, now: datetime, limit: int = 10) -> int:
     """Look at recordings that are due and take them on; returns how many. Also erases what lost attempts left."""
     started = time.monotonic()
     with service.database.read() as connection:
-        ids = capturing.due(connection, now, limit)
-    done = 0
-    for recording_id in ids:
-        at = now + timedelta(seconds=time.monotonic() - started)
-        try:
-            done += capture_one(service, recording_id, at)
-        except RecorderError as error:
-            log.warning("capture.delayed", recording_id=recording_id, code=error.code)
+        due = capturing.due(connection, now, limit)
+    done = sum(_tried(service, recording, _later(now, started)) for recording in due)
     try:
         erase_lost(service)
     except StorageError as error:
@@ -51,21 +46,33 @@ def capture_due(service: Service, now: datetime, limit: int = 10) -> int:
     return done
 
 
-def capture_one(service: Service, recording_id: str, now: datetime) -> bool:
-    """Take one recording as far as it goes now; False where there is none, or another worker is at it.
+def capture_one(service: Service, recording: Recording, now: datetime) -> bool:
+    """Take a recording, as it was read a while ago, as far as it goes now; False where another worker is at it.
 
     Raises `StorageError` where store, key ring or database are away or full: nothing is lost, and it is tried again.
     """
-    with service.database.read() as connection:
-        recording = recordings.get(connection, recording_id)
-    if recording is None or not capturing.is_free(recording, now):
+    if not capturing.is_free(recording, now):
         return False
     if recording.state == "stored":
-        return narrowing.narrow(service, recording_id, now)
-    job = begin(service, recording_id, now)
+        return narrowing.narrow(service, recording, now)
+    job = begin(service, recording, now)
     if not isinstance(job, Job):
         return job != "taken"
     return run(service, job, now, fetched(service, now))
+
+
+def _tried(service: Service, recording: Recording, now: datetime) -> bool:
+    """Whatever is wrong with one recording, the others go on; it waits the longer the older it is."""
+    try:
+        return capture_one(service, recording, now)
+    except RecorderError as error:
+        log.warning("capture.delayed", recording_id=recording.id, code=error.code)
+    except Exception:
+        log.exception("capture.delayed", recording_id=recording.id)
+    wait = min(max(WHILE_AWAY, (now - (recording.available_at or now)) / 4), LONGEST_WAIT)
+    with suppress(StorageError), service.database.write() as connection:
+        capturing.wait(connection, recording, now + wait)
+    return False
 
 
 def run(service: Service, job: Job, now: datetime, media: OpenMedia) -> bool:
@@ -85,7 +92,7 @@ def run(service: Service, job: Job, now: datetime, media: OpenMedia) -> bool:
         discard_claimed(service, job, "uncovered", _later(now, started))
     except KeyDestroyedError:
         give_back(service, job.claim, _later(now, started))  # its day is over: the next look says so
-    except StorageError:
+    except Exception:
         give_back(service, job.claim, _later(now, started) + WHILE_AWAY)
         raise
     service.wake("source")

@@ -59,10 +59,12 @@ def open_url(
         raise MediaRefusedError("the address is not on the list of allowed origins")
     connection = _connect(parts, _addresses(parts, private_ok=private_ok), deadline)
     try:
-        with _cut_off(connection, deadline):
-            with closing(_exchange(connection, method, parts, headers or {}, body)) as response:
-                received = {name.lower(): value for name, value in response.headers.items()}
-                yield _Response(response.status, received, response, deadline, max_bytes)
+        with (
+            _cut_off(connection, deadline),
+            closing(_exchange(connection, method, parts, headers or {}, body)) as response,
+        ):
+            received = {name.lower(): value for name, value in response.headers.items()}
+            yield _Response(response.status, received, response, deadline, max_bytes)
     finally:
         connection.close()
 

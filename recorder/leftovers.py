@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from recorder import sources
 from recorder.events import Event
-from recorder.ports import Service
-from storage import columns, inbox
+from recorder.ports import Service, Source
+from storage import inbox
 from storage.catalogue import leftovers
 from storage.catalogue.recordings import Recording
-from storage.catalogue.source_deletions import SourceDeletion
-from storage.clock import new_id
 
 
 def recording_ref(service: Service, platform: str, platform_recording_id: str) -> bytes:
@@ -31,24 +29,8 @@ def leave(
     recording: Recording | None = None,
 ) -> None:
     """Note the copy an event tells of. Handles personal data: where it lies is sealed."""
-    row_id, key = new_id("src"), service.keyring.inbox_key(now)
-    source = {
-        "platform": event.platform,
-        "call_id": event.call_id,
-        "recording_id": event.recording_id,
-        "url": event.data.get("url"),
-        "content_type": event.data.get("content_type"),
-    }
-    body = columns.wrap(key, json.dumps(source).encode(), table="source_deletions", column="body", row_id=row_id)
-    deletion = SourceDeletion(
-        row_id,
-        recording_ref(service, event.platform, str(event.recording_id)),
-        event.platform,
-        reason,
-        now,
-        now,
-        recording_id=recording.id if recording else None,
-        key_id=key.id,
-        body=body,
+    source = Source(
+        event.platform, event.call_id, str(event.recording_id), event.data.get("url"), event.data.get("content_type")
     )
-    leftovers.note(connection, deletion)
+    ref = recording_ref(service, source.platform, source.recording_id)
+    leftovers.note(connection, sources.lying(service, source, ref, reason, now, recording.id if recording else None))

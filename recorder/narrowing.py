@@ -38,11 +38,11 @@ class _Job:
     data: dict[str, Any] = field(repr=False)
 
 
-def narrow(service: Service, recording_id: str, now: datetime) -> bool:
+def narrow(service: Service, stored: Recording, now: datetime) -> bool:
     """Look again at a stored recording and take away what is no longer covered; False where another is at it."""
-    job = _begin(service, recording_id, now)
+    job = _begin(service, stored, now)
     if isinstance(job, str):
-        erasure.erase(service, recording_id, reason=job, actor=SYSTEM, now=now)
+        erasure.erase(service, stored.id, reason=job, actor=SYSTEM, now=now)
         return True
     if job is None:
         return True
@@ -64,7 +64,7 @@ def narrow(service: Service, recording_id: str, now: datetime) -> bool:
         _replace(service, job, kept, uploading.now)
     except storing.NothingKeptError:
         uploading.abort()
-        erasure.erase(service, recording_id, reason="uncovered", actor=SYSTEM, now=now)
+        erasure.erase(service, recording.id, reason="uncovered", actor=SYSTEM, now=now)
     except LeaseLostError:
         uploading.abort()
         return False
@@ -99,21 +99,21 @@ def _inside(spans: Spans, window: Span) -> Iterator[Span]:
             yield max(start, window[0]), min(stop, window[1])
 
 
-def _begin(service: Service, recording_id: str, now: datetime) -> _Job | str | None:
+def _begin(service: Service, stored: Recording, now: datetime) -> _Job | str | None:
     """What is to be done: a job, the reason for an erasure, or nothing."""
     with service.database.write() as connection:
-        call, recording = storing.locked(service, connection, recording_id, now)
+        call, recording = storing.locked(service, connection, stored.call_id, stored.id, now)
         if call is None or recording is None or recording.state != "stored" or recording.spans is None:
             return None
         before = _decision(recording.spans)
         after = narrowed(before, facts.decided(service, connection, call, recording, now))
-        original = attempts.kept(connection, recording_id).get("original")
+        original = attempts.kept(connection, recording.id).get("original")
         if after.kind == "wait" or (after.keep, after.mute) == (before.keep, before.mute) or original is None:
             later = (after.until or now + LOOK_AGAIN) if after.kind == "wait" else None
-            recordings.change(connection, recording_id, next_try_at=later)
+            recordings.change(connection, recording.id, next_try_at=later)
             return None
         if after.kind == "discard":
-            recordings.change(connection, recording_id, next_try_at=now + LOOK_AGAIN)
+            recordings.change(connection, recording.id, next_try_at=now + LOOK_AGAIN)
             return after.reason
         if recording.segment is None or recording.expires_at is None:
             raise IntegrityError("a stored recording without class or expiry")

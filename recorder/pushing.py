@@ -55,7 +55,7 @@ def push(
         return _compared(service, recording, chunks, now)
     if recording.state in announcing.GONE:
         raise ConsentMissingError
-    job = attempting.begin(service, recording.id, now, pushed=True)
+    job = attempting.begin(service, recording, now, pushed=True)
     if isinstance(job, attempting.Job):
         _take(service, job, chunks, now)
         return "created"

@@ -7,6 +7,7 @@ that the copy is gone.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,20 +36,31 @@ def note(
     """Note the platform's copy of a recording; `data` is what is personal about it."""
     if recording.ref is None or data.get("platform_recording_id") is None:
         return
+    deletion = lying(service, place(recording, data), recording.ref, reason, now, recording.id)
+    source_deletions.add(connection, deletion)
+
+
+def place(recording: Recording, data: dict[str, Any]) -> Source:
+    """Where a recording lies, by what is personal about it."""
+    return Source(
+        platform=recording.platform,
+        call_id=data.get("platform_call_id") or "",
+        recording_id=data.get("platform_recording_id") or "",
+        url=data.get("url"),
+        content_type=data.get("content_type"),
+    )
+
+
+def lying(
+    service: Service, source: Source, recording_ref: bytes, reason: str, now: datetime, recording_id: str | None
+) -> SourceDeletion:
+    """A note of a platform's copy; where it lies is sealed under today's inbox key."""
     row_id, key = new_id("src"), service.keyring.inbox_key(now)
-    source = {
-        "platform": recording.platform,
-        "call_id": data.get("platform_call_id"),
-        "recording_id": data["platform_recording_id"],
-        "url": data.get("url"),
-        "content_type": data.get("content_type"),
-    }
-    body = columns.wrap(key, json.dumps(source).encode(), table="source_deletions", column="body", row_id=row_id)
-    source_deletions.add(
-        connection,
-        SourceDeletion(
-            row_id, recording.ref, recording.platform, reason, now, now, recording.id, key_id=key.id, body=body
-        ),
+    body = columns.wrap(
+        key, json.dumps(asdict(source)).encode(), table="source_deletions", column="body", row_id=row_id
+    )
+    return SourceDeletion(
+        row_id, recording_ref, source.platform, reason, now, now, recording_id, key_id=key.id, body=body
     )
 
 
@@ -87,14 +99,7 @@ def _opened(service: Service, one: SourceDeletion, now: datetime) -> Source:
         raise KeyDestroyedError
     key = service.keyring.key(one.key_id, now)
     text = columns.unwrap(key, one.body, table="source_deletions", column="body", row_id=one.id)
-    said: dict[str, Any] = json.loads(text)
-    return Source(
-        platform=said["platform"],
-        call_id=said["call_id"] or "",
-        recording_id=said["recording_id"],
-        url=said["url"],
-        content_type=said["content_type"],
-    )
+    return Source(**json.loads(text))
 
 
 def _try_later(service: Service, one: SourceDeletion, now: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -124,9 +124,11 @@ def put(
     )
     if not done:
         raise LeaseLostError
-    attempts.keep(connection, kept.rows)
-    attempts.unused(connection, [row.id for row in claimed.rows])
-    attempts.lose(connection, claimed.recording_id, kept=True, but=[row.id for row in kept.rows])
+    begun = {row.id for row in kept.rows}
+    unused = [replace(row, state="gone") for row in claimed.rows if row.id not in begun]
+    attempts.finish(connection, [*kept.rows, *unused])
+    if claimed.number > 1:
+        attempts.lose(connection, claimed.recording_id, kept=True, but=begun)
     recordings.index_marks(connection, claimed.recording_id, personal.marks(kept.key, own))
 
 
@@ -161,23 +163,23 @@ def put_off(service: Service, claimed: Claim, error: PlatformError | AudioError,
 
 
 def locked(
-    service: Service, connection: Connection, recording_id: str, now: datetime
+    service: Service, connection: Connection, call_id: str, recording_id: str, now: datetime
 ) -> tuple[Call | None, Recording | None]:
     """A recording and its call, both locked, with everything applied that has come in about them."""
-    call_id = recordings.call_of(connection, recording_id)
-    call = call_rows.lock(connection, call_id) if call_id else None
+    call = call_rows.lock(connection, call_id)
     if call is None:
         return None, None
-    if call.ref is not None:
+    if call.ref is not None and any(service.inbox.pending(connection, ref) for ref in call_rows.refs(connection, call)):
         calls.apply_call(service, connection, call.ref, now)
-    return call_rows.get(connection, call.id), recordings.lock(connection, recording_id)
+        call = call_rows.get(connection, call_id)
+    return call, recordings.lock(connection, recording_id)
 
 
 def _still_same(
     service: Service, connection: Connection, claimed: Claim, decision: Decision, now: datetime
 ) -> tuple[Call, Recording]:
     """The locked call and recording, if nobody took over and what has come in meanwhile takes nothing away."""
-    call, recording = locked(service, connection, claimed.recording_id, now)
+    call, recording = locked(service, connection, claimed.call_id, claimed.recording_id, now)
     if call is None or recording is None or not claimed.held(recording):
         raise LeaseLostError
     after = narrowed(decision, facts.decided(service, connection, call, recording, now))

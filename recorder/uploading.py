@@ -35,6 +35,7 @@ ERASED_AT_ONCE = 100
 class Claim:
     """One worker's hold on a recording: what every step of its work must still find in the row."""
 
+    call_id: str
     recording_id: str
     number: int
     lease: str
@@ -64,10 +65,11 @@ def claim(
 ) -> Claim:
     """Begin an attempt at a locked recording: its number, its lease and the names of its objects are on record."""
     number, lease = recording.attempt + 1, new_id("lse")
-    attempts.lose(connection, recording.id, kept=state == "capturing")
-    day = utc_day(expires_at)
+    if recording.attempt:
+        attempts.lose(connection, recording.id, kept=state == "capturing")
+    vault, day = service.vault, utc_day(expires_at)
     rows = tuple(
-        Attempt(new_id("att"), recording.id, number, rendition, service.vault.object_key(segment, day), now)
+        Attempt(new_id("att"), recording.id, number, rendition, vault.object_key(segment, day), now, vault.upload_id())
         for rendition in RENDITIONS
     )
     attempts.add(connection, *rows)
@@ -80,7 +82,7 @@ def claim(
         lease_until=now + LEASE,
         next_try_at=now + LEASE,  # should this worker die
     )
-    return Claim(recording.id, number, lease, state, segment, expires_at, now + LEASE, rows)
+    return Claim(recording.call_id, recording.id, number, lease, state, segment, expires_at, now + LEASE, rows)
 
 
 class Uploading:
@@ -101,7 +103,7 @@ class Uploading:
         return self._now + timedelta(seconds=time.monotonic() - self._started)
 
     def open(self, wanted: Mapping[Rendition, str]) -> Mapping[Rendition, Sink]:
-        """Start uploads of these renditions (with their content types), on record before they take a byte."""
+        """Start the uploads of these renditions (with their content types); they are on record since the claim."""
         for rendition, content_type in wanted.items():
             row = self._rows[rendition]
             writer = self._service.vault.writer(
@@ -109,13 +111,11 @@ class Uploading:
                 rendition=rendition,
                 dek=self._dek,
                 object_key=row.object_key,
+                upload_id=row.upload_id,
                 tags={"segment": self._claim.segment, "expires": f"{utc_day(self._claim.expires_at):%Y-%m-%d}"},
             )
             self._writers[rendition] = writer
-            self._rows[rendition] = replace(row, upload_id=writer.upload_id, content_type=content_type)
-        with self._service.database.write() as connection:
-            self._hold(connection)
-            attempts.begin(connection, [self._rows[rendition] for rendition in wanted])
+            self._rows[rendition] = replace(row, content_type=content_type)
         reached("capture.opened")
         return dict(self._writers)
 

@@ -74,8 +74,8 @@ class ObjectStore(Protocol):
         """What the store was found to do. Asks it once for the process (many requests, one small object) or `anew`."""
         ...
 
-    def create(self, key: str, tags: Mapping[str, str]) -> Upload:
-        """Start an object; its `Upload.id`, random, is known before the first byte is written."""
+    def create(self, key: str, tags: Mapping[str, str], upload_id: str | None = None) -> Upload:
+        """Start an object. `upload_id` (32 random hex digits) is for who has it on record before the first byte."""
         ...
 
     def copy(self, source: str, target: str, tags: Mapping[str, str]) -> int:

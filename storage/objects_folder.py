@@ -35,8 +35,8 @@ def translated() -> Iterator[None]:
 class FolderUpload:
     """A hidden file that becomes the object in one step."""
 
-    def __init__(self, path: Path, tags: Mapping[str, str]) -> None:
-        self.id = secrets.token_hex(16)
+    def __init__(self, path: Path, tags: Mapping[str, str], upload_id: str) -> None:
+        self.id = upload_id
         self._path = path
         self._part = _part(path, self.id)
         self._tags = dict(tags)
@@ -139,9 +139,9 @@ class FolderStore:
     def truth(self, *, anew: bool = False) -> StoreTruth:  # noqa: ARG002 -- there is nothing to ask
         return StoreTruth(self.name)
 
-    def create(self, key: str, tags: Mapping[str, str]) -> FolderUpload:
+    def create(self, key: str, tags: Mapping[str, str], upload_id: str | None = None) -> FolderUpload:
         self._present()
-        return FolderUpload(self._at(key), tags)
+        return FolderUpload(self._at(key), tags, upload_id or secrets.token_hex(16))
 
     def copy(self, source: str, target: str, tags: Mapping[str, str]) -> int:
         """A second name for the same bytes: they go with the last of their names."""

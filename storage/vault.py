@@ -133,11 +133,22 @@ class Vault:
         """A new key. Its prefix is what a bucket's lifecycle rule goes by, should we ever fail to delete."""
         return f"{segment}/{expiry:%Y%m%d}/{secrets.token_hex(16)}"
 
+    def upload_id(self) -> str:
+        """A new id for an upload, to be on record before there is one."""
+        return secrets.token_hex(16)
+
     def writer(
-        self, *, recording_id: str, rendition: str, dek: bytes, object_key: str, tags: Mapping[str, str]
+        self,
+        *,
+        recording_id: str,
+        rendition: str,
+        dek: bytes,
+        object_key: str,
+        tags: Mapping[str, str],
+        upload_id: str | None = None,
     ) -> SealedWriter:
         sealer = Sealer(dek, context(recording_id, rendition))
-        return SealedWriter(self.objects, object_key, self.objects.create(object_key, tags), sealer)
+        return SealedWriter(self.objects, object_key, self.objects.create(object_key, tags, upload_id), sealer)
 
     def reader(
         self, *, recording_id: str, rendition: str, dek: bytes, object_key: str, head: bytes, sealed_bytes: int

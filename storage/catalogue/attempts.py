@@ -48,7 +48,6 @@ _LOSE = (
     .values(state="lost")
 )
 _LOSE_THESE = update(attempts).where(attempts.c.id.in_(_IDS), attempts.c.state == "open").values(state="lost")
-_UNUSED = update(attempts).where(attempts.c.id.in_(_IDS), attempts.c.upload_id.is_(None)).values(state="gone")
 _GONE = update(attempts).where(attempts.c.id.in_(_IDS)).values(state="gone", head=None)
 
 
@@ -56,9 +55,9 @@ def add(connection: Connection, *rows: Attempt) -> None:
     connection.execute(insert(attempts), [vars(row) for row in rows])
 
 
-def keep(connection: Connection, rows: Iterable[Attempt]) -> None:
-    """Say that these renditions are whole and read from now on."""
-    connection.execute(_CHANGE, [{"attempt": row.id, **vars(row), "state": "kept"} for row in rows])
+def finish(connection: Connection, rows: Iterable[Attempt]) -> None:
+    """Write down what became of these: `kept` is whole and read from now on, `gone` was never begun."""
+    connection.execute(_CHANGE, [{"attempt": row.id, **vars(row)} for row in rows])
 
 
 def kept(connection: Connection, recording_id: str) -> dict[str, Attempt]:
@@ -67,21 +66,10 @@ def kept(connection: Connection, recording_id: str) -> dict[str, Attempt]:
     return {row["rendition"]: Attempt(**row) for row in found}
 
 
-def begin(connection: Connection, rows: Iterable[Attempt]) -> None:
-    """Say which uploads are about to take their renditions' first bytes."""
-    said = [{"attempt": row.id, "upload_id": row.upload_id, "content_type": row.content_type} for row in rows]
-    connection.execute(_CHANGE, said)
-
-
 def lose(connection: Connection, recording_id: str, *, kept: bool, but: Collection[str] = ()) -> None:
     """Give up the open attempts at a recording and, with `kept`, those read from, except the ones with these ids."""
     states = ["open", "kept"] if kept else ["open"]
     connection.execute(_LOSE, {"recording": recording_id, "states": states, "ids": list(but)})
-
-
-def unused(connection: Connection, ids: Collection[str]) -> None:
-    """Say that of these, the ones not begun never will be: there is nothing to erase."""
-    connection.execute(_UNUSED, {"ids": list(ids)})
 
 
 def lose_these(connection: Connection, ids: Collection[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, func, or_, select, update
 
+from storage.catalogue.still import narrowed
 from storage.catalogue.upsert import insert_new
 from storage.tables import metadata
 
@@ -114,8 +115,8 @@ def insert(connection: Connection, call: Call) -> bool:
 
 def change(connection: Connection, call_id: str, *, when: Mapping[str, object] | None = None, **values: object) -> bool:
     """Set columns; with `when`, only if these columns still hold these values. Says whether it did."""
-    conditions = [calls.c[name] == value for name, value in (when or {}).items()]
-    return connection.execute(_CHANGE.where(*conditions), {"call": call_id, **values}).rowcount == 1
+    statement, expected = narrowed(_CHANGE, calls, when or {})
+    return connection.execute(statement, {"call": call_id, **expected, **values}).rowcount == 1
 
 
 def due_to_settle(connection: Connection, now: datetime, limit: int) -> list[Call]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, bindparam, or_, select
+from sqlalchemy import Connection, and_, bindparam, or_
 
-from storage.catalogue.recordings import Recording
+from storage.catalogue import recordings
+from storage.catalogue.recordings import RECORDING, Recording
 from storage.catalogue.upsert import insert_new
 from storage.tables import metadata
 
@@ -18,8 +19,7 @@ IDLE = ("announced", "stored")  # states in which `next_try_at` says when to loo
 
 _NOW = bindparam("now", type_=_recordings.c.next_try_at.type)
 _DUE = (
-    select(_recordings.c.id)
-    .where(
+    RECORDING.where(
         or_(
             _recordings.c.state == "capturing",
             and_(
@@ -35,9 +35,17 @@ _DUE = (
 )
 
 
-def due(connection: Connection, now: datetime, limit: int) -> list[str]:
+def due(connection: Connection, now: datetime, limit: int) -> list[Recording]:
     """Recordings to work on now: longest due first."""
-    return list(connection.execute(_DUE, {"now": now, "limit": limit}).scalars())
+    return [Recording(*row) for row in connection.execute(_DUE, {"now": now, "limit": limit})]
+
+
+def wait(connection: Connection, recording: Recording, until: datetime) -> None:
+    """Leave a recording alone until then, unless somebody has begun to work on it since it was read."""
+    idle = "announced" if recording.state == "capturing" else recording.state
+    as_read = {"state": (recording.state, idle), "lease": recording.lease}
+    free = {"state": idle, "lease": None, "lease_until": None}
+    recordings.change(connection, recording.id, when=as_read, **free, next_try_at=until)
 
 
 def is_free(recording: Recording, now: datetime) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, or_, select, update
 
+from storage.catalogue.still import narrowed
 from storage.catalogue.upsert import insert_new
 from storage.tables import metadata
 
@@ -82,12 +83,12 @@ class Page:
     next: Position | None
 
 
-_RECORDING = select(*(recordings.c[name] for name in Recording.__dataclass_fields__))
-_BY_ID = _RECORDING.where(recordings.c.id == bindparam("recording"))
-_BY_REF = _RECORDING.where(recordings.c.ref == bindparam("recording_ref"))
+RECORDING = select(*(recordings.c[name] for name in Recording.__dataclass_fields__))
+_BY_ID = RECORDING.where(recordings.c.id == bindparam("recording"))
+_BY_REF = RECORDING.where(recordings.c.ref == bindparam("recording_ref"))
 _CALL_OF = select(recordings.c.call_id).where(recordings.c.id == bindparam("recording"))
 _LOCK_BY_ID, _LOCK_BY_REF = _BY_ID.with_for_update(), _BY_REF.with_for_update()
-_OF_CALL = _RECORDING.where(recordings.c.call_id == bindparam("call")).order_by(recordings.c.id)
+_OF_CALL = RECORDING.where(recordings.c.call_id == bindparam("call")).order_by(recordings.c.id)
 _CHANGE = update(recordings).where(recordings.c.id == bindparam("recording"))
 _CHANGE_OF_CALL = update(recordings).where(recordings.c.call_id == bindparam("call"))
 _REMOVE_MARKS = delete(marks).where(marks.c.recording_id == bindparam("recording"))
@@ -132,16 +133,16 @@ def change(
 
     Says whether it did: every step of a recording's life names the state, attempt or lease it starts from.
     """
-    statement = _CHANGE.where(*_still(when or {}))
-    return connection.execute(statement, {"recording": recording_id, **values}).rowcount == 1
+    statement, expected = narrowed(_CHANGE, recordings, when or {})
+    return connection.execute(statement, {"recording": recording_id, **expected, **values}).rowcount == 1
 
 
 def change_of_call(
     connection: Connection, call_id: str, *, when: Mapping[str, object] | None = None, **values: object
 ) -> int:
     """The same for every recording of a call; returns how many it changed."""
-    statement = _CHANGE_OF_CALL.where(*_still(when or {}))
-    return connection.execute(statement, {"call": call_id, **values}).rowcount
+    statement, expected = narrowed(_CHANGE_OF_CALL, recordings, when or {})
+    return connection.execute(statement, {"call": call_id, **expected, **values}).rowcount
 
 
 def look_again(connection: Connection, call_ids: Collection[str], at: datetime) -> None:
@@ -186,7 +187,7 @@ def find_marked(connection: Connection, wanted: Iterable[bytes], *, state: str |
 
 
 def _matching(wanted: Filter) -> Select[tuple[Any, ...]]:
-    statement: Select[tuple[Any, ...]] = _RECORDING
+    statement: Select[tuple[Any, ...]] = RECORDING
     for column in ("state", "segment", "queue", "call_id"):
         value = getattr(wanted, column)
         if value is not None:
@@ -199,13 +200,6 @@ def _matching(wanted: Filter) -> Select[tuple[Any, ...]]:
         carrying = select(marks.c.recording_id).where(marks.c.mark.in_(list(alternatives)))
         statement = statement.where(recordings.c.id.in_(carrying))
     return statement
-
-
-def _still(when: Mapping[str, object]) -> list[ColumnElement[bool]]:
-    return [
-        and_(recordings.c[name].in_(value) if isinstance(value, tuple) else recordings.c[name] == value)
-        for name, value in when.items()
-    ]
 
 
 def _one(connection: Connection, statement: Select[tuple[Any, ...]], **parameters: object) -> Recording | None:

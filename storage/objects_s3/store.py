@@ -35,8 +35,9 @@ class S3Store:
                 self._truth = asking.truth(self.bucket, self.name)
             return self._truth
 
-    def create(self, key: str, tags: Mapping[str, str]) -> S3Upload:
-        return S3Upload(self.bucket, checked(key), tags, truth=self.truth, executor=self._executor)
+    def create(self, key: str, tags: Mapping[str, str], upload_id: str | None = None) -> S3Upload:
+        upload_id = upload_id or secrets.token_hex(16)
+        return S3Upload(self.bucket, checked(key), tags, upload_id, truth=self.truth, executor=self._executor)
 
     def copy(self, source: str, target: str, tags: Mapping[str, str]) -> int:
         full, size = self.bucket.full(checked(source)), self.size(source)

@@ -7,7 +7,6 @@ for ours.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
@@ -32,11 +31,12 @@ class S3Upload:
         bucket: Bucket,
         key: str,
         tags: Mapping[str, str],
+        upload_id: str,
         *,
         truth: Callable[[], StoreTruth],
         executor: Executor,
     ) -> None:
-        self.id = secrets.token_hex(16)
+        self.id = upload_id
         self._target = Target(bucket, key, tags, self.id, truth)
         self._executor = executor
         self._buffer, self._filled = bytearray(), 0

@@ -92,6 +92,13 @@ def only(service: Service) -> Recording:
     return Recording(**row)
 
 
+def read(service: Service, recording_id: str) -> Recording:
+    with service.database.read() as connection:
+        found = recordings.get(connection, recording_id)
+    assert found is not None
+    return found
+
+
 def opened(service: Service, recording: Recording, rendition: str = "original") -> bytes:
     with service.database.read() as connection:
         row = attempts.kept(connection, recording.id)[rendition]
@@ -395,11 +402,26 @@ def test_p6_a_full_store_loses_nothing(service: Service, exchange: Exchange, mon
     with monkeypatch.context() as patch:
         patch.setattr("storage.objects_folder.os.write", full)
         with pytest.raises(StoreFullError):
-            capture.capture_one(service, only(service).id, at(13))
+            capture.capture_one(service, only(service), at(13))
     assert (only(service).state, only(service).tries) == ("announced", 0)
     assert objects(service) == []
     capture.capture_due(service, at(60))
     assert opened(service, only(service)) == WHOLE
+
+
+def test_p6_a_recording_that_cannot_be_opened_holds_up_no_other_and_is_tried_less_and_less(
+    service: Service, exchange: Exchange
+) -> None:
+    told(service, exchange)
+    broken = only(service)
+    with service.database.write() as connection:
+        recordings.change(connection, broken.id, sealed=b"not what was sealed")
+    told(service, exchange)
+    assert capture.capture_due(service, at(13)) == 1
+    waiting = read(service, broken.id)
+    assert (waiting.state, waiting.lease, waiting.next_try_at) == ("announced", None, at(13) + capture.WHILE_AWAY)
+    assert capture.capture_due(service, at(10_000)) == 0
+    assert read(service, broken.id).next_try_at == at(10_000) + capture.LONGEST_WAIT
 
 
 def test_p6_of_two_workers_one_keeps_and_the_other_deletes_its_own(service: Service, exchange: Exchange) -> None:
@@ -408,11 +430,11 @@ def test_p6_of_two_workers_one_keeps_and_the_other_deletes_its_own(service: Serv
 
     def overtaken(handler: object) -> None:
         exchange.recordings[PATH] = WHOLE
-        assert capture.capture_one(service, only(service).id, at(120))
+        assert capture.capture_one(service, only(service), at(120))
         reply(handler, WHOLE)  # type: ignore[arg-type] -- the server's own handler
 
     exchange.recordings[PATH] = overtaken
-    assert not capture.capture_one(service, only(service).id, at(13))
+    assert not capture.capture_one(service, only(service), at(13))
     assert (only(service).state, only(service).attempt) == ("stored", 2)
     assert opened(service, only(service)) == WHOLE
     assert len(objects(service)) == 2

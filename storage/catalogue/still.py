@@ -1,0 +1,30 @@
+"""Updates that happen only while a row is still as it was thought to be, made once: making one costs more than it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BindParameter, Column, Table, Update, bindparam
+
+
+def narrowed(statement: Update, table: Table, when: Mapping[str, object]) -> tuple[Update, dict[str, object]]:
+    """The update for rows whose columns still hold these values (a tuple: one of them), and its parameters.
+
+    `statement` is one of few, kept by its module.
+    """
+    shape = tuple((name, None if value is None else isinstance(value, tuple)) for name, value in when.items())
+    return _narrowed(statement, table, shape), {f"still_{name}": v for name, v in when.items() if v is not None}
+
+
+@cache
+def _narrowed(statement: Update, table: Table, shape: tuple[tuple[str, bool | None], ...]) -> Update:
+    for name, several in shape:
+        column: Column[Any] = table.c[name]
+        value: BindParameter[Any] = bindparam(f"still_{name}", expanding=bool(several))
+        if several is None:
+            statement = statement.where(column.is_(None))
+        else:
+            statement = statement.where(column.in_(value) if several else column == value)
+    return statement
