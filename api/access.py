@@ -301,7 +301,7 @@ def routes(_service: Service) -> list[Route]:
         Route("POST", "/access/code", send_code, "session", contract=_page_contract(404, 429, form=schemas.Way)),
         Route("GET", "/access/code", ask_code, "session", contract=FORM),
         Route("POST", "/access/verify", verify, "session", contract=VERIFIED),
-        Route("GET", "/access/verify", ask_code, "session", contract=FORM),
+        Route("GET", "/access/verify", ask_code, "session"),
         Route("POST", "/access/leave", leave, "session", contract=MOVED),
         Route("GET", LIST, recordings, "session", contract=_page_contract(303, 404)),
         Route("GET", ONE + "/audio", audio, "session", pool="audio", contract=COPY),

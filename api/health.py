@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
+from http.client import HTTPConnection, HTTPException
 
 from aiohttp import web
 from sqlalchemy import text
 
-from api import metrics
+from api import metrics, schemas
 from api.pools import run
-from api.routing import SERVICE, Route, roles
+from api.routing import SERVICE, Contract, Route, roles
 from recorder.ports import Service
+from recorder.settings import Http
 from storage.errors import RecorderError
 
 CHECK_SECONDS = 5.0
+ALIVE = Contract(gives={200: schemas.Alive})
+READY = Contract(gives={200: schemas.Ready, 503: schemas.Ready})
+FIGURES = Contract(gives={200: "text/plain"})
 
 
 def routes(service: Service) -> list[Route]:  # noqa: ARG001 -- every floor has the same door
     return [
-        Route("GET", "/healthz", healthz, "public"),
-        Route("HEAD", "/healthz", healthz, "public"),
-        Route("GET", "/readyz", readyz, "public"),
-        Route("GET", "/metrics", exposition, roles("operator")),
+        Route("GET", "/healthz", healthz, "public", contract=ALIVE),
+        Route("HEAD", "/healthz", healthz, "public", contract=Contract(gives={200: None})),
+        Route("GET", "/readyz", readyz, "public", contract=READY),
+        Route("GET", "/metrics", exposition, roles("operator"), contract=FIGURES),
     ]
 
 
@@ -55,6 +61,19 @@ async def _passes(request: web.Request, check: Callable[[Service], None], servic
     except (RecorderError, TimeoutError, OSError):
         return False
     return True
+
+
+def ask(http: Http, path: str) -> str:
+    """The status a server with these settings tells from this machine; `unreachable` where it tells none."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(http.host, http.host)  # noqa: S104 -- what listens everywhere, listens here
+    connection = HTTPConnection(host, http.port, timeout=CHECK_SECONDS)
+    try:
+        connection.request("GET", path)
+        return str(json.loads(connection.getresponse().read())["status"])
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
+        return "unreachable"
+    finally:
+        connection.close()
 
 
 def _database(service: Service) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from aiohttp import web
+from pydantic import BaseModel, ValidationError
 
 from api.words import ZONE
 from recorder.errors import InvalidInputError
@@ -15,16 +16,47 @@ from recorder.errors import InvalidInputError
 LONGEST_TEXT = 1000
 
 
-async def document(request: web.Request, *, optional: bool = False) -> dict[str, Any]:
-    """The JSON object of the body; where it is `optional`, nothing is an empty one.
+Model = TypeVar("Model", bound=BaseModel)
 
-    Raises `InvalidInputError` for anything else.
+
+async def body(request: web.Request, model: type[Model], *, optional: bool = False) -> Model:
+    """The JSON object of the body as `model`; where it is `optional`, nothing is an empty one.
+
+    Raises `InvalidInputError` for anything else. What the sender calls it (`Content-Type`) does not matter.
     """
     sent = await request.read()
-    if optional and not sent:
-        return {}
+    return checked(model, document(sent) if sent or not optional else {})
+
+
+def query(request: web.Request, model: type[Model]) -> Model:
+    """The fields of the address as `model`. Raises `InvalidInputError`, also for a field that stands twice."""
+    if len(set(request.query)) != len(request.query):
+        raise InvalidInputError("a field stands twice")
+    return checked(model, dict(request.query))
+
+
+def checked(model: type[Model], fields: Mapping[str, Any]) -> Model:
+    """Raises `InvalidInputError` naming the first field that is wrong, never repeating its value."""
     try:
-        body = json.loads(sent)
+        return model.model_validate(fields)
+    except ValidationError as exc:
+        fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+    name = ".".join(str(part)[:40] for part in fault["loc"] if not isinstance(part, int)) or "the body"
+    if fault["type"] == "extra_forbidden":
+        raise InvalidInputError(f"unknown field: {name}")
+    if fault["type"] == "missing":
+        raise InvalidInputError(f"{name} is missing")
+    if fault["type"] == "string_pattern_mismatch":
+        raise InvalidInputError(f"{name} must be one line of text")
+    if fault["type"] == "value_error":
+        raise InvalidInputError(f"{name} {fault['msg'].removeprefix('Value error, ')}")
+    raise InvalidInputError(f"{name} is refused: {fault['msg'][:1].lower()}{fault['msg'][1:]}")
+
+
+def document(sent: bytes) -> dict[str, Any]:
+    """A JSON object in UTF-8, each name once, without NaN and Infinity. Raises `InvalidInputError`."""
+    try:
+        body = json.loads(sent.decode(), parse_constant=_no_constant, object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as exc:
         raise InvalidInputError("the body is not JSON") from exc
     if not isinstance(body, dict):
@@ -32,17 +64,24 @@ async def document(request: web.Request, *, optional: bool = False) -> dict[str,
     return body
 
 
+def _no_constant(_name: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):  # readers disagree about which of two counts
+        raise ValueError("a name stands twice")
+    return found
+
+
 async def form(request: web.Request) -> dict[str, str]:
     """The fields of a posted form, trimmed, without the empty ones; the last of a name counts."""
-    fields = await request.post()
+    try:
+        fields = await request.post()
+    except (ValueError, LookupError) as exc:  # a charset or a multipart body that is none
+        raise InvalidInputError("the body is not a form") from exc
     return {name: value.strip() for name, value in fields.items() if isinstance(value, str) and value.strip()}
-
-
-def known(fields: Mapping[str, Any], names: Collection[str]) -> None:
-    """Refuse fields nobody reads: a typing error must not widen a search or drop a wish."""
-    unknown = sorted(set(fields) - set(names))
-    if unknown:
-        raise InvalidInputError("unknown fields: " + ", ".join(name[:40] for name in unknown[:10]))
 
 
 def text(fields: Mapping[str, Any], name: str, *, required: bool = False, longest: int = LONGEST_TEXT) -> str | None:
@@ -70,20 +109,33 @@ def one_of(fields: Mapping[str, Any], name: str, allowed: Collection[str]) -> st
     return value
 
 
-def moment(fields: Mapping[str, Any], name: str, *, end: bool = False) -> datetime | None:
-    """An RFC 3339 time, or a date, which is a day in Copenhagen: its start, or with `end` the start of the next."""
+def moment(fields: Mapping[str, Any], name: str) -> datetime | None:
+    """The field as a time, as `start` reads it."""
     value = text(fields, name)
-    if value is None:
-        return None
+    try:
+        return None if value is None else start(value)
+    except InvalidInputError as exc:
+        raise InvalidInputError(f"{name} {exc}") from exc
+
+
+def start(value: str) -> datetime:
+    """An RFC 3339 time, or the start of a date, which is a day in Copenhagen. Raises `InvalidInputError`."""
+    return _moment(value, days=0)
+
+
+def end(value: str) -> datetime:
+    """An RFC 3339 time, or the end of a date, which is a day in Copenhagen. Raises `InvalidInputError`."""
+    return _moment(value, days=1)
+
+
+def _moment(value: str, *, days: int) -> datetime:
     try:
         if len(value) == len("yyyy-mm-dd"):
-            day = date.fromisoformat(value)
-            if end:
-                day = date.fromordinal(day.toordinal() + 1)
+            day = date.fromordinal(date.fromisoformat(value).toordinal() + days)
             return datetime.combine(day, time(), ZONE).astimezone(UTC)
-        found = datetime.fromisoformat(value)
+        found = datetime.fromisoformat(value.upper())
         if found.tzinfo is None:
-            raise InvalidInputError(f"{name} needs a time zone")
+            raise InvalidInputError("needs a time zone")
         return found.astimezone(UTC)
     except (ValueError, OverflowError) as exc:
-        raise InvalidInputError(f"{name} is not an RFC 3339 time") from exc
+        raise InvalidInputError("is not an RFC 3339 time") from exc

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -18,6 +18,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 SERVICE = web.AppKey("service", Service)
 REQUEST_ID = web.RequestKey("request_id", str)
+CODE = web.RequestKey("code", str)  # why it was refused, as the answer has it
 ACTOR = web.RequestKey("actor", Actor)  # set before the handler of a route with `roles` or `staff` runs
 
 
@@ -46,6 +47,22 @@ def staff(*names: str) -> Roles:
     return Roles(frozenset(names), "cookie")
 
 
+Shape = type | Mapping[str, Any]  # a type of `api/schemas.py`, or JSON Schema of what is read by other means
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a route takes and gives, for `/openapi.json`. JSON bodies and queries are read by these very types."""
+
+    takes: Mapping[str, Shape] = field(default_factory=dict)  # media type → what
+    optional: bool = False  # the body may be left out
+    query: Shape | None = None
+    headers: tuple[str, ...] = ()  # read beyond what permission, ranges and keys ask for
+    gives: Mapping[int, Shape | str | None] = field(default_factory=dict)  # status → what, a media type, or nothing
+    refuses: tuple[str, ...] = ()  # error codes of its own
+    once: bool = False  # takes an Idempotency-Key
+
+
 # public: anybody. signature: the handler verifies the platform's. session: the handler verifies the customer's.
 Permission = Literal["public", "signature", "session"] | Roles
 
@@ -64,6 +81,7 @@ class Route:
     permission: Permission
     pool: Literal["default", "audio", "push"] = "default"
     streams: bool = False
+    contract: Contract | None = None  # None: a page, not part of the API
 
     def __post_init__(self) -> None:
         if self.method not in METHODS or not self.path.startswith("/"):

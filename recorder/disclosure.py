@@ -16,7 +16,7 @@ from recorder.access_links import Visit
 from recorder.erasure import Choice, Withdrawal
 from recorder.errors import RecorderError, RecordingNotFoundError
 from recorder.finding import past
-from recorder.listening import Listening
+from recorder.listening import Act, Listening
 from recorder.notices import last_whole_day
 from recorder.ports import Actor, Service
 from recorder.scripts import Script
@@ -97,11 +97,15 @@ def one(service: Service, visit: Visit, recording_id: str, now: datetime) -> Dis
     return found
 
 
-def audio(service: Service, visit: Visit, recording_id: str, rendition: str, now: datetime) -> Listening:
+def audio(
+    service: Service, visit: Visit, recording_id: str, rendition: str, now: datetime, act: Act = "listened"
+) -> Listening:
     """Their recording, to be played or saved. The stream ends with the session, the link, or the recording."""
     _granted(service, visit, recording_id)
     actor = Actor(visit.link.id, "customer")
-    heard = listening.open_for(service, recording_id, actor=actor, purpose=PURPOSE, rendition=rendition, now=now)
+    heard = listening.open_for(
+        service, recording_id, actor=actor, purpose=PURPOSE, rendition=rendition, now=now, act=act
+    )
     access_links.keep_open(service, visit, now)
 
     def recheck(moment: datetime) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from recorder import certificates
+from recorder import certificates, erasure_notes, subscriptions
 from recorder.certificates import Certificate
 from recorder.ports import SYSTEM, Service
 from storage import audit
@@ -18,7 +18,6 @@ from storage.audit import Entry
 from storage.catalogue import erasing, tasks, tombstones
 from storage.catalogue.recordings import Recording
 from storage.catalogue.tombstones import Tombstone
-from storage.clock import new_id
 from storage.errors import StorageError, StoreUnavailableError
 
 LATE_AFTER = timedelta(hours=1)  # P3: within the hour no version of the object is left
@@ -32,11 +31,17 @@ def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Cer
     with service.database.read() as connection:
         rows = erasing.rows(connection, ids)
         objects = erasing.objects(connection, ids)
+        days = erasing.last_key_days(connection, ids)
     gone: dict[str, int] = {}
     for recording in rows:
         service.vault.forget(recording.id)
         try:
-            gone[recording.id] = _delete(service, objects.get(recording.id, {}))
+            try:
+                if recording.erase_reason not in {None, certificates.EXPIRED}:
+                    erasure_notes.write(service, recording, days.get(recording.id), now)
+            finally:  # a ring that is away keeps the certificate back, not the deletion
+                removed = _delete(service, objects.get(recording.id, {}))
+            gone[recording.id] = removed
         except StorageError as error:
             _try_again(service, recording, error, now)
             if isinstance(error, StoreUnavailableError):
@@ -75,7 +80,8 @@ def _bury(service: Service, gone: dict[str, int], now: datetime) -> list[Tombsto
         stones = [
             certificates.tombstone(
                 recording,
-                certificate_id=recording.certificate_id or new_id("crt"),
+                certificate_id=recording.certificate_id
+                or certificates.number(service.keyring.service_key(certificates.NUMBERS), recording.id),
                 objects_deleted=gone[recording.id],
                 last_key_day=days.get(recording.id),
                 now=now,
@@ -87,6 +93,8 @@ def _bury(service: Service, gone: dict[str, int], now: datetime) -> list[Tombsto
         for recording in rows:
             if recording.tries:
                 tasks.close_task(connection, LATE, recording.id, SYSTEM.id, now)
+        told = [{"recording_id": one.recording_id, "certificate_id": one.certificate_id} for one in stones]
+        subscriptions.tell(service, connection, "recording.erased", told, now)
         if stones:
             audit.append_many(connection, [_entry(stone) for stone in stones], now=now)
     return stones

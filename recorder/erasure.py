@@ -29,7 +29,7 @@ from storage.clock import new_id
 
 Choice = Literal["copy_first", "delete_now"]
 WITHDRAWN = "withdrawn"
-REASONS = ("customer_request", "recorded_by_mistake", "no_legal_basis", "other")  # an officer's; the rest are ours
+REASONS = ("customer_request", WITHDRAWN, "recorded_by_mistake", "no_legal_basis", "ordered", "other")  # an officer's
 
 
 @dataclass(frozen=True)

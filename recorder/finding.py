@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+import hmac
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection
 
 from recorder import personal, phones
-from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
+from recorder.errors import CursorError, ForbiddenError, InvalidInputError, RecordingNotFoundError
 from recorder.ports import Actor, Service
 from recorder.segments import SEGMENTS
 from storage.catalogue import calls, evidence, holds, recordings
@@ -25,14 +29,15 @@ from storage.catalogue.evidence import Consent
 from storage.catalogue.holds import Hold
 from storage.catalogue.recordings import Position, Recording
 from storage.clock import EPOCH, MICROSECOND
-from storage.columns import mark
+from storage.columns import mark, place
 from storage.errors import KeyDestroyedError
 
 STATES = ("announced", "capturing", "stored", "erasing", "failed", "discarded")
 ABOUT_THE_CUSTOMER = ("phone", "account")
 NUMBERS = ("from", "to")  # shown as the customer's one, or not at all
-PAGE = 50
+PAGE, LARGEST_PAGE = 50, 200
 LONGEST_VALUE = 200
+CURSOR_SEAL = 16  # bytes of an HMAC
 
 
 @dataclass(frozen=True)
@@ -69,14 +74,19 @@ class FoundPage:
     next: str | None
 
 
-def search(service: Service, query: Query, *, actor: Actor, now: datetime, cursor: str | None = None) -> FoundPage:
+def search(
+    service: Service, query: Query, *, actor: Actor, now: datetime, cursor: str | None = None, limit: int = PAGE
+) -> FoundPage:
     """Recordings by the start of their call, newest first. Past its time a recording is found by nobody.
 
-    Raises `ForbiddenError` where the role may not look for that, `InvalidInputError` naming the field.
+    A walk by cursors meets everything that is there from its beginning to its end once, whatever else comes or goes;
+    a page may hold fewer than `limit` and not be the last. Raises `ForbiddenError` where the role may not look for
+    that, `InvalidInputError` naming the field, `CursorError` for a cursor that continues another search.
     """
     query = _checked(query)
     allow(actor, query)
-    after = _position(cursor)
+    seal = partial(_cursor_seal, service, query)
+    after = _position(cursor, seal) if cursor is not None else None
     marked = _marks(service, query, now)
     wanted = recordings.Filter(
         state=query.state,
@@ -87,11 +97,11 @@ def search(service: Service, query: Query, *, actor: Actor, now: datetime, curso
         marked=marked,
     )
     with service.database.read() as connection:
-        page = recordings.search(connection, wanted, limit=PAGE, after=after)
+        page = recordings.search(connection, wanted, limit=limit, after=after)
         rows = [row for row in page.items if not past(row, now)]
         found = _dressed(connection, rows)
     items = [_for_reader(service, one, actor, now) for one in found]
-    return FoundPage(items, _cursor(page.next) if page.next else None)
+    return FoundPage(items, _cursor(page.next, seal) if page.next else None)
 
 
 def look(service: Service, recording_id: str, *, actor: Actor, now: datetime) -> Found:
@@ -171,18 +181,26 @@ def _opened(service: Service, recording: Recording, call: Call | None, now: date
         return {}
 
 
-def _cursor(position: Position) -> str:
+def _cursor_seal(service: Service, query: Query, position: bytes) -> bytes:
+    """What binds a position to the search it came from, and to us."""
+    asked = json.dumps(vars(query), default=str, sort_keys=True)
+    text = place("cursor", asked) + position
+    return hmac.digest(service.keyring.service_key("cursor"), text, sha256)[:CURSOR_SEAL]
+
+
+def _cursor(position: Position, seal: Callable[[bytes], bytes]) -> str:
     moment, recording_id = position
-    text = f"{(moment - EPOCH) // MICROSECOND}.{recording_id}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    text = f"{(moment - EPOCH) // MICROSECOND}.{recording_id}".encode()
+    return base64.urlsafe_b64encode(seal(text) + text).decode().rstrip("=")
 
 
-def _position(cursor: str | None) -> Position | None:
-    if cursor is None:
-        return None
+def _position(cursor: str, seal: Callable[[bytes], bytes]) -> Position:
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        micros, _, recording_id = text.partition(".")
-        return EPOCH + int(micros) * MICROSECOND, recording_id
-    except (binascii.Error, ValueError, OverflowError) as exc:
-        raise InvalidInputError("cursor is not one of ours") from exc
+        known = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except (binascii.Error, ValueError) as exc:
+        raise CursorError from exc
+    text = known[CURSOR_SEAL:]
+    if not hmac.compare_digest(known[:CURSOR_SEAL], seal(text)):
+        raise CursorError
+    micros, _, recording_id = text.decode().partition(".")
+    return EPOCH + int(micros) * MICROSECOND, recording_id

@@ -23,6 +23,7 @@ from recorder.errors import (
     RecordingNotFoundError,
 )
 from recorder.hold_matrix import KINDS
+from recorder.once import WITHOUT_KEY, Once
 from recorder.ports import SYSTEM, Actor, Service
 from storage import audit
 from storage.audit import Entry
@@ -64,6 +65,7 @@ def place(
     now: datetime,
     review_at: datetime | None = None,
     request_id: str | None = None,
+    once: Once = WITHOUT_KEY,
 ) -> Hold:
     """Hold a stored recording until its review, at most 90 days ahead. A request's second hold is its first.
 
@@ -80,14 +82,16 @@ def place(
             placed = known[0]
             return []
         catalogue.add(connection, hold)
+        once.done(connection, hold.id)
         _count(connection, recording, +1)
         return [Entry("hold.placed", actor.id, recording_id, {"hold_id": hold.id, "kind": kind})]
 
     _moving(service, recording_id, now, lambda standing: [*standing, hold], act)
+    service.wake("shelter")
     return placed
 
 
-def release(service: Service, hold_id: str, actor: Actor, now: datetime) -> None:
+def release(service: Service, hold_id: str, actor: Actor, now: datetime, once: Once = WITHOUT_KEY) -> None:
     """End a hold. A recording that only this one kept starts to be erased at once; ended already is done.
 
     Raises `NotFoundError` where there is no such hold.
@@ -102,6 +106,7 @@ def release(service: Service, hold_id: str, actor: Actor, now: datetime) -> None
     def act(connection: Connection, recording: Recording) -> list[Entry]:
         if not catalogue.release(connection, hold_id, actor.id, now):
             return []
+        once.done(connection, hold_id)
         _count(connection, recording, -1)
         tasks.close_task(connection, OVERDUE, hold_id, actor.id, now)
         released = Entry("hold.released", actor.id, recording.id, {"hold_id": hold_id, "kind": hold.kind})

@@ -13,7 +13,19 @@ from datetime import UTC
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from recorder import calls, canary, capture, delivery, erasure, restoring, sources, subject_requests, subscriptions, sweep
+from recorder import (
+    calls,
+    canary,
+    capture,
+    delivery,
+    erasure,
+    restoring,
+    sheltering,
+    sources,
+    subject_requests,
+    subscriptions,
+    sweep,
+)
 from recorder.ports import Service
 from recorder.runners import Job, Leases, Runner
 
@@ -85,6 +97,15 @@ def _canary(service: Service) -> bool:
     return False
 
 
+def _shelter(service: Service) -> bool:
+    return sheltering.shelter(service, service.clock()) > 0
+
+
+def _backstop(service: Service) -> bool:
+    sheltering.set_backstop(service)
+    return False
+
+
 CAPTURE = Job("capture", 5, _capture)
 OWN = (  # what every process does for itself: it is about what the process holds in memory
     Job("forget", 10, _forget),
@@ -100,6 +121,8 @@ JOBS = (
     Job("tell", 5, _tell),
     Job("erase", 60, _erase, alone=True),
     Job("sweep", 300, _sweep, alone=True),
+    Job("shelter", 300, _shelter, alone=True),
+    Job("backstop", 24 * 3600, _backstop, alone=True),
     Job("requests", 3600, _requests, alone=True),
     Job("canary", 60, _canary, alone=True),
     Job("clear", 6 * 3600, _clear, alone=True),

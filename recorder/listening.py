@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, cast
+from typing import Literal
 
 from sqlalchemy import Connection
 
@@ -16,25 +16,21 @@ from storage import audit
 from storage.catalogue import attempts, calls, holds, listenings, recordings
 from storage.catalogue.attempts import Attempt
 from storage.catalogue.recordings import Recording
+from storage.vault import SealedReader
 
 PURPOSES = ("quality", "training", "documentation", "access", "legal", "dispute", "restriction")
 BY_ROLE = {"reviewer": ("quality", "training"), "dpo": PURPOSES}
 RENDITIONS = ("original", "playback")
 NOTED_ONCE_IN = timedelta(minutes=30)
 
-
-class Reader(Protocol):
-    @property
-    def size(self) -> int: ...
-
-    def read(self, start: int, stop: int) -> Iterator[bytes]: ...
+Act = Literal["listened", "downloaded"]
 
 
 @dataclass(frozen=True)
 class Listening:
     """Audio that may be heard now. A stream asks `recheck` while it lasts: it raises once that is over."""
 
-    reader: Reader
+    reader: SealedReader
     size: int
     content_type: str
     recheck: Callable[[datetime], None]
@@ -57,7 +53,14 @@ def open_for_staff(
 
 
 def open_for(
-    service: Service, recording_id: str, *, actor: Actor, purpose: str, rendition: str, now: datetime
+    service: Service,
+    recording_id: str,
+    *,
+    actor: Actor,
+    purpose: str,
+    rendition: str,
+    now: datetime,
+    act: Act = "listened",
 ) -> Listening:
     """The same for whoever was admitted already. `playback` is the original where browsers play that."""
     if rendition not in RENDITIONS:
@@ -65,13 +68,13 @@ def open_for(
     with service.database.read() as connection:
         recording = may_hear(connection, recording_id, purpose, now)
         kept = attempts.kept(connection, recording_id)
-        noted = listenings.noted_since(connection, recording_id, actor.id, purpose, now - NOTED_ONCE_IN)
+        noted = listenings.noted_since(connection, recording_id, actor.id, purpose, now - NOTED_ONCE_IN, act)
     attempt = kept.get(rendition) or kept.get("original")
     if attempt is None:
         raise RecordingNotFoundError
     reader = open_rendition(service, recording, attempt, now)
     if not noted:
-        _note(service, recording_id, actor, purpose, now)
+        _note(service, recording_id, actor, purpose, act, now)
 
     def recheck(moment: datetime) -> None:
         with service.database.read() as connection:
@@ -87,16 +90,17 @@ def may_hear(connection: Connection, recording_id: str, purpose: str, now: datet
         raise RecordingNotFoundError
     call = calls.get(connection, recording.call_id)
     consented = facts.purposes(connection, call) if call else frozenset()
-    kinds = {hold.kind for hold in holds.standing(connection, [recording_id]).get(recording_id, [])}
+    standing = holds.standing(connection, [recording_id]) if recording.holds else {}
+    kinds = {hold.kind for hold in standing.get(recording_id, [])}
     retention.readable(recording, purpose, now, consented=consented, held_for=kinds)
     return recording
 
 
-def open_rendition(service: Service, recording: Recording, attempt: Attempt, now: datetime) -> Reader:
+def open_rendition(service: Service, recording: Recording, attempt: Attempt, now: datetime) -> SealedReader:
     """A reader of one rendition. Raises `IntegrityError` where it is not what was sealed."""
     if recording.dek is None or recording.key_id is None or attempt.head is None or attempt.sealed_bytes is None:
         raise RecordingNotFoundError
-    reader = service.vault.reader(
+    return service.vault.reader(
         recording_id=recording.id,
         rendition=attempt.rendition,
         dek=service.vault.unwrap_dek(recording.id, recording.key_id, recording.dek, now),
@@ -104,17 +108,16 @@ def open_rendition(service: Service, recording: Recording, attempt: Attempt, now
         head=attempt.head,
         sealed_bytes=attempt.sealed_bytes,
     )
-    return cast("Reader", reader)  # its buffers are bytearrays, which are read like bytes
 
 
-def _note(service: Service, recording_id: str, actor: Actor, purpose: str, now: datetime) -> None:
+def _note(service: Service, recording_id: str, actor: Actor, purpose: str, act: Act, now: datetime) -> None:
     """One entry per person, recording and purpose in half an hour, however many ranges are asked for at once."""
     with service.database.write() as connection:
         if recordings.lock(connection, recording_id) is None:
             raise RecordingNotFoundError
         may_hear(connection, recording_id, purpose, now)
-        if listenings.noted_since(connection, recording_id, actor.id, purpose, now - NOTED_ONCE_IN):
+        if listenings.noted_since(connection, recording_id, actor.id, purpose, now - NOTED_ONCE_IN, act):
             return
-        listenings.add(connection, recording_id, actor.id, actor.role, purpose, now)
+        listenings.add(connection, recording_id, actor.id, actor.role, purpose, now, act)
         body = {"purpose": purpose, "role": actor.role}
-        audit.append(connection, type="recording.listened", actor=actor.id, subject=recording_id, body=body, now=now)
+        audit.append(connection, type=f"recording.{act}", actor=actor.id, subject=recording_id, body=body, now=now)

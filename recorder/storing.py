@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from recorder import calls, facts, personal, sources
+from recorder import calls, facts, personal, sources, subscriptions
 from recorder.audio import Produced
 from recorder.consent import Decision, narrowed
 from recorder.errors import AudioError, LeaseLostError, PlatformError
@@ -86,6 +86,7 @@ def store(service: Service, claimed: Claim, data: Mapping[str, Any], kept: Kept,
         forecast.adjust(connection, day, +1)
         sources.note(service, connection, recording, dict(data), "kept", now)
         call_rows.change(connection, call.id, settle_at=now)
+        subscriptions.tell(service, connection, "recording.stored", [{"recording_id": claimed.recording_id}], now)
         body = {
             "segment": claimed.segment,
             "attempt": claimed.number,

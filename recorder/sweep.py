@@ -12,14 +12,14 @@ from datetime import date, datetime, timedelta
 
 import structlog
 
-from recorder import brakes, erasure
+from recorder import brakes, erasure, erasure_notes, once, subscriptions
 from recorder.brakes import Brake
 from recorder.errors import BrakeError
 from recorder.holds import review_holds
 from recorder.key_destruction import destroy_due_keys
 from recorder.ports import SYSTEM, Actor, Service
 from storage import audit
-from storage.catalogue import seen, sessions, source_deletions, sweeping, tasks
+from storage.catalogue import bulletins, idempotency, seen, sessions, source_deletions, sweeping, tasks
 from storage.clock import utc_day
 from storage.errors import StorageError
 
@@ -90,6 +90,12 @@ def plan(service: Service, now: datetime) -> SweepPlan:
         segments=due.segments,
         brakes=felt,
     )
+
+
+def due_ids(service: Service, found: SweepPlan) -> list[str]:
+    """The recordings a plan counted, longest due first: random ids, for a person who wants to look."""
+    with service.database.read() as connection:
+        return sweeping.due_ids(connection, found.at, found.due)
 
 
 def sweep(
@@ -176,5 +182,8 @@ def _forget(service: Service, now: datetime) -> None:
                 forgotten = forget(connection, before)
             if forgotten < BATCH:
                 break
+    erasure_notes.forget(service, now)
     with service.database.write() as connection:
         sessions.forget_expired(connection, now)
+        idempotency.forget_before(connection, now - once.REMEMBERED)
+        bulletins.forget_before(connection, now - subscriptions.KEPT)

@@ -12,11 +12,8 @@ from api.pages import render
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Route, staff
 from api.v1.recordings import erase as erase_now
-from api.v1.recordings import reason
 from recorder import erasure, finding, holds
 from recorder.errors import ErasingError, HeldError, InvalidInputError
-
-REASONS = ("customer_request", "recorded_by_mistake", "no_legal_basis", "other")
 
 
 async def preview(request: web.Request) -> web.Response:
@@ -28,10 +25,11 @@ async def erase(request: web.Request) -> web.Response:
     """Delete for good, and show the certificate."""
     fields = await inputs.form(request)
     recording_id = request.match_info["id"]
-    if fields.get("reason") not in REASONS:
+    reason = fields.get("reason")
+    if reason not in erasure.REASONS:
         return await _preview(request, fault="reason", status=400)
     try:
-        await erase_now(request, recording_id, reason(fields))
+        await erase_now(request, recording_id, reason)
     except HeldError:
         return await _preview(request, fault="held", status=409)
     return web.Response(status=303, headers={"Location": f"/console/certificates/{recording_id}"})
@@ -84,7 +82,7 @@ async def _preview(request: web.Request, *, fault: str | None = None, status: in
         status=status,
         recording=found.recording,
         effect=effect,
-        reasons=REASONS,
+        reasons=erasure.REASONS,
         fault=fault,
     )
 

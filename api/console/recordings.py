@@ -7,13 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
-from api import inputs, listening
+from api import inputs, listening, schemas
 from api.auth import STAFF_SESSION, now
 from api.console import searches
 from api.pages import render
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Route, staff
-from api.v1.recordings import query
 from recorder import finding
 from recorder.errors import ForbiddenError, InvalidInputError
 from recorder.finding import FoundPage
@@ -37,7 +36,7 @@ async def find(request: web.Request) -> web.Response:
             request,
             finding.search,
             request.app[SERVICE],
-            query(fields),
+            inputs.checked(schemas.Search, fields).query(),
             actor=request[ACTOR],
             now=now(request),
             cursor=request.query.get("cursor"),

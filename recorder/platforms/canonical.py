@@ -7,6 +7,7 @@ believes we acted on it.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, cast
 
@@ -137,11 +138,30 @@ def _known(kind: str, data: dict[str, Any], now: datetime) -> dict[str, Any]:
     return known
 
 
-def _read(name: str, value: Any, reader: Reader, now: datetime) -> Any:
+def _read(name: str, value: Any, reader: Callable[[Any, datetime], Any], now: datetime) -> Any:
     try:
         return reader(value, now)
     except InvalidEventError as exc:
         raise InvalidEventError(f"{name} {exc}") from exc.__cause__
+
+
+def schema() -> dict[str, Any]:
+    """The body of an event as JSON Schema, type by type."""
+    return {
+        "type": "object",
+        "required": ["type", "timestamp", "data"],
+        "oneOf": [_schema(kind, *fields) for kind, fields in FIELDS.items()],
+    }
+
+
+def _schema(kind: str, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
+    names = dict.fromkeys(("call_id", *required, *optional))
+    data = {
+        "type": "object",
+        "required": ["call_id", *required],
+        "properties": {name: dict(READERS[name].schema) for name in names},
+    }
+    return {"title": kind, "properties": {"type": {"const": kind}, "timestamp": dict(moment.schema), "data": data}}
 
 
 def _party(value: Any, now: datetime) -> dict[str, Any]:
@@ -159,4 +179,21 @@ def _channel_map(value: Any, _now: datetime) -> dict[str, str]:
     return value
 
 
-READERS |= {"party": _party, "channel_map": _channel_map}
+READERS |= {
+    "party": Reader(
+        _party,
+        {
+            "type": "object",
+            "required": ["role"],
+            "properties": {"role": dict(choice(*PARTY_ROLES).schema), "number": dict(phone.schema)},
+        },
+    ),
+    "channel_map": Reader(
+        _channel_map,
+        {
+            "type": "object",
+            "propertyNames": {"pattern": "^[0-7]$"},
+            "additionalProperties": dict(choice(*PARTY_ROLES).schema),
+        },
+    ),
+}

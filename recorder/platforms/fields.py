@@ -6,7 +6,8 @@ Messages name the field, never the value: values are personal data.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,11 +15,22 @@ from recorder import fetch, phones
 from recorder.errors import InvalidEventError, MediaRefusedError
 from storage.clock import rfc3339
 
-Reader = Callable[[Any, datetime], Any]
+
+@dataclass(frozen=True)
+class Reader:
+    """How a field is checked, and the same as JSON Schema, as far as that can say it."""
+
+    read: Callable[[Any, datetime], Any]
+    schema: Mapping[str, Any]
+
+    def __call__(self, value: Any, now: datetime) -> Any:
+        return self.read(value, now)
+
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(minutes=10)  # twice the tolerance of a signature: a clock further ahead is wrong
 DAY_MS = 86_400_000  # no call is longer
+PRINTABLE = r"^[^\x00-\x1f\x7f]+$"  # what of `str.isprintable` a pattern can say
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 
@@ -33,7 +45,8 @@ def text(limit: int, pattern: str | None = None) -> Reader:
             raise InvalidEventError("is not of the form this field has")
         return value
 
-    return read
+    schema = {"type": "string", "minLength": 1, "maxLength": limit}
+    return Reader(read, schema | {"pattern": f"^{pattern}$" if pattern else PRINTABLE})
 
 
 def choice(*options: str) -> Reader:
@@ -42,7 +55,7 @@ def choice(*options: str) -> Reader:
             raise InvalidEventError("must be one of " + ", ".join(options))
         return value
 
-    return read
+    return Reader(read, {"type": "string", "enum": list(options)})
 
 
 def whole(low: int, high: int) -> Reader:
@@ -53,17 +66,17 @@ def whole(low: int, high: int) -> Reader:
             raise InvalidEventError(f"must be a whole number from {low} to {high}")
         return value
 
-    return read
+    return Reader(read, {"type": "integer", "minimum": low, "maximum": high})
 
 
-def fraction(value: Any, _now: datetime) -> float:
+def _fraction(value: Any, _now: datetime) -> float:
     """A number from 0 to 1."""
     if type(value) not in {int, float} or not 0 <= value <= 1:
         raise InvalidEventError("must be a number from 0 to 1")
     return float(value)
 
 
-def phone(value: Any, _now: datetime) -> str | None:
+def _phone(value: Any, _now: datetime) -> str | None:
     """E.164, or None: withheld, an extension, a SIP name."""
     if value is None:
         return None
@@ -72,13 +85,13 @@ def phone(value: Any, _now: datetime) -> str | None:
     return phones.normalise(value)
 
 
-def moment(value: Any, now: datetime) -> str:
+def _moment(value: Any, now: datetime) -> str:
     """RFC 3339 with a zone, between 2000 and a little after now; given back in UTC."""
     return rfc3339(instant(value, now)) or ""
 
 
 def instant(value: Any, now: datetime) -> datetime:
-    """As `moment`, as a datetime."""
+    """As `_moment`, as a datetime."""
     try:
         if not RFC3339.fullmatch(value):
             raise InvalidEventError("must be an RFC 3339 time with a zone")
@@ -94,7 +107,7 @@ def plausible(value: datetime, now: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-def web_address(value: Any, now: datetime) -> str:
+def _web_address(value: Any, now: datetime) -> str:
     """A plain http(s) URL. Whether it may be fetched is decided when it is."""
     url: str = text(2048)(value, now)
     try:
@@ -102,3 +115,9 @@ def web_address(value: Any, now: datetime) -> str:
     except MediaRefusedError as exc:
         raise InvalidEventError("must be an http or https URL") from exc
     return url
+
+
+fraction = Reader(_fraction, {"type": "number", "minimum": 0, "maximum": 1})
+phone = Reader(_phone, {"type": ["string", "null"], "maxLength": phones.MAX_LENGTH})
+moment = Reader(_moment, {"type": "string", "format": "date-time"})
+web_address = Reader(_web_address, {"type": "string", "format": "uri", "maxLength": 2048})

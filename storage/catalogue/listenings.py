@@ -1,11 +1,11 @@
-"""Who listened to a recording, when and why. Goes with the recording."""
+"""Who listened to a recording or took a copy, when and why. Goes with the recording."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from storage.clock import new_id
 from storage.tables import metadata
@@ -23,22 +23,40 @@ class Listened:
     role: str
     purpose: str
     at: datetime
+    act: str = "listened"  # listened | downloaded
 
 
-def add(connection: Connection, recording_id: str, actor: str, role: str, purpose: str, now: datetime) -> Listened:
-    one = Listened(new_id("lis"), recording_id, actor, role, purpose, now)
+_NOTED_SINCE = (
+    select(listenings.c.id)
+    .where(
+        listenings.c.recording_id == bindparam("recording"),
+        listenings.c.actor == bindparam("who"),
+        listenings.c.purpose == bindparam("why"),
+        listenings.c.at > bindparam("moment"),
+    )
+    .limit(1)
+)
+
+
+def add(
+    connection: Connection,
+    recording_id: str,
+    actor: str,
+    role: str,
+    purpose: str,
+    now: datetime,
+    act: str = "listened",
+) -> Listened:
+    one = Listened(new_id("lis"), recording_id, actor, role, purpose, now, act)
     connection.execute(listenings.insert().values(**vars(one)))
     return one
 
 
-def noted_since(connection: Connection, recording_id: str, actor: str, purpose: str, moment: datetime) -> bool:
-    statement = select(listenings.c.id).where(
-        listenings.c.recording_id == recording_id,
-        listenings.c.actor == actor,
-        listenings.c.purpose == purpose,
-        listenings.c.at > moment,
-    )
-    return connection.execute(statement.limit(1)).first() is not None
+def noted_since(
+    connection: Connection, recording_id: str, actor: str, purpose: str, moment: datetime, act: str = "listened"
+) -> bool:
+    wanted = {"recording": recording_id, "who": actor, "why": purpose, "moment": moment}
+    return connection.execute(_NOTED_SINCE, wanted).first() is not None
 
 
 def of_recording(connection: Connection, recording_id: str) -> list[Listened]:

@@ -1,0 +1,73 @@
+"""How often one address may ask for what costs us something. In memory only: an address is written down nowhere."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from aiohttp import web
+
+from api.auth import now
+from api.routing import SERVICE
+from recorder.errors import TooManyError
+from recorder.settings import Network
+
+ADDRESSES = 10_000  # remembered; whoever makes us forget one has as many, each of them limited
+
+
+class Allowance:
+    """So many at once, one more every second, for each address. Not thread-safe: belongs to the event loop."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._left: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
+
+    def take(self, address: str, moment: datetime) -> bool:
+        """Use one up, if there is one left."""
+        left, since = self._left.pop(address, (float(self._at_once), moment))
+        left = min(self._at_once, left + max(0.0, (moment - since).total_seconds()))
+        allowed = left >= 1
+        self._left[address] = (left - 1 if allowed else left, moment)
+        if len(self._left) > ADDRESSES:
+            self._left.popitem(last=False)
+        return allowed
+
+
+OPENINGS = web.AppKey("openings", Allowance)
+AT_ONCE = 120  # a whole office, or a mobile network, may share an address
+
+
+def limited(request: web.Request) -> None:
+    """Raise `TooManyError` where this address has used up its openings, whatever it has to show."""
+    proxies = request.app[SERVICE].settings.http.trusted_proxies
+    address = caller(request.remote or "", request.headers.getall("X-Forwarded-For", []), proxies)
+    if not request.app[OPENINGS].take(address, now(request)):
+        raise TooManyError
+
+
+def caller(peer: str, forwarded: Iterable[str], proxies: Collection[Network]) -> str:
+    """Who is asking: the peer, or where that is a proxy of ours, the nearest address it names that is none.
+
+    What stands further left in `X-Forwarded-For` was written by whoever sent it. An IPv6 customer has a whole /64.
+    """
+    hops = [hop.strip() for line in forwarded for hop in line.split(",")]
+    address = peer
+    while _is_one_of(address, proxies) and hops:
+        address = hops.pop()
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(ip, ipaddress.IPv6Address):
+        return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+    return str(ip)
+
+
+def _is_one_of(address: str, networks: Collection[Network]) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(ip in network for network in networks)
