@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -126,8 +126,8 @@ def put(
     if not done:
         raise LeaseLostError
     begun = {row.id for row in kept.rows}
-    unused = [replace(row, state="gone") for row in claimed.rows if row.id not in begun]
-    attempts.finish(connection, [*kept.rows, *unused])
+    attempts.keep(connection, kept.rows)
+    attempts.gone(connection, [row.id for row in claimed.rows if row.id not in begun])
     if claimed.number > 1:
         attempts.lose(connection, claimed.recording_id, kept=True, but=begun)
     recordings.index_marks(connection, claimed.recording_id, personal.marks(kept.key, own))

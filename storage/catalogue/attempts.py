@@ -55,9 +55,9 @@ def add(connection: Connection, *rows: Attempt) -> None:
     connection.execute(insert(attempts), [vars(row) for row in rows])
 
 
-def finish(connection: Connection, rows: Iterable[Attempt]) -> None:
-    """Write down what became of these: `kept` is whole and read from now on, `gone` was never begun."""
-    connection.execute(_CHANGE, [{"attempt": row.id, **vars(row)} for row in rows])
+def keep(connection: Connection, rows: Iterable[Attempt]) -> None:
+    """Say that these renditions are whole and read from now on."""
+    connection.execute(_CHANGE, [{"attempt": row.id, **vars(row), "state": "kept"} for row in rows])
 
 
 def kept(connection: Connection, recording_id: str) -> dict[str, Attempt]:
