@@ -7,7 +7,7 @@ has lost it deletes what it wrote.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -161,6 +161,7 @@ class Uploading:
             attempts.lose_these(connection, [row.id for row in self._claim.rows])
         with suppress(StorageError):
             erase_lost(self._service, self._claim.recording_id)
+            erase_buried(self._service, self._claim.rows)
 
     def _hold(self, connection: Connection) -> None:
         if not recordings.change(
@@ -183,3 +184,11 @@ def erase_lost(service: Service, recording_id: str | None = None) -> int:
         with service.database.write() as connection:
             attempts.gone(connection, clean)
     return len(clean)
+
+
+def erase_buried(service: Service, rows: Sequence[Attempt]) -> None:
+    """Erase the objects of attempts whose recording was erased while they were being written."""
+    with service.database.read() as connection:
+        buried = attempts.buried(connection, rows)
+    for attempt in buried:
+        service.vault.erase_object(attempt.object_key)

@@ -16,7 +16,7 @@ from storage.container import FEED, HEAD, Opener, Sealer, context
 from storage.errors import IntegrityError
 from storage.keyring import KeyRing
 from storage.keys import KEY_BYTES, Key
-from storage.objects import ObjectStore, Upload
+from storage.objects import HELD, ObjectStore, Upload
 
 DEK_LIVES = timedelta(seconds=20)  # with `prune` every ten seconds, no copy is older than thirty
 
@@ -33,10 +33,8 @@ class Sealed:
 class SealedWriter:
     """One rendition on its way into the store, in constant memory. `upload_id` is known before the first byte."""
 
-    def __init__(self, objects: ObjectStore, object_key: str, upload: Upload, sealer: Sealer) -> None:
+    def __init__(self, upload: Upload, sealer: Sealer) -> None:
         self.upload_id = upload.id
-        self._objects = objects
-        self._object_key = object_key
         self._upload = upload
         self._sealer = sealer
         self._head = b""
@@ -53,8 +51,7 @@ class SealedWriter:
     def commit(self) -> Sealed:
         """Make the object visible and durable, and check that the store kept every byte."""
         self._put(self._sealer.finalize())
-        self._upload.commit()
-        if self._objects.size(self._object_key) != self._sealed:
+        if self._upload.commit() != self._sealed:
             raise IntegrityError("the store did not keep the whole object")
         return Sealed(self._plain, self._sealed, self._head)
 
@@ -148,7 +145,7 @@ class Vault:
         upload_id: str | None = None,
     ) -> SealedWriter:
         sealer = Sealer(dek, context(recording_id, rendition))
-        return SealedWriter(self.objects, object_key, self.objects.create(object_key, tags, upload_id), sealer)
+        return SealedWriter(self.objects.create(object_key, tags, upload_id), sealer)
 
     def reader(
         self, *, recording_id: str, rendition: str, dek: bytes, object_key: str, head: bytes, sealed_bytes: int
@@ -156,6 +153,15 @@ class Vault:
         """Raises `IntegrityError` at once where data key, recording, rendition and head do not belong together."""
         opener = Opener(dek, context(recording_id, rendition), head, sealed_bytes)
         return SealedReader(self.objects, object_key, opener)
+
+    def held_key(self, segment: str) -> str:
+        """A new key for the copy of an object that must stay, where no bucket's lifecycle rule reaches it."""
+        return f"{HELD}{segment}/{secrets.token_hex(16)}"
+
+    def copy_object(self, object_key: str, copy_key: str, *, sealed_bytes: int, tags: Mapping[str, str]) -> None:
+        """Copy one sealed object within the store: the same bytes, the same data key."""
+        if self.objects.copy(object_key, copy_key, tags) != sealed_bytes:
+            raise IntegrityError("the store did not copy the whole object")
 
     def erase_object(self, object_key: str) -> int:
         """Delete every version and unfinished upload; gives how many there were."""

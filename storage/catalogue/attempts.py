@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
 
+from storage.objects import HELD
 from storage.tables import metadata
 
 attempts = metadata.tables["attempts"]
+_holds = metadata.tables["holds"]
+_recordings = metadata.tables["recordings"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,23 @@ _LOSE = (
 _LOSE_THESE = update(attempts).where(attempts.c.id.in_(_IDS), attempts.c.state == "open").values(state="lost")
 _GONE = update(attempts).where(attempts.c.id.in_(_IDS)).values(state="gone", head=None)
 
+_AWAY = attempts.c.object_key.not_like(f"{HELD}%")
+_UNSHELTERED = (
+    select(attempts.c.recording_id)
+    .distinct()
+    .join(_holds, _holds.c.recording_id == attempts.c.recording_id)
+    .join(_recordings, _recordings.c.id == attempts.c.recording_id)
+    .where(_holds.c.released_at.is_(None), _recordings.c.state == "stored", attempts.c.state == "kept", _AWAY)
+    .limit(bindparam("limit"))
+)
+_LOSE_KEPT = update(attempts).where(attempts.c.id.in_(_IDS), attempts.c.state == "kept").values(state="lost")
+_LOSE_COPIES = (
+    update(attempts)
+    .where(attempts.c.recording_id == bindparam("recording"), attempts.c.state == "open", ~_AWAY)
+    .values(state="lost")
+)
+_KNOWN = select(attempts.c.id).where(attempts.c.id.in_(_IDS))
+
 
 def add(connection: Connection, *rows: Attempt) -> None:
     connection.execute(insert(attempts), [vars(row) for row in rows])
@@ -75,6 +95,34 @@ def lose(connection: Connection, recording_id: str, *, kept: bool, but: Collecti
 def lose_these(connection: Connection, ids: Collection[str]) -> None:
     """Give up attempts that nobody reads from."""
     connection.execute(_LOSE_THESE, {"ids": list(ids)})
+
+
+def unsheltered(connection: Connection, limit: int) -> list[str]:
+    """Recordings that a hold keeps and whose objects still lie where a bucket's rule may delete them."""
+    return list(connection.execute(_UNSHELTERED, {"limit": limit}).scalars())
+
+
+def begin_copies(connection: Connection, recording_id: str, copies: Collection[Attempt]) -> None:
+    """Say which copies are about to be made; those a process that died had begun are given up."""
+    connection.execute(_LOSE_COPIES, {"recording": recording_id})
+    add(connection, *copies)
+
+
+def take_over(connection: Connection, copies: Mapping[str, Attempt]) -> bool:
+    """Read from these copies, by the id of what each was copied from; False where those are not read from any more."""
+    alive = connection.execute(_KNOWN.where(attempts.c.state == "open"), {"ids": [one.id for one in copies.values()]})
+    if len(alive.all()) < len(copies):
+        return False
+    if connection.execute(_LOSE_KEPT, {"ids": list(copies)}).rowcount < len(copies):
+        return False
+    keep(connection, copies.values())
+    return True
+
+
+def buried(connection: Connection, rows: Collection[Attempt]) -> list[Attempt]:
+    """Those of which nothing is known any more: their recording was erased meanwhile."""
+    known = set(connection.execute(_KNOWN, {"ids": [row.id for row in rows]}).scalars())
+    return [row for row in rows if row.id not in known]
 
 
 def lost(connection: Connection, limit: int, *, recording_id: str | None = None) -> list[Attempt]:

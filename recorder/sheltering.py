@@ -1,0 +1,89 @@
+"""What is held lies where no rule of the bucket reaches it, and everything else where one does.
+
+A hold may outlive the day on which the bucket's own rule deletes by class. So the objects of a held recording are
+copied to `hold/…` within the store, and every version of the old ones is removed. Bytes and keys stay as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+
+from recorder.faultpoints import reached
+from recorder.ports import Service
+from recorder.segments import SEGMENTS
+from recorder.uploading import erase_buried, erase_lost
+from storage.catalogue import attempts, recordings
+from storage.catalogue.attempts import Attempt
+from storage.clock import new_id
+from storage.errors import StorageError
+from storage.objects import HELD
+
+log = structlog.get_logger(__name__)
+
+
+def set_backstop(service: Service) -> None:
+    """Have the store delete by itself what we should ever fail to. Idempotent; raises what the store raises."""
+    service.vault.objects.set_backstop([f"{segment}/" for segment in SEGMENTS])
+
+
+def shelter(service: Service, now: datetime, limit: int = 100) -> int:
+    """Move the objects of held recordings; returns how many recordings were. One that cannot be now is later."""
+    with service.database.read() as connection:
+        waiting = attempts.unsheltered(connection, limit)
+    moved = 0
+    for recording_id in waiting:
+        try:
+            moved += _shelter(service, recording_id, now)
+        except StorageError as error:
+            log.warning("hold.not_sheltered", recording_id=recording_id, code=error.code)
+    return moved
+
+
+def _shelter(service: Service, recording_id: str, now: datetime) -> bool:
+    """Copies are on record before they are made, and read from only once they are whole."""
+    copies = _begin(service, recording_id, now)
+    try:
+        for old, copy in copies:
+            tags = {"segment": copy.object_key.split("/")[1], "hold": "1"}
+            sealed_bytes = old.sealed_bytes or 0
+            service.vault.copy_object(old.object_key, copy.object_key, sealed_bytes=sealed_bytes, tags=tags)
+            reached("hold.copied")
+    except StorageError:
+        _end(service, recording_id, copies, whole=False)
+        raise
+    return _end(service, recording_id, copies, whole=True)
+
+
+def _begin(service: Service, recording_id: str, now: datetime) -> list[tuple[Attempt, Attempt]]:
+    with service.database.write() as connection:
+        recording = recordings.lock(connection, recording_id)
+        if recording is None or recording.state != "stored" or not recording.holds or recording.segment is None:
+            return []
+        away = [one for one in attempts.kept(connection, recording_id).values() if not one.object_key.startswith(HELD)]
+        copies = [(old, _copy(service, old, recording.segment, now)) for old in away]
+        attempts.begin_copies(connection, recording_id, [copy for _, copy in copies])
+    reached("hold.copying")
+    return copies
+
+
+def _end(service: Service, recording_id: str, copies: list[tuple[Attempt, Attempt]], *, whole: bool) -> bool:
+    """Read from the copies and remove what they were made from; or, where anything changed meanwhile, the copies."""
+    with service.database.write() as connection:
+        recording = recordings.lock(connection, recording_id)
+        stored = recording is not None and recording.state == "stored"
+        taken = whole and stored and attempts.take_over(connection, {old.id: copy for old, copy in copies})
+        if not taken:
+            attempts.lose_these(connection, [copy.id for _, copy in copies])
+    reached("hold.moved")
+    erase_lost(service, recording_id)
+    erase_buried(service, [copy for _, copy in copies])
+    return taken and bool(copies)
+
+
+def _copy(service: Service, old: Attempt, segment: str, now: datetime) -> Attempt:
+    vault = service.vault
+    key, upload_id = vault.held_key(segment), vault.upload_id()
+    return replace(old, id=new_id("att"), object_key=key, upload_id=upload_id, created_at=now, state="open")
