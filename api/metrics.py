@@ -1,17 +1,33 @@
-"""What operators watch. Labels are small closed sets: route templates, methods, statuses; never an id or a number."""
+"""What operators watch. Labels are small closed sets: route templates, methods, statuses, codes; never an id or number.
+
+Some figures are this process's own (requests), some the whole house's: read from the database when they are asked for,
+the same on every replica. docs/operating.md says which are which.
+"""
 
 from __future__ import annotations
+
+import json
+import re
+import time
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from sqlalchemy import Connection
 
+from api.routing import CODE
+from recorder import __version__
 from recorder.ports import Service
+from storage import audit
 from storage.catalogue import figures
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+SLOW_EVERY = 300.0  # seconds between readings of what takes as many rows as there are recordings
+ENTRIES = 10_000  # of the audit log counted per reading; what is more is counted by the next
+
+_WORD = re.compile(r"[a-z_]{1,40}")
 
 
 class Metrics:
@@ -23,22 +39,52 @@ class Metrics:
         self._requests = Counter(
             "recorder_http_requests", "answers given", ["route", "method", "status"], registry=self._registry
         )
+        self._refusals = Counter(
+            "recorder_http_refusals",
+            "answers that were an error, by its code",
+            ["route", "code"],
+            registry=self._registry,
+        )
         self._seconds = Histogram(
             "recorder_http_request_seconds", "time to answer", ["route"], buckets=BUCKETS, registry=self._registry
         )
+        self._unrecorded = Counter(
+            "recorder_calls_connected_unrecorded",
+            "calls connected unrecorded, for we could not",
+            registry=self._registry,
+        )
+        self._acts = Counter(
+            "recorder_acts",
+            "entries of the audit log since this process was first asked, by all processes",
+            ["type", "reason"],
+            registry=self._registry,
+        )
+        Gauge("recorder_info", "the version that runs", ["version"], registry=self._registry).labels(__version__).set(1)
         self._figures = {
             name: Gauge(f"recorder_{name}", text, labels, registry=self._registry)
             for name, text, labels in figures.NAMES
         }
+        self._slow_at = -SLOW_EVERY
+        self._counted: int | None = None
 
-    def count(self, route: str, method: str, status: int, seconds: float) -> None:
-        self._requests.labels(route, method if method in METHODS else "other", str(status)).inc()
+    def count(self, request: web.Request, route: str, status: int, seconds: float) -> None:
+        method = request.method if request.method in METHODS else "other"
+        self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+        if code := request.get(CODE):
+            self._refusals.labels(route, code).inc()
+
+    def connected_unrecorded(self) -> None:
+        self._unrecorded.inc()
 
     def text(self) -> bytes:
         """The exposition, with the catalogue's figures as they are now. Reads the database."""
         with self._service.database.read() as connection:
-            found = figures.read(connection, self._service.clock())
+            found = figures.quick(connection, self._service.clock())
+            if time.monotonic() - self._slow_at >= SLOW_EVERY:
+                found |= figures.slow(connection)
+                self._slow_at = time.monotonic()
+            self._count_acts(connection)
         for name, values in found.items():
             gauge = self._figures[name]
             if values.keys() != {()}:
@@ -46,6 +92,19 @@ class Metrics:
             for labels, value in values.items():
                 (gauge.labels(*labels) if labels else gauge).set(value)
         return generate_latest(self._registry)
+
+    def _count_acts(self, connection: Connection) -> None:
+        if self._counted is None:
+            self._counted = audit.size(connection)
+        for seq, kind, body in audit.after(connection, self._counted, ENTRIES):
+            self._acts.labels(kind, _reason(body)).inc()
+            self._counted = seq
+
+
+def _reason(body: str) -> str:
+    """An entry's code, should it have one. What is no word of ours is no label either."""
+    reason = json.loads(body).get("reason")
+    return reason if isinstance(reason, str) and _WORD.fullmatch(reason) else ""
 
 
 METRICS = web.AppKey("metrics", Metrics)

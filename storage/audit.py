@@ -108,6 +108,17 @@ def latest(connection: Connection) -> datetime | None:
     return connection.execute(select(head.c.latest_at)).scalar_one_or_none()
 
 
+def size(connection: Connection) -> int:
+    """How many entries there are."""
+    return connection.execute(select(head.c.size)).scalar() or 0
+
+
+def after(connection: Connection, seq: int, limit: int) -> list[tuple[int, str, str]]:
+    """Number, type and body of the entries that follow one, `limit` at most."""
+    entries = select(audit.c.seq, audit.c.type, audit.c.body).where(audit.c.seq > seq).order_by(audit.c.seq)
+    return [(row.seq, row.type, row.body) for row in connection.execute(entries.limit(limit))]
+
+
 def canonical(value: object) -> str:
     """JSON as RFC 8785 has it, for the values entries use: text, whole numbers, booleans, null, lists, objects."""
     _check(value)

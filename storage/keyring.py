@@ -25,7 +25,7 @@ from storage.errors import (
 )
 from storage.keymaking import keys, make, rows_in
 from storage.keyobjects import KeyName, KeyObjects, RootKey
-from storage.keys import INBOX_DAYS, derive, Key, KeyCache
+from storage.keys import INBOX_DAYS, Key, KeyCache, derive
 from storage.objects import ObjectStore
 from storage.rootkey import load_root_key
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from storage.clock import utc_day
 
 KEY_BYTES = 32
+INBOX_DAYS = 8  # an event not applied by then is lost, and nothing of it is left
 KEY_LIVES = timedelta(minutes=5)  # with the sweep's pruning every five minutes, no copy is older than ten
 
 
