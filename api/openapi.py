@@ -48,7 +48,7 @@ ANSWER_HEADERS: dict[int, tuple[str, ...]] = {
     416: ("Content-Range",),
 }
 # Codes any route may answer with, by what it does.
-EVERYWHERE = ("internal", "storage", "database_unavailable", "database_full", "timeout")
+EVERYWHERE = ("internal", "storage", "database_unavailable", "database_busy", "database_full", "timeout")
 WITH_TOKEN = ("unauthenticated", "forbidden", "key_unavailable")
 WITH_BODY = ("invalid_input", "too_large")
 AUDIO = ("store_unavailable", "store_refused", "store_clock")

@@ -65,6 +65,7 @@ STATUS: dict[str, int] = {
     "store_refused": 503,
     "store_clock": 503,
     "database_unavailable": 503,
+    "database_busy": 503,
     "database_full": 503,
     "inbox_full": 503,
     "key_unavailable": 503,

@@ -1,8 +1,8 @@
 """The database: one engine, two kinds of transaction.
 
 On SQLite every write passes one lock, whatever process it is in, and acceptance of webhooks goes first: SQLite has one
-writer anyway, and waiting here is fair where its own busy loop is not. On PostgreSQL the lock is not taken.
-Lock order everywhere: call, recording, audit counter last before commit.
+writer anyway, and waiting here is fair where its own busy loop is not. On PostgreSQL there is no such lock, and
+acceptance has a connection of its own. Lock order everywhere: call, recording, audit counter last before commit.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from storage.errors import ConfigurationError, DatabaseFullError, DatabaseUnavailableError
+from storage import postgresql
+from storage.errors import ConfigurationError, DatabaseBusyError, DatabaseFullError, DatabaseUnavailableError
 from storage.writelock import WriteLock
 
 BUSY_SECONDS = 10
 READER_SECONDS = 0.02  # until a look whether an old reader has gone
 TIDY_EVERY = 256  # transactions, none of them a webhook's, between two copies of the write-ahead log
+SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}  # of PostgreSQL; SQLite has no other
 BACKSTOP_PAGES = 20_000  # of that log, before a webhook must copy it after all
 
 
@@ -35,7 +38,10 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.sqlite = url.startswith("sqlite:")
-        self.engine = _sqlite(url) if self.sqlite else _postgresql(url)
+        self.engine = _sqlite(url) if self.sqlite else postgresql.engine(url)
+        # Whatever else is going on, events are taken in: they wait for no connection.
+        self._accepting = self.engine if self.sqlite else postgresql.engine(url, size=1, most=1)
+        self._reading = self.engine if self.sqlite else self.engine.execution_options(**SNAPSHOT)
         self._lock = WriteLock(_path(url)) if self.sqlite else None
         self._written = 0  # transactions since this process last emptied the write-ahead log
 
@@ -48,7 +54,7 @@ class Database:
         from rows that last, and that nobody outside has been told of (docs/adr/0013).
         """
         if self._lock is None:
-            with translated(), self.engine.begin() as connection:
+            with translated(), (self._accepting if accepting else self.engine).begin() as connection:
                 if not lasting:
                     connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 yield connection
@@ -70,7 +76,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent snapshot; nothing written in it is kept."""
-        with translated(), self.engine.connect() as connection:
+        with translated(), self._reading.connect() as connection:
             if self.sqlite:
                 connection.exec_driver_sql("BEGIN")
             yield connection
@@ -108,7 +114,8 @@ class Database:
                     time.sleep(READER_SECONDS)
 
     def close(self) -> None:
-        self.engine.dispose()
+        for engine in {self.engine, self._accepting}:
+            engine.dispose()
         if self._lock is not None:
             self._lock.close()
 
@@ -177,21 +184,19 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def _postgresql(url: str) -> Engine:
-    return create_engine(url, pool_size=12, max_overflow=4, pool_timeout=10, pool_pre_ping=True, hide_parameters=True)
-
-
 @contextmanager
 def translated() -> Iterator[None]:
-    """Driver errors as ours: full, or away. Constraint violations pass through as SQLAlchemy's."""
+    """Driver errors as ours: full, busy, or away. Constraint violations pass through as SQLAlchemy's."""
     try:
         yield
-    except (OperationalError, sqlite3.OperationalError) as exc:
+    except PoolTimeoutError as exc:
+        raise DatabaseBusyError from exc
+    except (DBAPIError, sqlite3.OperationalError) as exc:
         if _is_full(getattr(exc, "orig", exc)):
             raise DatabaseFullError from exc
-        raise DatabaseUnavailableError from exc
-    except DBAPIError as exc:
-        if exc.connection_invalidated:
+        if postgresql.is_busy(exc):
+            raise DatabaseBusyError from exc
+        if _is_away(exc) or postgresql.is_unusable(exc):
             raise DatabaseUnavailableError from exc
         raise
 
@@ -199,4 +204,8 @@ def translated() -> Iterator[None]:
 def _is_full(exc: BaseException) -> bool:
     if isinstance(exc, sqlite3.OperationalError):
         return getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or "disk is full" in str(exc)
-    return getattr(exc, "sqlstate", None) == "53100" or getattr(exc, "errno", None) == errno.ENOSPC
+    return postgresql.is_full(exc) or getattr(exc, "errno", None) == errno.ENOSPC
+
+
+def _is_away(exc: BaseException) -> bool:
+    return not isinstance(exc, DBAPIError) or isinstance(exc, OperationalError) or exc.connection_invalidated

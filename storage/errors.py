@@ -86,6 +86,13 @@ class DatabaseFullError(DatabaseUnavailableError):
     hint = "free space or enlarge the volume; work resumes by itself"
 
 
+class DatabaseBusyError(StorageError):
+    """Others were at the same rows, or all connections were in use."""
+
+    code = "database_busy"
+    retryable = True
+
+
 class InboxFullError(StorageError):
     """More is arriving than can be made durable."""
 
