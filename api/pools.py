@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from aiohttp import web
@@ -40,6 +39,11 @@ async def run(request: web.Request, function: Callable[P, T], *args: P.args, **k
 
     A client that goes away does not stop a function that has started: what it began, it finishes.
     """
+    return await asyncio.wrap_future(submit(request, function, *args, **kwargs))
+
+
+def submit(request: web.Request, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    """The same without waiting for it."""
     route = request.get(ROUTE)
     pool = request.app[POOLS][route.pool if route else "default"]
-    return await asyncio.get_running_loop().run_in_executor(pool, partial(function, *args, **kwargs))
+    return pool.submit(function, *args, **kwargs)

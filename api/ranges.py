@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Future
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -19,11 +20,12 @@ import structlog
 from aiohttp import web
 from multidict import CIMultiDict
 
-from api.pools import run
+from api.pools import run, submit
 from api.routing import SERVICE
 from storage.errors import RecorderError
 
-BATCH_BYTES = 1 << 20  # one hop to the thread pool per MiB: fewer hops cost latency, more cost throughput
+FIRST_BYTES = 1 << 18  # the first bytes are waited for
+BATCH_BYTES = 1 << 20  # later ones are fetched ahead: fewer hops to the thread pool cost memory, more cost throughput
 RECHECK = timedelta(seconds=30)
 STALL_SECONDS = 600  # a paused player keeps its connection this long; it comes back with a Range
 
@@ -32,16 +34,31 @@ _ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 log = structlog.get_logger()
 
 
-Piece = bytes | bytearray
+Block = bytes | bytearray | memoryview
+
+
+class Stream(Protocol):
+    """One range of a sealed rendition on its way out; `storage.vault.SealedStream` is one and says more."""
+
+    @property
+    def ended(self) -> bool: ...
+
+    def fetch(self, most: int) -> list[Block]: ...
+
+    def at_hand(self) -> Block | None: ...
+
+    def open(self, block: Block, *, reuse: bool) -> memoryview: ...
+
+    def close(self) -> None: ...
 
 
 class Reader(Protocol):
-    """A sealed rendition: `read` decrypts only what it must and raises `IntegrityError` on the first bad chunk."""
+    """A sealed rendition."""
 
     @property
     def size(self) -> int: ...
 
-    def read(self, start: int, stop: int) -> Iterator[Piece]: ...
+    def stream(self, start: int, stop: int) -> Stream: ...
 
 
 class UnsatisfiableError(ValueError):
@@ -103,14 +120,11 @@ async def respond(
     if request.method == "HEAD":
         await response.prepare(request)
         return response
-    batches = Batches(request, reader, wanted)
-    try:
+    async with aclosing(_opened(request, reader.stream(wanted.start, wanted.stop))) as pieces:
         # Opened before the status is sent: what cannot be read at all is an error, not a broken body.
-        first = await batches.next()
+        first = await anext(pieces, None)
         await response.prepare(request)
-        await _send(request, response, first, batches, recheck)
-    finally:
-        await batches.close()
+        await _send(request, response, first, pieces, recheck)
     return response
 
 
@@ -130,44 +144,49 @@ def _range_header(request: web.Request, etag: str | None) -> str | None:
     return request.headers.get("Range")
 
 
-class Batches:
-    """A reader's pieces a MiB at a time, each MiB read in the pool while the one before is being sent."""
+async def _opened(request: web.Request, stream: Stream) -> AsyncGenerator[memoryview]:
+    """A stream's plaintext, each piece to be written before the next is asked for.
 
-    def __init__(self, request: web.Request, reader: Reader, wanted: Slice) -> None:
-        self._request = request
-        self._iterator = reader.read(wanted.start, wanted.stop) if wanted.stop > wanted.start else iter(())
-        self._ended = False
-        self._ahead: asyncio.Future[tuple[list[Piece], bool]] | None = None
+    Sealed blocks come at once where they are at hand, else from the pool, where the next are fetched ahead; opening
+    one takes less time than a change of threads. So no thread ever waits for a listener.
+    """
 
-    async def next(self) -> list[Piece]:
-        """The next pieces, none at the end."""
-        if self._ended:
-            return []
-        pieces, self._ended = await (self._ahead or self._read())
-        self._ahead = None if self._ended else self._read()
-        return pieces
+    def opened(block: Block) -> memoryview:
+        return stream.open(block, reuse=_all_sent(request))
 
-    async def close(self) -> None:
-        """Let go of the object, whatever was read of it."""
-        if self._ahead is not None:
-            with suppress(RecorderError):
-                await self._ahead
-        if not self._ended and isinstance(self._iterator, Generator):
-            await run(self._request, self._iterator.close)
+    fetching = submit(request, stream.fetch, FIRST_BYTES)
+    try:
+        for block in await asyncio.wrap_future(fetching):
+            yield opened(block)
+        while (cached := stream.at_hand()) is not None:
+            yield opened(cached)
+        if not stream.ended:
+            fetching = submit(request, stream.fetch, BATCH_BYTES)
+            last = False
+            while not last:
+                blocks = await asyncio.wrap_future(fetching)
+                last = stream.ended
+                if not last:
+                    fetching = submit(request, stream.fetch, BATCH_BYTES)
+                for block in blocks:
+                    yield opened(block)
+    finally:
+        _let_go(request, stream, fetching)
 
-    def _read(self) -> asyncio.Future[tuple[list[Piece], bool]]:
-        return asyncio.ensure_future(run(self._request, _gather, self._iterator))
+
+def _let_go(request: web.Request, stream: Stream, fetching: Future[list[Block]]) -> None:
+    """Close the stream once nobody fetches from it; waits for nothing, so that no cancellation comes between."""
+    if not fetching.done():
+        fetching.add_done_callback(lambda _: stream.close())
+    elif stream.ended:
+        stream.close()
+    else:
+        submit(request, stream.close)  # may have a store to say goodbye to
 
 
-def _gather(iterator: Iterator[Piece]) -> tuple[list[Piece], bool]:
-    """A MiB of pieces, and whether they were the last."""
-    pieces, size = [], 0
-    for piece in iterator:
-        pieces.append(piece)
-        size += len(piece)
-        if size >= BATCH_BYTES:
-            return pieces, False
-    return pieces, True
+def _all_sent(request: web.Request) -> bool:
+    """Whether the connection has let go of what was written to it."""
+    return request.transport is not None and request.transport.get_write_buffer_size() == 0
 
 
 class Watch:
@@ -203,19 +222,19 @@ class Watch:
 async def _send(
     request: web.Request,
     response: web.StreamResponse,
-    batch: list[Piece],
-    batches: Batches,
+    piece: memoryview | None,
+    pieces: AsyncGenerator[memoryview],
     recheck: Callable[[datetime], None] | None,
 ) -> None:
     watch = Watch(request, recheck)
     guard = asyncio.create_task(watch.guard())
     try:
-        while batch:
+        while piece:
             await watch.check()
-            for piece in batch:
-                await response.write(piece)
-                watch.sent += 1
-            batch = await batches.next()
+            await response.write(piece)
+            watch.sent += 1
+            await asyncio.sleep(0)  # a fast listener must not keep the others waiting
+            piece = await anext(pieces, None)
         await response.write_eof()
     except ConnectionError:
         raise  # the client went away; aiohttp knows what to do

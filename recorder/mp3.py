@@ -9,14 +9,14 @@ from contextlib import closing
 from recorder.audio.coder import PLAYBACK_KBIT, mp3_encoder
 from recorder.audio.wav import WavReader
 from recorder.errors import AudioUnsupportedError
-from recorder.listening import Reader
+from storage.vault import SealedReader
 
 CONTENT_TYPE = "audio/mpeg"
 TIMEOUT_S = 3600.0
 BYTES_PER_MS = PLAYBACK_KBIT // 8  # per channel, at a constant rate
 
 
-def encoded(reader: Reader) -> Iterator[bytes]:
+def encoded(reader: SealedReader) -> Iterator[bytes]:
     """The MP3 of a PCM WAV file, made as it is read. Ends its encoder also when it is not read to the end."""
     wav = WavReader()
     chunks = reader.read(0, reader.size)

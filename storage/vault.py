@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from storage import columns
-from storage.container import FEED, HEAD, Opener, Sealer, context
+from storage.container import FEED, HEAD, Block, Opener, Opening, Sealer, context
 from storage.errors import IntegrityError
 from storage.keyring import KeyRing
 from storage.keys import KEY_BYTES, Key
-from storage.objects import HELD, ObjectStore, Upload
+from storage.objects import BLOCK, HELD, Cached, ObjectStore, Upload
 
+AT_HAND = 2 * BLOCK  # smaller pieces cost calls, larger ones cost others their turn of the event loop
 DEK_LIVES = timedelta(seconds=20)  # with `prune` every ten seconds, no copy is older than thirty
 
 
@@ -75,13 +76,87 @@ class SealedReader:
         self._object_key = object_key
         self._opener = opener
 
-    def read(self, start: int, stop: int) -> Iterator[bytearray]:
+    def read(self, start: int, stop: int) -> Iterator[memoryview]:
         """Plaintext `start`..`stop` in fresh buffers of up to 256 KiB, touching only the chunks that cover it.
 
         Raises, at the first buffer or in the middle, `IntegrityError` for what is not as it was sealed and
         `ObjectNotFoundError` for what is gone: a response under way must then be broken off, never ended.
         """
         return self._opener.open(start, stop, self._objects.read(self._object_key, *self._opener.covering(start, stop)))
+
+    def stream(self, start: int, stop: int) -> SealedStream:
+        """The same in two steps, for who must not wait in one place: getting sealed blocks, and opening them."""
+        span = self._opener.covering(start, stop)
+        return SealedStream(self._objects, self._object_key, span, self._opener.opening(start, stop))
+
+
+class SealedStream:
+    """One range on its way out. Raises as `SealedReader.read` does.
+
+    A block may be opened while the next are fetched; else only one of its methods at a time, in whatever thread.
+    """
+
+    def __init__(self, objects: ObjectStore, object_key: str, span: tuple[int, int], opening: Opening) -> None:
+        self._objects = objects
+        self._object_key = object_key
+        self._at, self._stop = span
+        self._opening = opening
+        self._blocks: Iterator[bytes] | None = None
+        self._cached: Cached | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether every sealed byte was fetched."""
+        return self._at >= self._stop
+
+    def fetch(self, most: int) -> list[Block]:
+        """The next blocks, until there are `most` bytes or no more. Waits for the store."""
+        if self.ended:
+            return []
+        if self._cached is None and self._blocks is None:
+            self._cached = self._objects.cached(self._object_key)
+        if (block := self.at_hand()) is not None:
+            return [block]
+        if self._blocks is None:
+            self._blocks = self._objects.read(self._object_key, self._at, self._stop)
+        blocks: list[Block] = []
+        upto = min(self._stop, self._at + most)
+        while self._at < upto:
+            block = next(self._blocks, b"")
+            if not block:
+                raise IntegrityError("the object is not as long as its container")
+            blocks.append(block)
+            self._at += len(block)
+        if self.ended:
+            next(self._blocks, b"")  # to its own end: a store's connection is free for the next only then
+        return blocks
+
+    def at_hand(self) -> Block | None:
+        """The next block where that needs no waiting, else None. It is overwritten by the one after it.
+
+        Once there was none, the rest is for `fetch`.
+        """
+        block = self._cached.read(self._at, min(AT_HAND, self._stop - self._at)) if self._cached else None
+        if block is None:
+            self._let_go()
+        else:
+            self._at += len(block)
+        return block
+
+    def open(self, block: Block, *, reuse: bool) -> memoryview:
+        """The plaintext of a block, in their order; with `reuse`, over the plaintext given before. Never waits."""
+        return self._opening.feed(block, reuse=reuse)
+
+    def close(self) -> None:
+        """Let go of the object, whatever was read of it. Once is enough, also before the first block."""
+        self._let_go()
+        if isinstance(self._blocks, Generator):
+            self._blocks.close()
+
+    def _let_go(self) -> None:
+        if self._cached is not None:
+            self._cached.close()
+            self._cached = None
 
 
 class Vault:

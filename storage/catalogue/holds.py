@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, update
 
 from storage.tables import metadata
 
@@ -28,6 +28,13 @@ class Hold:
     released_by: str | None = None
 
 
+_STANDING = (
+    select(_holds)
+    .where(_holds.c.recording_id.in_(bindparam("recordings", expanding=True)), _holds.c.released_at.is_(None))
+    .order_by(_holds.c.placed_at, _holds.c.id)
+)
+
+
 def add(connection: Connection, hold: Hold) -> None:
     """Keep a hold; the caller counts it on the recording's row in the same transaction."""
     connection.execute(insert(_holds).values(asdict(hold)))
@@ -40,13 +47,8 @@ def get(connection: Connection, hold_id: str) -> Hold | None:
 
 def standing(connection: Connection, recording_ids: Sequence[str]) -> dict[str, list[Hold]]:
     """The holds that are not released, by recording, oldest first."""
-    query = (
-        select(_holds)
-        .where(_holds.c.recording_id.in_(recording_ids), _holds.c.released_at.is_(None))
-        .order_by(_holds.c.placed_at, _holds.c.id)
-    )
     found: defaultdict[str, list[Hold]] = defaultdict(list)
-    for row in connection.execute(query).mappings():
+    for row in connection.execute(_STANDING, {"recordings": list(recording_ids)}).mappings():
         found[row["recording_id"]].append(Hold(**row))
     return found
 

@@ -32,6 +32,7 @@ _NOTED_SINCE = (
         listenings.c.recording_id == bindparam("recording"),
         listenings.c.actor == bindparam("who"),
         listenings.c.purpose == bindparam("why"),
+        listenings.c.act == bindparam("act"),
         listenings.c.at > bindparam("moment"),
     )
     .limit(1)
@@ -55,7 +56,7 @@ def add(
 def noted_since(
     connection: Connection, recording_id: str, actor: str, purpose: str, moment: datetime, act: str = "listened"
 ) -> bool:
-    wanted = {"recording": recording_id, "who": actor, "why": purpose, "moment": moment}
+    wanted = {"recording": recording_id, "who": actor, "why": purpose, "act": act, "moment": moment}
     return connection.execute(_NOTED_SINCE, wanted).first() is not None
 
 

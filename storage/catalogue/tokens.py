@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from storage.tables import TokenRow
 
@@ -26,6 +27,8 @@ class TokenInfo:
 
 
 INFO = [tokens.c[name] for name in TokenInfo.__dataclass_fields__]
+_BY_HASH = select(*INFO).where(tokens.c.token_hash == bindparam("token_hash"))
+_BY_ID = select(*INFO).where(tokens.c.id == bindparam("token"))
 
 
 def add(connection: Connection, token: TokenInfo, token_hash: bytes) -> None:
@@ -33,11 +36,11 @@ def add(connection: Connection, token: TokenInfo, token_hash: bytes) -> None:
 
 
 def by_hash(connection: Connection, token_hash: bytes) -> TokenInfo | None:
-    return _one(connection, tokens.c.token_hash == token_hash)
+    return _one(connection, _BY_HASH, token_hash=token_hash)
 
 
 def by_id(connection: Connection, token_id: str) -> TokenInfo | None:
-    return _one(connection, tokens.c.id == token_id)
+    return _one(connection, _BY_ID, token=token_id)
 
 
 def all_tokens(connection: Connection) -> list[TokenInfo]:
@@ -53,6 +56,6 @@ def revoke(connection: Connection, token_id: str, now: datetime) -> bool:
     return revoked.rowcount == 1
 
 
-def _one(connection: Connection, condition: ColumnElement[bool]) -> TokenInfo | None:
-    row = connection.execute(select(*INFO).where(condition)).first()
+def _one(connection: Connection, statement: Select[tuple[Any, ...]], **parameters: object) -> TokenInfo | None:
+    row = connection.execute(statement, parameters).first()
     return None if row is None else TokenInfo(*row)

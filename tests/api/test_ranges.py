@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -12,31 +14,82 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import ranges
-from api.pools import POOLS, pools
+from api.pools import POOLS, SIZES, pools
 from api.ranges import Slice, UnsatisfiableError, parse
 from api.routing import SERVICE
 from recorder.errors import UnauthenticatedError
 from storage.errors import IntegrityError
 
 BODY = bytes(range(256)) * 16 * 1024  # 4 MiB: several batches
+BLOCK = 256 * 1024
 
 
 class Bytes:
     """A reader of plain bytes that may break at a place, as a sealed one does at a bad chunk."""
 
-    def __init__(self, data: bytes, *, breaks_at: int | None = None, before: Callable[[int], None] = lambda _: None):
-        self.data, self.breaks_at, self.before = data, breaks_at, before
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        breaks_at: int | None = None,
+        before: Callable[[int], None] = lambda _: None,
+        at_hand: int = 0,
+    ):
+        self.data, self.breaks_at, self.before, self.at_hand = data, breaks_at, before, at_hand
+        self.let_go = threading.Event()
 
     @property
     def size(self) -> int:
         return len(self.data)
 
-    def read(self, start: int, stop: int) -> Iterator[bytes]:
-        for at in range(start, stop, 256 * 1024):
-            self.before(at)
-            if self.breaks_at is not None and at >= self.breaks_at:
-                raise IntegrityError
-            yield self.data[at : min(at + 256 * 1024, stop)]
+    def stream(self, start: int, stop: int) -> BytesStream:
+        return BytesStream(self, start, stop)
+
+
+class BytesStream:
+    """As far as `at_hand` it has blocks at hand, all in one buffer; the rest is fetched."""
+
+    def __init__(self, reader: Bytes, start: int, stop: int) -> None:
+        self._reader = reader
+        self._at, self._stop = start, stop
+        self._buffer = bytearray(BLOCK)
+        self._plain = bytearray(BLOCK)
+
+    @property
+    def ended(self) -> bool:
+        return self._at >= self._stop
+
+    def fetch(self, most: int) -> list[bytes | bytearray | memoryview]:
+        assert threading.current_thread().name.startswith("api-")
+        upto = min(self._stop, self._at + most)
+        blocks = []
+        while self._at < upto:
+            blocks.append(self._next())
+        return blocks
+
+    def at_hand(self) -> memoryview | None:
+        if self.ended or self._at >= self._reader.at_hand:
+            return None
+        block = self._next()
+        self._buffer[: len(block)] = block
+        return memoryview(self._buffer)[: len(block)]
+
+    def open(self, block: bytes | bytearray | memoryview, *, reuse: bool) -> memoryview:
+        if not reuse:
+            self._plain = bytearray(BLOCK)
+        self._plain[: len(block)] = block
+        return memoryview(self._plain)[: len(block)]
+
+    def close(self) -> None:
+        self._reader.let_go.set()
+
+    def _next(self) -> bytes:
+        at = self._at
+        self._reader.before(at)
+        if self._reader.breaks_at is not None and at >= self._reader.breaks_at:
+            raise IntegrityError
+        self._at = min(at + BLOCK, self._stop)
+        return self._reader.data[at : self._at]
 
 
 class Clock:
@@ -112,11 +165,43 @@ def test_parse_never_leaves_the_body(first: int, last: int | None, size: int) ->
         assert 0 <= part.start == first < part.stop <= size
 
 
-async def test_the_whole_is_sent_in_order() -> None:
-    async with serving(Bytes(BODY)) as client, client.get("/") as answer:
+@pytest.mark.parametrize("at_hand", [0, 1 << 20, len(BODY)])
+async def test_the_whole_is_sent_in_order_wherever_it_comes_from(at_hand: int) -> None:
+    reader = Bytes(BODY, at_hand=at_hand)
+    async with serving(reader) as client, client.get("/") as answer:
         assert answer.status == 200
         assert answer.headers["Accept-Ranges"] == "bytes"
         assert await answer.read() == BODY
+        assert await asyncio.to_thread(reader.let_go.wait, 30)
+
+
+async def test_a_listener_who_reads_slowly_gets_every_byte_and_holds_no_thread() -> None:
+    reader = Bytes(BODY * 8, at_hand=16 << 20)  # more than the connection itself takes
+    async with serving(reader) as client, client.get("/") as answer:
+        got = bytearray()
+        while piece := await answer.content.read(100_000):
+            got += piece
+            if len(got) < 5_000_000:
+                await asyncio.sleep(0.001)  # let the sender run into a full connection
+    assert got == BODY * 8
+
+
+async def test_listeners_who_do_not_read_hold_no_threads() -> None:
+    async with serving(Bytes(BODY * 8)) as client:
+        idle = [await client.get("/") for _ in range(3 * SIZES["default"])]
+        async with client.get("/") as answer:
+            assert len(await answer.read()) == len(BODY) * 8
+        for one in idle:
+            one.close()
+
+
+async def test_p6_what_a_listener_leaves_half_way_is_let_go_of() -> None:
+    reader = Bytes(BODY * 8)
+    async with serving(reader) as client:
+        answer = await client.get("/")
+        await answer.content.read(1000)
+        answer.close()
+        assert await asyncio.to_thread(reader.let_go.wait, 30)
 
 
 async def test_a_range_is_a_206_of_exactly_its_bytes() -> None:

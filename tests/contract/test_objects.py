@@ -90,6 +90,20 @@ def test_ranges(store: ObjectStore) -> None:
     assert {len(block) for block in store.read(KEY, 0, 2 * BLOCK)} == {BLOCK}
 
 
+def test_what_is_in_memory_is_what_was_written(store: ObjectStore) -> None:
+    data = os.urandom(BLOCK + 10)
+    put(store, KEY, data)
+
+    cached = store.cached(KEY)
+    if cached is not None:  # it lies on this machine: all of it, some of it or nothing may be at hand
+        for at, size in [(0, BLOCK), (BLOCK, 100), (7, 1)]:
+            found = cached.read(at, size)
+            assert found is None or data[at : at + size].startswith(found)
+        cached.close()
+        cached.close()
+        assert cached.read(0, 1) is None
+
+
 def test_an_upload_may_reuse_its_buffer(store: ObjectStore) -> None:
     buffer = bytearray(b"first")
     upload = store.create(KEY, {})

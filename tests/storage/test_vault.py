@@ -16,7 +16,8 @@ from storage.database import Database
 from storage.errors import ConflictError, IntegrityError, KeyDestroyedError, ObjectNotFoundError, StoreFullError
 from storage.keyring import KeyRing
 from storage.keys import Key
-from storage.objects_folder import FolderStore
+from storage.objects import Cached
+from storage.objects_folder import CachedFile, FolderStore
 from storage.vault import Sealed, SealedReader, Vault
 
 NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
@@ -72,6 +73,39 @@ def everything(source: SealedReader) -> bytes:
     return b"".join(source.read(0, source.size))
 
 
+class Elsewhere(FolderStore):
+    """A folder of which this machine has nothing in memory, as of a bucket."""
+
+    def cached(self, key: str) -> None:
+        return None
+
+
+class Forgetful(FolderStore):
+    """A folder the machine has forgotten from some place on."""
+
+    def cached(self, key: str) -> Cached | None:
+        return HalfCached(self.path / key)
+
+
+class HalfCached(CachedFile):
+    def read(self, at: int, size: int) -> memoryview | None:
+        return super().read(at, min(size, 1_000)) if at < 600_000 else None
+
+
+def streamed(source: SealedReader, start: int, stop: int, *, reuse: bool) -> bytes:
+    """As an event loop reads: what is at hand, then what it has to wait for."""
+    stream, got = source.stream(start, stop), bytearray()
+    blocks = [] if stream.ended else stream.fetch(1)
+    while blocks:
+        for block in blocks:
+            got += stream.open(block, reuse=reuse)
+        block = stream.at_hand()
+        blocks = [block] if block else [] if stream.ended else stream.fetch(300_000)
+    stream.close()
+    stream.close()
+    return bytes(got)
+
+
 @pytest.mark.parametrize("size", [0, 1, 16_384, len(PLAIN)])
 @pytest.mark.parametrize("step", [777, FEED, 10 * FEED])
 def test_what_goes_in_comes_out(vault: Vault, size: int, step: int) -> None:
@@ -90,6 +124,34 @@ def test_any_range(vault: Vault, data: st.DataObject) -> None:
     start, stop = sorted((data.draw(st.integers(0, len(PLAIN))), data.draw(st.integers(0, len(PLAIN)))))
 
     assert b"".join(reader(vault, sealed, name).read(start, stop)) == PLAIN[start:stop]
+
+
+@pytest.mark.parametrize("kind", [FolderStore, Elsewhere, Forgetful])
+@pytest.mark.parametrize("reuse", [False, True])
+@pytest.mark.parametrize("span", [(0, len(PLAIN)), (0, 0), (5, 16_385), (300_000, 300_001), (16_384, 700_000)])
+def test_a_stream_gives_what_a_reader_gives(
+    vault: Vault, store: FolderStore, kind: type[FolderStore], reuse: bool, span: tuple[int, int]
+) -> None:
+    sealed = seal(vault, PLAIN)
+    vault.objects = kind(store.path)
+
+    assert streamed(reader(vault, sealed), *span, reuse=reuse) == PLAIN[slice(*span)]
+
+
+@pytest.mark.parametrize("kind", [FolderStore, Elsewhere])
+def test_p2_a_stream_refuses_what_a_reader_refuses(vault: Vault, store: FolderStore, kind: type[FolderStore]) -> None:
+    sealed = seal(vault, PLAIN)
+    path = store.path / "private_inbound/20261202/a"
+    data = path.read_bytes()
+    vault.objects = kind(store.path)
+
+    for bad in (data[:-1], data[:600_000], data[:700_000] + b"\0" + data[700_001:]):
+        path.write_bytes(bad)
+        with pytest.raises(IntegrityError):
+            streamed(reader(vault, sealed), 0, len(PLAIN), reuse=True)
+    path.unlink()
+    with pytest.raises(ObjectNotFoundError):
+        streamed(reader(vault, sealed), 0, len(PLAIN), reuse=True)
 
 
 def test_p2_nothing_readable_lies_on_the_disk(vault: Vault, store: FolderStore) -> None:
@@ -148,7 +210,7 @@ def test_p2_a_flipped_bit_stops_the_stream_at_its_chunk(vault: Vault, store: Fol
     data[2 * 262_400 + 100] ^= 1
     path.write_bytes(data)
 
-    got: list[bytearray] = []
+    got: list[memoryview] = []
     with pytest.raises(IntegrityError):
         got.extend(reader(vault, sealed).read(0, len(PLAIN)))
     assert b"".join(got) == PLAIN[: 2 * FEED]
