@@ -1,0 +1,118 @@
+"""Figures for operators: right, cheap, and about nobody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, text
+
+from api.metrics import Metrics
+from recorder import erasure
+from recorder.ports import Actor, Service
+from storage import audit
+from storage.catalogue import figures
+from storage.tables import metadata
+from tests.conftest import DATABASES, MovingClock
+from tests.recorder.stored import store
+
+DPO = Actor("tok_dpo", "dpo")
+
+
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+def figure(metrics: Metrics, name: str) -> dict[str, float]:
+    found = re.findall(rf"^recorder_{name}(\{{[^}}]*\}})? (\S+)$", metrics.text().decode(), re.M)
+    return {labels: float(value) for labels, value in found}
+
+
+def test_every_figure_is_read_and_named(service: Service, clock: MovingClock) -> None:
+    with service.database.read() as connection:
+        assert set(figures.read(connection, clock.now)) == {name for name, _, _ in figures.NAMES}
+
+
+def test_p3_what_is_past_its_hour_is_counted_until_it_is_gone(service: Service, clock: MovingClock) -> None:
+    metrics = Metrics(service)
+    store(service, clock.now, days=1)
+    clock.advance(days=1)
+    assert (figure(metrics, "erasures_overdue"), figure(metrics, "erasures_late")) == ({"": 1}, {"": 0})
+    clock.advance(hours=1)
+    assert figure(metrics, "erasures_late") == {"": 1}
+    with service.database.write() as connection:
+        ids = [row.id for row in connection.execute(text("SELECT id FROM recordings"))]
+        entries = erasure.claim_due(connection, ids, DPO, clock.now)
+        audit.append_many(connection, entries, now=clock.now)
+    assert (figure(metrics, "erasing"), figure(metrics, "erasures_late")) == ({"": 1}, {"": 1})
+    erasure.finish_erasures(service, clock.now)
+    assert (figure(metrics, "erasing"), figure(metrics, "erasures_late")) == ({"": 0}, {"": 0})
+
+
+def test_keys_are_counted_ahead_and_overdue(service: Service, clock: MovingClock) -> None:
+    metrics = Metrics(service)
+    assert figure(metrics, "keys_ahead") == {"": 98}
+    assert figure(metrics, "keys_overdue") == {'{purpose="day"}': 0, '{purpose="inbox"}': 0}
+    clock.advance(days=2)
+    assert figure(metrics, "keys_ahead") == {"": 96}
+    assert figure(metrics, "keys_overdue") == {'{purpose="day"}': 2, '{purpose="inbox"}': 0}
+
+
+def test_acts_are_counted_by_reason_from_the_first_reading_on(service: Service, clock: MovingClock) -> None:
+    metrics = Metrics(service)
+    erasure.erase(service, store(service, clock.now).id, reason="other", actor=DPO, now=clock.now)
+    assert figure(metrics, "acts_total") == {}
+    erasure.erase(service, store(service, clock.now).id, reason="other", actor=DPO, now=clock.now)
+    with service.database.write() as connection:
+        body = {"reason": "Anna, +4520123456"}
+        audit.append(connection, type="hold.placed", actor="x", subject="y", body=body, now=clock.now)
+    assert figure(metrics, "acts_total") == {
+        '{reason="other",type="recording.erasing"}': 1,
+        '{reason="other",type="recording.erased"}': 1,
+        '{reason="",type="hold.placed"}': 1,
+    }
+
+
+def test_a_reading_touches_what_waits_and_not_what_is_kept(service: Service, clock: MovingClock) -> None:
+    """What grows with the recordings, calls and acts is never gone through row by row."""
+    growing = {"recordings", "calls", "inbox", "attempts", "marks", "audit", "outbox", "source_deletions", "consents"}
+    assert growing <= set(metadata.tables)
+    sqlite = service.database.sqlite
+    scan = re.compile(r"SCAN (\w+)(?!.*INDEX)" if sqlite else r"Seq Scan on (\w+)")
+    with service.database.read() as connection:
+        with listened(service.database.engine) as statements:
+            figures.quick(connection, clock.now)
+        if not sqlite:
+            connection.execute(text("SET enable_seqscan = off"))  # then there is one only where nothing else would do
+        for statement, parameters in statements:
+            explain = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
+            for row in connection.exec_driver_sql(f"{explain} {statement}", parameters):
+                scanned = scan.search(str(row[-1]))
+                assert scanned is None or scanned[1] not in growing, f"{row}: {statement}"
+
+
+@contextmanager
+def listened(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+    said: list[tuple[str, Any]] = []
+
+    def hear(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        said.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", hear)
+    yield said
+    event.remove(engine, "before_cursor_execute", hear)
+
+
+def test_sizes_are_read_every_five_minutes(service: Service, clock: MovingClock) -> None:
+    metrics = Metrics(service)
+    assert figure(metrics, "recordings") == {}
+    store(service, clock.now - timedelta(hours=1))
+    assert figure(metrics, "recordings") == {}
+    metrics._slow_at -= 301
+    assert figure(metrics, "recordings") == {'{state="stored"}': 1}
