@@ -26,6 +26,7 @@ from storage.errors import ConfigurationError, DatabaseBusyError, DatabaseFullEr
 from storage.writelock import WriteLock
 
 BUSY_SECONDS = 10
+PATIENCE_SECONDS = 0.05  # what may wait lets crowds pass for so long
 READER_SECONDS = 0.02  # until a look whether an old reader has gone
 TIDY_EVERY = 256  # transactions, none of them a webhook's, between two copies of the write-ahead log
 SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}  # of PostgreSQL; SQLite has no other
@@ -49,9 +50,9 @@ class Database:
     def write(self, *, accepting: bool = False, lasting: bool = True) -> Iterator[Connection]:
         """A transaction that commits when the block ends and rolls back when it raises.
 
-        A commit that is not `lasting` does not wait for the disk: a power failure may take it back, though never a
-        lasting one after it, and the death of the process takes nothing. It is for work that would be done again
-        from rows that last, and that nobody outside has been told of (docs/adr/0013).
+        One that is not `lasting` is for work that may wait, would be done again from rows that last, and that nobody
+        outside is told of before `flush` (docs/adr/0013). It lets crowds of webhooks pass first, and its commit does
+        not wait for the disk: a power failure may take it back, the death of the process does not.
         """
         if self._lock is None:
             with translated(), (self._accepting if accepting else self.engine).begin() as connection:
@@ -59,6 +60,8 @@ class Database:
                     connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 yield connection
             return
+        if not lasting:
+            self._lock.let_pass(PATIENCE_SECONDS)
         with translated(), self.engine.connect() as connection:
             driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
             driver.execute(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
@@ -89,6 +92,11 @@ class Database:
         with self.read() as connection:
             moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
             return moment
+
+    def crowd(self, *, present: bool) -> None:
+        """Say whether webhooks are coming in crowds: what may wait, in any process, lets them pass."""
+        if self._lock is not None:
+            self._lock.crowd(present=present)
 
     def flush(self) -> None:
         """Make every commit so far last. Holds nobody up."""

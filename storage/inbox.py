@@ -103,10 +103,7 @@ class Inbox:
         self._changed = threading.Condition(threading.Lock())
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
-        self._writing = False
-        self._idle, self._quiet = threading.Event(), threading.Event()
-        self._idle.set()
-        self._quiet.set()
+        self._crowd = False
         self._closed = False
         self._writer = threading.Thread(target=self._run, name="inbox", daemon=True)
 
@@ -121,16 +118,6 @@ class Inbox:
         if self._writer.ident is not None:
             self._writer.join()
 
-    @property
-    def accepting(self) -> bool:
-        """Whether events are waiting right now: background work had better let them pass."""
-        return self._writing or bool(self._queue)
-
-    def let_pass(self, seconds: float) -> None:
-        """Wait while events are being accepted or come in crowds, `seconds` at most: what may wait lets them pass."""
-        if self._quiet.wait(seconds):
-            self._idle.wait(seconds)
-
     def submit(self, platform: str, call_ref: bytes, dedupe: bytes, body: bytes, received_at: datetime) -> Future[bool]:
         """Queue one event; the future says after the commit whether it was new, or fails with a `StorageError`.
 
@@ -144,7 +131,6 @@ class Inbox:
                 raise InboxFullError
             self._queue.append(_Waiting(platform, call_ref, dedupe, body, received_at, future))
             self._queued_bytes += len(body)
-            self._idle.clear()
             self._changed.notify()
         return future
 
@@ -192,31 +178,28 @@ class Inbox:
     def _run(self) -> None:
         while batch := self._take():
             self._keep(batch)
-            with self._changed:
-                self._writing = False
-                if not self._queue:
-                    self._idle.set()
 
     def _take(self) -> list[_Waiting]:
         with self._changed:
             while not self._queue and not self._closed:
-                if not self._changed.wait(None if self._quiet.is_set() else QUIET_SECONDS):
-                    self._quiet.set()
+                if not self._changed.wait(QUIET_SECONDS if self._crowd else None):
+                    self._say(crowd=False)
         self._gather()
         with self._changed:
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
             self._queued_bytes -= sum(len(waiting.body) for waiting in batch)
-            self._writing = bool(batch)
-        if len(batch) > 1:
-            self._quiet.clear()
-        else:
-            self._quiet.set()
+        self._say(crowd=len(batch) > 1)
         return batch
+
+    def _say(self, *, crowd: bool) -> None:
+        if crowd != self._crowd:
+            self._crowd = crowd
+            self._database.crowd(present=crowd)
 
     def _gather(self) -> None:
         """Let a crowd assemble; an event that comes alone after one that came alone does not wait."""
         before = len(self._queue)
-        if before <= 1 and self._quiet.is_set():
+        if before <= 1 and not self._crowd:
             return
         for _ in range(GATHER_ROUNDS):
             time.sleep(GATHER_SECONDS)

@@ -10,10 +10,13 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+LOOK_SECONDS = 0.002  # between two looks whether a crowd has passed
 
 
 class WriteLock:
@@ -42,6 +45,16 @@ class WriteLock:
                 self._holder = None
                 lane.leave()
 
+    def crowd(self, *, present: bool) -> None:
+        """Tell every process that webhooks are coming in faster than they can be taken in one by one, or no more."""
+        self._lanes[True].crowd(present=present)
+
+    def let_pass(self, seconds: float) -> None:
+        """Wait while any process has a crowd, `seconds` at most."""
+        deadline = time.monotonic() + seconds
+        while self._lanes[False].crowded() and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+
     def close(self) -> None:
         for lane in self._lanes.values():
             lane.close()
@@ -56,8 +69,9 @@ class _Lane:
 
     def __init__(self, beside: Path) -> None:
         self.mutex = threading.Lock()
-        self._door, self._desk = (_opened(beside.with_name(f"{beside.name}-{name}")) for name in ("door", "desk"))
-        self.close = weakref.finalize(self, _close, self._door, self._desk)
+        files = [_opened(beside.with_name(f"{beside.name}-{name}")) for name in ("door", "desk", "crowd")]
+        self._door, self._desk, self._crowd = files
+        self.close = weakref.finalize(self, _close, *files)
 
     def overtake(self) -> None:
         if _taken(self._desk):
@@ -81,6 +95,14 @@ class _Lane:
 
     def leave(self) -> None:
         fcntl.flock(self._desk, fcntl.LOCK_UN)
+
+    def crowd(self, *, present: bool) -> None:
+        fcntl.flock(self._crowd, fcntl.LOCK_SH if present else fcntl.LOCK_UN)
+
+    def crowded(self) -> bool:
+        free = _taken(self._crowd)
+        fcntl.flock(self._crowd, fcntl.LOCK_UN)
+        return not free
 
 
 def _opened(path: Path) -> int:

@@ -27,8 +27,6 @@ from tests.bench.webhooks import SECRET
 class Unkept:
     """The inbox without its database: seals like the real one, then forgets."""
 
-    accepting = False
-
     def __init__(self, service: Service) -> None:
         self._keyring = service.keyring
 

@@ -177,28 +177,6 @@ def test_p6_closing_keeps_what_was_taken_and_takes_nothing_more(database: Databa
         put(inbox, b"late")
 
 
-def test_accepting_says_that_events_wait(database: Database, inbox: Inbox) -> None:
-    assert not inbox.accepting
-    with paused(database):
-        future = put(inbox, b"a")
-        assert inbox.accepting
-    future.result(10)
-    inbox.close()
-    assert not inbox.accepting
-
-
-def test_what_may_wait_lets_a_crowd_pass(database: Database, inbox: Inbox) -> None:
-    put(inbox, b"lone").result(10)
-    inbox.let_pass(3600)  # returns at once: nobody comes
-    with paused(database):
-        crowd = [put(inbox, str(number).encode()) for number in range(50)]
-    assert all(future.result(10) for future in crowd)
-
-    inbox.let_pass(3600)  # returns when the crowd is over
-
-    assert stored(database) == 51
-
-
 def test_an_abandoned_event_is_kept_all_the_same(database: Database, inbox: Inbox) -> None:
     with paused(database):
         abandoned = put(inbox, b"a")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,6 +118,20 @@ def test_p6_the_lock_of_a_killed_process_is_free(beside: Path) -> None:
         os.kill(process.pid, signal.SIGKILL)
         with WriteLock(beside).hold(accepting=False):
             pass
+
+
+def test_what_may_wait_lets_a_crowd_pass_that_another_has(beside: Path) -> None:
+    ours, theirs = WriteLock(beside), WriteLock(beside)
+    ours.let_pass(3600)  # returns at once: nobody comes
+    theirs.crowd(present=True)
+    began = time.monotonic()
+    ours.let_pass(0.02)
+    assert time.monotonic() - began >= 0.02
+    thread = threading.Thread(target=ours.let_pass, args=(3600,))
+    thread.start()
+    theirs.crowd(present=False)
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_taking_it_twice_fails_instead_of_waiting_for_itself(beside: Path) -> None:
