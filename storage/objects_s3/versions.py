@@ -15,6 +15,7 @@ from storage.errors import ObjectNotFoundError, StoreRefusedError, StoreUnavaila
 from storage.objects_s3.client import Bucket
 
 BATCH = 1000  # what one DeleteObjects takes
+PAGE = 1000  # what one listing gives
 ROUNDS = 2
 PASSING = frozenset({"InternalError", "ServiceUnavailable", "SlowDown", "OperationAborted"})
 GONE = frozenset({"NoSuchKey", "NoSuchVersion", "NoSuchUpload"})
@@ -57,7 +58,7 @@ def _versions(bucket: Bucket, keys: Sequence[str]) -> Iterator[Piece]:
     wanted = sorted({bucket.full(key) for key in keys})
     marker: dict[str, str] = {}
     while True:
-        page = bucket.ask("list_object_versions", Prefix=_common(wanted), **marker)
+        page = bucket.ask("list_object_versions", Prefix=_common(wanted), MaxKeys=PAGE, **marker)
         for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
             if _among(wanted, entry["Key"]):
                 yield Piece(bucket.own(entry["Key"]), entry["VersionId"])
@@ -78,7 +79,7 @@ def _uploads(bucket: Bucket, keys: Sequence[str]) -> Iterator[Piece]:
     wanted = sorted({bucket.full(key) for key in keys})
     marker: dict[str, str] = {}
     while True:
-        page = bucket.ask("list_multipart_uploads", Prefix=_common(wanted), **marker)
+        page = bucket.ask("list_multipart_uploads", Prefix=_common(wanted), MaxUploads=PAGE, **marker)
         for entry in page.get("Uploads", ()):
             if _among(wanted, entry["Key"]):
                 yield Piece(bucket.own(entry["Key"]), entry["UploadId"], unfinished=True)

@@ -36,6 +36,10 @@ class Cluster(Gateway):
     def location(self) -> str:
         return "default"  # of its one zone group
 
+    def admin(self, *words: str) -> str:
+        """What only the cluster's owner may say: quotas, users."""
+        return _run(self.folder, "radosgw-admin", *words)
+
     @contextmanager
     def another(self) -> Iterator[Another]:
         """One more gateway to the same buckets, to be stopped and started again in the middle of things."""

@@ -1,0 +1,143 @@
+"""What is held moves out of reach of any rule by which a bucket deletes by itself, and loses nothing on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from recorder import erasure, faultpoints, holds, sheltering, sweep
+from recorder.ports import Actor, Service
+from storage.catalogue import attempts
+from storage.catalogue.recordings import Recording
+from tests.conftest import DATABASES, MovingClock
+from tests.recorder.stored import AUDIO, hear, row, store
+
+DPO = Actor("tok_dpo", "dpo")
+
+
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def keys(service: Service) -> list[str]:
+    return list(service.vault.objects.keys(""))
+
+
+def held(service: Service, clock: MovingClock) -> Recording:
+    recording = store(service, clock.now)
+    holds.place(service, recording.id, "legal", None, DPO, clock.now)
+    return recording
+
+
+def at(step: str, act: Callable[[], None]) -> Callable[[str], None]:
+    def listen(name: str) -> None:
+        if name == step:
+            act()
+
+    return listen
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+def die() -> None:
+    raise KilledError
+
+
+def test_p3_a_held_recording_lies_elsewhere_and_nothing_of_it_where_it_lay(
+    service: Service, clock: MovingClock
+) -> None:
+    recording, other = held(service, clock), store(service, clock.now)
+
+    assert sheltering.shelter(service, clock.now) == 1
+    assert sheltering.shelter(service, clock.now) == 0
+    here, there = keys(service)[:3], keys(service)[3:]
+    assert all(key.startswith("hold/private_inbound/") for key in here)
+    assert all(key.startswith("private_inbound/") for key in there)
+    assert service.vault.objects.tags(here[0]) == {"segment": "private_inbound", "hold": "1"}
+    assert hear(service, row(service, recording.id), clock.now) == AUDIO
+    assert hear(service, other, clock.now) == AUDIO
+    assert len(there) == 3
+
+
+def test_p3_it_goes_from_there_when_the_hold_ends(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    hold = holds.place(service, recording.id, "legal", None, DPO, clock.now)
+    sheltering.shelter(service, clock.now)
+
+    clock.advance(days=89)
+    holds.release(service, hold.id, DPO, clock.now)
+    assert hear(service, row(service, recording.id), clock.now) == AUDIO
+    clock.advance(days=2)
+    sweep.sweep(service, clock.now, unattended=False)
+    assert keys(service) == []
+    assert erasure.certificate(service, recording.id)["objects_deleted"] == 3
+
+
+@pytest.mark.parametrize("step", ["hold.copying", "hold.copied", "hold.moved"])
+def test_p6_a_process_that_dies_on_the_way_loses_nothing_and_leaves_nothing(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    recording = held(service, clock)
+    with monkeypatch.context() as patch:
+        patch.setattr(faultpoints, "hook", at(step, die))
+        with pytest.raises(KilledError):
+            sheltering.shelter(service, clock.now)
+    assert hear(service, row(service, recording.id), clock.now) == AUDIO
+
+    sheltering.shelter(service, clock.now)
+    sheltering.erase_lost(service)
+    assert len(keys(service)) == 3
+    assert all(key.startswith("hold/") for key in keys(service))
+    assert hear(service, row(service, recording.id), clock.now) == AUDIO
+
+
+@pytest.mark.parametrize("step", ["hold.copying", "hold.copied"])
+def test_p3_what_is_erased_meanwhile_leaves_no_copy(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    recording = store(service, clock.now)
+    holds.place(service, recording.id, "access", None, DPO, clock.now, request_id="req_1")
+
+    def erase() -> None:
+        erasure.erase(service, recording.id, reason="ordered", actor=DPO, now=clock.now)
+
+    monkeypatch.setattr(faultpoints, "hook", at(step, erase))
+    assert sheltering.shelter(service, clock.now) == 0
+    assert keys(service) == []
+
+
+def test_p6_two_that_move_the_same_recording_leave_one_copy(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = held(service, clock)
+    others: list[int] = []
+
+    def another() -> None:
+        if not others:
+            others.append(0)
+            others[0] = sheltering.shelter(service, clock.now)
+
+    monkeypatch.setattr(faultpoints, "hook", at("hold.copied", another))
+    assert sheltering.shelter(service, clock.now) + others[0] == 1
+    assert len(keys(service)) == 3
+    assert hear(service, row(service, recording.id), clock.now) == AUDIO
+
+
+def test_p6_a_store_that_is_away_holds_up_no_other(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording, other = held(service, clock), held(service, clock)
+    with service.database.read() as connection:
+        gone = attempts.kept(connection, recording.id)["original"].object_key
+    service.vault.erase_object(gone)  # as if somebody had
+
+    assert sheltering.shelter(service, clock.now) == 1
+    assert hear(service, row(service, other.id), clock.now) == AUDIO
+    clock.advance(seconds=timedelta(minutes=5).total_seconds())
+    assert sheltering.shelter(service, clock.now) == 0
+    assert len(keys(service)) == 3 + 2
