@@ -273,7 +273,8 @@ def _file_name(request: web.Request, item: Disclosed, ending: str) -> str:
 def _page_contract(*others: int, form: type | None = None) -> Contract:
     """Of a page: what is posted to it, and what it may answer with besides itself."""
     takes = {"application/x-www-form-urlencoded": form} if form else {}
-    return Contract(takes=takes, optional=True, gives=dict.fromkeys((200, *others), "text/html"))
+    gives = {status: None if status == 303 else "text/html" for status in (200, *others)}  # noqa: PLR2004 -- HTTP
+    return Contract(takes=takes, optional=True, gives=gives)
 
 
 OPENED = Contract(
@@ -301,7 +302,7 @@ def routes(_service: Service) -> list[Route]:
         Route("POST", "/access/code", send_code, "session", contract=_page_contract(404, 429, form=schemas.Way)),
         Route("GET", "/access/code", ask_code, "session", contract=FORM),
         Route("POST", "/access/verify", verify, "session", contract=VERIFIED),
-        Route("GET", "/access/verify", ask_code, "session"),
+        Route("GET", "/access/verify", ask_code, "session", contract=FORM),
         Route("POST", "/access/leave", leave, "session", contract=MOVED),
         Route("GET", LIST, recordings, "session", contract=_page_contract(303, 404)),
         Route("GET", ONE + "/audio", audio, "session", pool="audio", contract=COPY),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import threading
 import time
 
 import structlog
@@ -23,13 +24,14 @@ from api import (
     metrics,
     openapi,
     problems,
+    schemas,
     static_files,
     v1,
     webhooks,
 )
 from api.pools import POOLS, pools
-from api.routing import REQUEST_ID, ROUTE, SERVICE, Route
-from recorder.errors import TooLargeError
+from api.routing import DRAINING, REQUEST_ID, ROUTE, SERVICE, Route
+from recorder.errors import NotFoundError, TooLargeError
 from recorder.ports import Service
 from storage.errors import RecorderError
 
@@ -37,6 +39,7 @@ BODY_SECONDS = 30.0  # a body that takes longer than this is a client holding us
 
 ROUTES = web.AppKey("routes", dict[web.AbstractRoute, Route])
 
+ID = re.compile(schemas.ID)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 log = structlog.get_logger()
@@ -48,6 +51,7 @@ def create_app(service: Service) -> web.Application:
     limit = service.settings.http.max_body_bytes
     app = web.Application(client_max_size=limit, middlewares=[observed, answered, admitted, read_once])
     app[SERVICE] = service
+    app[DRAINING] = threading.Event()
     app[POOLS] = {}
     app[ROUTES] = {}
     app[limits.OPENINGS] = limits.Allowance(limits.AT_ONCE)
@@ -121,8 +125,11 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let pass whom the route lets pass, to what can be an id at all: nothing else is asked of the database."""
     if ROUTE in request:
         await auth.admit(request)
+    if not ID.fullmatch(request.match_info.get("id", "any")):
+        raise NotFoundError
     return await handler(request)
 
 

@@ -78,8 +78,13 @@ def document(table: Iterable[Route]) -> Json:
     described = [(route, route.contract) for route in table if route.contract is not None]
     parts = _Parts(shape for _, contract in described for shape in _shapes(contract))
     paths: dict[str, Json] = {}
+    names: set[str] = set()
     for route, contract in described:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, contract, parts)
+        operation = _operation(route, contract, parts)
+        if operation["operationId"] in names:  # one handler, two addresses
+            operation["operationId"] += "_" + route.path.rpartition("/")[2]
+        names.add(operation["operationId"])
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
