@@ -1,4 +1,7 @@
-"""`python -m tests.bench.server bare|unkept|durable pinned|free FOLDER`: prints its port, serves until told to stop."""
+"""`python -m tests.bench.server bare|unkept|durable pinned|free FOLDER [DATABASE]`: prints its port, and serves.
+
+What is durable is as `recorder serve` starts it: jobs in a process of their own, applying and writing the audit log.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ def _forever(app: web.Application) -> None:
 
 
 def main() -> None:
-    kind, pinned, folder = sys.argv[1:]
+    kind, pinned, folder, *database = sys.argv[1:]
     if pinned == "pinned":
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -71,6 +74,7 @@ def main() -> None:
             "RECORDER_DATA_DIR": str(data),
             "RECORDER_HTTP__PORT": "0",
             "RECORDER_PLATFORMS__STANDARD__SECRETS": SECRET,
+            **dict(zip(("RECORDER_DATABASE__URL",), database, strict=False)),
         }
     )
     with opened(settings) as service:

@@ -35,11 +35,11 @@ shared_buffers = 64MB
 class Server:
     """One running server. Databases are made empty, or as copies of another one that nobody is connected to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings_text: str = HASTE) -> None:
         self._server = get_server(folder / "postgresql", start=False)
         self._server.ensure_pgdata_inited()
         settings = folder / "postgresql" / "postgresql.conf"
-        settings.write_text(settings.read_text("utf-8") + HASTE, "utf-8")
+        settings.write_text(settings.read_text("utf-8") + settings_text, "utf-8")
         self._server.start()
         self._maintenance: Engine = create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
 
@@ -100,9 +100,9 @@ class Server:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[Server]:
+def server(folder: Path, settings: str = HASTE) -> Iterator[Server]:
     """A server whose files lie in `folder`, stopped at the end. A path of few characters: a socket lies in it."""
-    running = Server(folder)
+    running = Server(folder, settings)
     try:
         yield running
     finally:
