@@ -1,177 +1,28 @@
-"""Mail by a real SMTP server under TLS, SMS by a real gateway, files for trying out; nothing lost, nothing doubled."""
+"""The outbox: nothing lost, nothing doubled, and each answer of a courier means what it means."""
 
 from __future__ import annotations
 
-import json
-import ssl
-import threading
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-import trustme
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from recorder import access_links, delivery, subject_requests
 from recorder.couriers import mailer_for, texter_for
 from recorder.couriers.folders import FolderMailer
-from recorder.couriers.gateway import GatewayTexter
-from recorder.couriers.smtp import SmtpMailer
-from recorder.errors import ConfigurationError, DeliveryError
+from recorder.errors import ConfigurationError, DeliveryError, DeliveryRefusedError, DeliveryUnknownError, LinkError
 from recorder.ports import Service
 from recorder.settings import Settings
 from storage.catalogue import requests, tasks
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, code, granted, link_rows, mails, matches, stored, texts, token, visiting
-
-USER, PASSWORD = "recorder", "p@ss:word"
-
-
-@dataclass
-class Relay:
-    """A mail server and what it took in."""
-
-    port: int = 0
-    taken: list[tuple[str, list[str], bytes]] = field(default_factory=list)
-    answer: str = "250 taken"
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 -- aiosmtpd's name
-        self.taken.append((envelope.mail_from, envelope.rcpt_tos, envelope.content))
-        return self.answer
-
-
-class AnyPort(Controller):
-    """aiosmtpd's own looks for itself at the port it was given, which for 0 is not the one it got."""
-
-    def _trigger_server(self) -> None:
-        self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def relay(authority: trustme.CA) -> Iterator[Callable[..., Relay]]:
-    running: list[Controller] = []
-
-    def start(*, tls: bool = True, host: str = "localhost") -> Relay:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert(host).configure_cert(context)
-
-        def allow(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-            right = isinstance(data, LoginPassword) and data == LoginPassword(USER.encode(), PASSWORD.encode())
-            return AuthResult(success=right)
-
-        handler = Relay()
-        options: dict[str, Any] = {"tls_context": context, "require_starttls": True} if tls else {}
-        controller = AnyPort(handler, hostname="127.0.0.1", port=0, authenticator=allow, **options)
-        controller.start()
-        handler.port = controller.port
-        running.append(controller)
-        return handler
-
-    yield start
-    for controller in running:
-        controller.stop()
-
-
-def mailer(relay: Relay, authority: trustme.CA, login: str = "recorder:p%40ss%3Aword@") -> SmtpMailer:
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    return SmtpMailer(f"smtp://{login}localhost:{relay.port}", sender="dpo@example.com", tls=trusting)
-
-
-def test_mail_goes_out_under_tls(relay: Callable[..., Relay], authority: trustme.CA) -> None:
-    server = relay()
-    mailer(server, authority).send("anna@example.com", b"Subject: x\r\n\r\nhello\r\n")
-
-    ((sender, recipients, content),) = server.taken
-    assert (sender, recipients) == ("dpo@example.com", ["anna@example.com"])
-    assert content.startswith(b"Subject: x")
-
-
-def test_p2_a_relay_without_tls_is_told_nothing(relay: Callable[..., Relay], authority: trustme.CA) -> None:
-    server = relay(tls=False)
-    with pytest.raises(DeliveryError, match="offers no TLS"):
-        mailer(server, authority).send("anna@example.com", b"secret")
-    assert server.taken == []
-
-
-def test_p2_a_relay_with_a_strangers_certificate_is_told_nothing(
-    relay: Callable[..., Relay], authority: trustme.CA
-) -> None:
-    wrong_name = relay(host="elsewhere.example")
-    with pytest.raises(DeliveryError):
-        mailer(wrong_name, authority).send("anna@example.com", b"secret")
-    with pytest.raises(DeliveryError):
-        mailer(relay(), trustme.CA()).send("anna@example.com", b"secret")
-    assert wrong_name.taken == []
-
-
-@pytest.mark.parametrize("answer", ["451 later", "550 anna@example.com is unknown here"])
-def test_a_refusal_says_why_but_not_to_whom(relay: Callable[..., Relay], authority: trustme.CA, answer: str) -> None:
-    server = relay()
-    server.answer = answer
-    with pytest.raises(DeliveryError) as refusal:
-        mailer(server, authority).send("anna@example.com", b"hello")
-    assert answer[:3] in str(refusal.value)
-    assert "anna" not in str(refusal.value)
-    assert refusal.value.__cause__ is None
-
-
-def test_a_wrong_password_and_a_server_that_is_away_are_errors_to_retry(
-    relay: Callable[..., Relay], authority: trustme.CA
-) -> None:
-    for broken in (mailer(relay(), authority, "recorder:wrong@"), mailer(Relay(port=1), authority)):
-        with pytest.raises(DeliveryError) as refusal:
-            broken.send("anna@example.com", b"hello")
-        assert refusal.value.retryable
-
-
-@pytest.fixture
-def gateway() -> Iterator[tuple[str, list[tuple[str | None, dict[str, str]]], list[int]]]:
-    taken: list[tuple[str | None, dict[str, str]]] = []
-    answers = [200]
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            taken.append((self.headers["Authorization"], body))
-            self.send_response(answers[0])
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the library's name
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"127.0.0.1:{server.server_address[1]}/sms", taken, answers
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def test_sms_goes_to_the_gateway(gateway: tuple[str, list[Any], list[int]]) -> None:
-    address, taken, answers = gateway
-    GatewayTexter(f"http://s3cret@{address}").send("+4520123456", "hej æøå")
-    GatewayTexter(f"http://user:pass@{address}").send("+4520123456", "hej")
-
-    assert taken[0] == ("Bearer s3cret", {"to": "+4520123456", "text": "hej æøå"})
-    assert taken[1][0] == "Basic dXNlcjpwYXNz"
-    answers[0] = 500
-    with pytest.raises(DeliveryError, match="500"):
-        GatewayTexter(f"http://{address}").send("+4520123456", "hej")
 
 
 def test_files_are_whole_and_for_their_owner_only(tmp_path: Path) -> None:
@@ -193,6 +44,135 @@ def test_a_kind_that_is_not_spoken_stops_the_start(
     changed = settings.model_copy(update={section: getattr(settings, section).model_copy(update={"url": url})})
     with pytest.raises(ConfigurationError):
         make(changed)
+
+
+class Answering:
+    """A courier that answers as told, then delivers; what it was handed is noted either way."""
+
+    def __init__(self, *answers: DeliveryError) -> None:
+        self.answers = list(answers)
+        self.handed: list[Any] = []
+
+    def send(self, to: str, message: Any) -> None:
+        self.handed.append(message)
+        if self.answers:
+            raise self.answers.pop(0)
+
+    def links(self) -> list[str]:
+        return [link_in(message) for message in self.handed]
+
+
+def link_in(message: bytes) -> str:
+    body = cast("EmailMessage", message_from_bytes(message, policy=policy.default)).get_body(("plain",))
+    assert body is not None
+    return body.get_content().partition("/access/#")[2].split()[0]
+
+
+def works(service: Service, link: str, clock: MovingClock) -> bool:
+    try:
+        return access_links.send_code(service, access_links.open_link(service, link, clock()), clock())
+    except LinkError:
+        return False
+
+
+def test_p4_a_mail_refused_for_now_is_tried_with_a_new_link_and_the_last_opens_nothing(
+    service: Service, clock: MovingClock
+) -> None:
+    stored(service, clock)
+    courier = Answering(DeliveryError())
+    flaky = replace(service, mailer=courier)
+    approved(flaky, clock)
+    delivery.deliver_due(flaky, clock())
+    clock.advance(minutes=1)
+    delivery.deliver_due(flaky, clock())
+
+    first, second = courier.links()
+    assert (works(service, first, clock), works(service, second, clock)) == (False, True)
+
+
+def test_p6_a_mail_whose_answer_was_lost_is_repeated_with_the_same_link(service: Service, clock: MovingClock) -> None:
+    """It may have arrived: whatever the relay says of the repetition, the first link must not die of it."""
+    stored(service, clock)
+    courier = Answering(DeliveryUnknownError(), DeliveryError())
+    flaky = replace(service, mailer=courier)
+    approved(flaky, clock)
+    for _ in range(3):
+        delivery.deliver_due(flaky, clock())
+        clock.advance(minutes=2)
+
+    assert len(courier.handed) == 3
+    assert len(set(courier.links())) == 1
+    assert works(service, courier.links()[0], clock)
+
+
+def test_p6_the_same_rule_holds_for_codes(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    granted(service, clock)
+    for answers, alike in (((DeliveryUnknownError(),), True), ((DeliveryError(),), False)):
+        courier = Answering(*answers)
+        flaky = replace(service, texter=courier)
+        cookie = access_links.open_link(flaky, token(flaky), clock())
+        assert access_links.send_code(flaky, cookie, clock())
+        delivery.deliver_due(flaky, clock())
+        clock.advance(minutes=1)
+        delivery.deliver_due(flaky, clock())
+        first, second = (re.findall(r"\b\d{6}\b", text)[0] for text in courier.handed)
+
+        assert (first == second) is alike
+        assert access_links.verify_code(flaky, cookie, second, clock()).outcome == "verified"
+        clock.advance(hours=2)
+
+
+def test_p4_a_mail_refused_for_good_stops_its_link_and_asks_people(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    courier = Answering(DeliveryRefusedError())
+    flaky = replace(service, mailer=courier)
+    request_id = approved(flaky, clock)
+    delivery.deliver_due(flaky, clock())
+    clock.advance(days=1)
+    assert delivery.deliver_due(flaky, clock()) == 0
+
+    assert len(courier.handed) == 1
+    assert [link.state for link in link_rows(service, request_id)] == ["void"]
+    assert not works(service, courier.links()[0], clock)
+    assert open_tasks(service) == [("delivery_failed", request_id)]
+    subject_requests.reissue(service, request_id, DPO, clock())
+    delivery.deliver_due(service, clock())
+    assert visiting(service, clock)
+
+
+def test_a_number_that_takes_no_code_is_for_people_and_the_link_lives_on(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    request_id = granted(service, clock)
+    refusing = replace(service, texter=Answering(DeliveryRefusedError()))
+    access_links.send_code(refusing, access_links.open_link(refusing, token(service), clock()), clock())
+    delivery.deliver_due(refusing, clock())
+
+    assert open_tasks(service) == [("delivery_failed", request_id)]
+    assert [link.state for link in link_rows(service, request_id)] == ["open"]
+
+
+def test_a_slow_relay_holds_up_no_code(service: Service, clock: MovingClock) -> None:
+    """Mail and codes are claimed apart: who waits for a code does not wait for somebody's mail."""
+    stored(service, clock)
+    granted(service, clock)
+    access_links.send_code(service, access_links.open_link(service, token(service), clock()), clock())
+    approved(service, clock)
+
+    assert delivery.deliver_next(service, clock(), delivery.CODES) == "sent"
+    assert delivery.deliver_next(service, clock(), delivery.CODES) is None
+    assert len(texts(service)) == 1
+
+
+def test_an_address_that_is_none_is_refused_and_named_nowhere(
+    service: Service, clock: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored(service, clock)
+    directory(service, "+4520123456,A-1001,<anna@example.com>,+4520123456,private,da")
+    request_id = granted(service, clock)
+
+    assert open_tasks(service) == [("delivery_failed", request_id)]
+    assert "anna" not in "".join(capsys.readouterr())
 
 
 class Flaky:

@@ -1,0 +1,138 @@
+"""A mail that comes back stops its link and asks people; nothing else that comes to that address does anything."""
+
+from __future__ import annotations
+
+from email.message import EmailMessage
+
+import pytest
+
+from recorder import access_links, bounces, delivery, subject_requests
+from recorder.errors import InvalidInputError, LinkError, NotFoundError
+from recorder.ports import Actor, Service
+from storage.catalogue import tasks
+from tests.conftest import MovingClock
+from tests.recorder.asking import DPO, granted, link_rows, mails, stored, token, visiting
+
+OPERATOR = Actor("tok_operator", "operator")
+
+DSN = """\
+From: MAILER-DAEMON@mx.example.com
+To: bounces@flexii.dk
+Subject: Undelivered Mail Returned to Sender
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+Content-Type: text/plain; charset=us-ascii
+
+<anna@example.com>: host mx.example.com said: 550 5.1.1 User unknown
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.com
+Arrival-Date: Thu, 3 Sep 2026 10:12:00 +0200
+
+Final-Recipient: rfc822; anna@example.com
+Action: {action}
+Status: 5.1.1
+
+--b
+Content-Type: {returned}
+
+{header}: <{message_id}>
+Subject: Din samtale med Flexii er klar
+
+--b--
+"""
+
+
+def dsn(
+    message_id: str, *, action: str = "failed", returned: str = "message/rfc822", header: str = "Message-ID"
+) -> bytes:
+    text = DSN.format(action=action, returned=returned, header=header, message_id=message_id)
+    return text.replace("\n", "\r\n").encode()
+
+
+def open_tasks(service: Service) -> list[tuple[str, str]]:
+    with service.database.read() as connection:
+        return [(task.kind, task.subject_id) for task in tasks.open_tasks(connection)]
+
+
+@pytest.fixture
+def request_id(service: Service, clock: MovingClock) -> str:
+    stored(service, clock)
+    return granted(service, clock)
+
+
+def sent(service: Service) -> str:
+    return str(mails(service)[-1]["Message-ID"]).strip("<>")
+
+
+@pytest.mark.parametrize(
+    ("returned", "header"),
+    [("message/rfc822", "Message-ID"), ("text/rfc822-headers", "Message-Id"), ("message/rfc822", "MESSAGE-ID")],
+)
+def test_p4_a_bounce_stops_the_link_and_asks_people(
+    service: Service, clock: MovingClock, request_id: str, returned: str, header: str
+) -> None:
+    cookie = access_links.open_link(service, token(service), clock())
+    came_back = dsn(sent(service), returned=returned, header=header)
+
+    assert bounces.report_mail(service, came_back, OPERATOR, clock()) == "stopped"
+    assert bounces.report_mail(service, came_back, OPERATOR, clock()) == "nothing"
+    assert [link.state for link in link_rows(service, request_id)] == ["void"]
+    assert open_tasks(service) == [("delivery_failed", request_id)]
+    with pytest.raises(LinkError):
+        access_links.send_code(service, cookie, clock())
+
+    subject_requests.reissue(service, request_id, DPO, clock())
+    delivery.deliver_due(service, clock())
+    assert open_tasks(service) == []
+    assert visiting(service, clock)
+
+
+def test_a_bounce_of_a_letter_asks_people(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    request = subject_requests.open_request(service, "access", phone="+4520123456", actor=DPO, now=clock())
+    subject_requests.refuse(service, request.id, DPO, clock(), "not_theirs")
+    delivery.deliver_due(service, clock())
+
+    assert bounces.report(service, f"<{sent(service)}>", OPERATOR, clock()) == "stopped"
+    assert open_tasks(service) == [("delivery_failed", request.id)]
+
+
+@pytest.mark.parametrize("action", ["delayed", "delivered", "relayed"])
+def test_what_is_no_failure_changes_nothing(service: Service, clock: MovingClock, request_id: str, action: str) -> None:
+    greeting = EmailMessage()
+    greeting["Subject"] = "Autosvar: jeg har ferie"
+    greeting["In-Reply-To"] = f"<{sent(service)}>"
+    greeting.set_content(f"Message-ID: <{sent(service)}>\nHilsen Anna")
+
+    for mail in (dsn(sent(service), action=action), greeting.as_bytes(), b"", b"\xff\x00 no mail"):
+        assert bounces.report_mail(service, mail, OPERATOR, clock()) == "nothing"
+    assert visiting(service, clock)
+    assert open_tasks(service) == []
+
+
+def test_what_is_not_ours_or_says_nothing_is_told_so(service: Service, clock: MovingClock, request_id: str) -> None:
+    for mail in (dsn("20260903.1@other.example"), dsn(sent(service), header="X-Message")):
+        with pytest.raises(InvalidInputError):
+            bounces.report_mail(service, mail, OPERATOR, clock())
+    with pytest.raises(NotFoundError):
+        bounces.report_mail(service, dsn("msg_" + "a" * 26 + "@flexii.dk"), OPERATOR, clock())
+    for text in ("", "anna@example.com", "lnk_" + "a" * 26, "msg_short"):
+        with pytest.raises(InvalidInputError) as refusal:
+            bounces.report(service, text, OPERATOR, clock())
+        assert "anna" not in str(refusal.value)
+    assert visiting(service, clock)
+
+
+def test_an_old_bounce_leaves_a_newer_link_alone(service: Service, clock: MovingClock, request_id: str) -> None:
+    old = sent(service)
+    subject_requests.reissue(service, request_id, DPO, clock())
+    delivery.deliver_due(service, clock())
+
+    assert bounces.report_mail(service, dsn(old), OPERATOR, clock()) == "nothing"
+    assert visiting(service, clock)

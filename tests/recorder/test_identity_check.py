@@ -1,0 +1,124 @@
+"""Asking who is asking: the deadline waits, the person is reminded, and thirty days of silence close the case."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from recorder import delivery, identity_check, subject_requests, sweep
+from recorder.errors import ConflictError, RequestNotFoundError
+from recorder.ports import Service
+from storage.catalogue import holds, tasks
+from tests.conftest import MovingClock
+from tests.recorder.asking import DPO, ask, mails, matches, request_row, stored
+
+
+def subjects(service: Service, clock: MovingClock) -> list[str]:
+    delivery.deliver_due(service, clock())
+    return [mail["Subject"] for mail in mails(service)]
+
+
+def open_tasks(service: Service) -> list[str]:
+    with service.database.read() as connection:
+        return [task.kind for task in tasks.open_tasks(connection)]
+
+
+def held(service: Service, request_id: str) -> int:
+    with service.database.read() as connection:
+        return sum(hold.released_at is None for hold in holds.of_request(connection, request_id))
+
+
+def passes(service: Service, clock: MovingClock, **time: float) -> None:
+    clock.advance(**time)
+    service.keyring.ensure(clock())
+    subject_requests.due(service, clock())
+    delivery.deliver_due(service, clock())
+
+
+def test_an_unanswered_check_is_reminded_of_and_closed_after_thirty_days(service: Service, clock: MovingClock) -> None:
+    recording = stored(service, clock)
+    clock.advance(days=80)
+    service.keyring.ensure(clock())
+    request = ask(service, clock)
+    identity_check.ask(service, request.id, DPO, clock())
+    assert subjects(service, clock) == ["Er det dig, der har skrevet til os?"]
+
+    passes(service, clock, days=13, hours=23)
+    assert (len(mails(service)), open_tasks(service)) == (1, [])
+    passes(service, clock, hours=2)
+    passes(service, clock, hours=2)
+    assert [mail["Subject"] for mail in mails(service)][1:] == ["Påmindelse: Er det dig, der har skrevet til os?"]
+    assert open_tasks(service) == ["identity_unanswered"]
+
+    passes(service, clock, days=16)
+    assert (request_row(service, request.id).state, held(service, request.id)) == ("received", 1)
+    passes(service, clock, days=1)
+    row = request_row(service, request.id)
+    assert (row.state, row.outcome, held(service, request.id)) == ("closed", "identity_unanswered", 0)
+    assert [mail["Subject"] for mail in mails(service)][2:] == ["Vi har lukket din sag"]
+    assert open_tasks(service) == []
+
+    subject_requests.due(service, clock())
+    assert request_row(service, request.id).sealed is None
+    report = sweep.sweep(service, clock(), unattended=False, actor=DPO)
+    assert report.erased == 1, recording
+
+
+def test_the_deadline_stands_still_while_the_person_is_waited_for(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    request = ask(service, clock)
+    clock.advance(days=2)
+    identity_check.ask(service, request.id, DPO, clock())
+    delivery.deliver_due(service, clock())
+    passes(service, clock, days=25)
+    assert "request_due" not in open_tasks(service), "nobody is late but the person"
+
+    identity_check.answered(service, request.id, DPO, clock())
+    row = request_row(service, request.id)
+    assert row.due_at == request.due_at + timedelta(days=25)
+    assert (row.identity_asked_at, open_tasks(service)) == (None, [])
+    passes(service, clock, days=24)
+    assert (row.state, open_tasks(service)) == ("received", ["request_due"])
+
+
+def test_an_answer_ends_the_waiting_and_the_request_goes_on(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    request = ask(service, clock)
+    identity_check.ask(service, request.id, DPO, clock())
+    delivery.deliver_due(service, clock())
+    passes(service, clock, days=15)
+    chosen = [one.recording_id for one in matches(service, request.id)]
+    subject_requests.approve(service, request.id, chosen, "callback", DPO, clock())
+    assert open_tasks(service) == []
+
+    passes(service, clock, days=20)
+    assert request_row(service, request.id).state == "answered"
+
+
+def test_who_writes_again_is_a_new_request(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    first = ask(service, clock)
+    identity_check.ask(service, first.id, DPO, clock())
+    passes(service, clock, days=32)
+    again = ask(service, clock)
+
+    assert (request_row(service, first.id).state, request_row(service, again.id).state) == ("closed", "received")
+    assert held(service, again.id) == 1
+
+
+def test_a_check_is_asked_once_and_only_while_the_request_is_open(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    request = ask(service, clock)
+    with pytest.raises(ConflictError):
+        identity_check.answered(service, request.id, DPO, clock())
+    identity_check.ask(service, request.id, DPO, clock())
+    with pytest.raises(ConflictError):
+        identity_check.ask(service, request.id, DPO, clock())
+    subject_requests.refuse(service, request.id, DPO, clock(), "identity_not_confirmed")
+    for act in (identity_check.ask, identity_check.answered):
+        with pytest.raises(ConflictError):
+            act(service, request.id, DPO, clock())
+        with pytest.raises(RequestNotFoundError):
+            act(service, "req_none", DPO, clock())
+    assert subjects(service, clock) == ["Svar på din henvendelse"], "the question was taken back in time"
