@@ -12,10 +12,11 @@ from urllib.parse import unquote, urlsplit
 from recorder import platforms, restoring, scripts
 from recorder.couriers import caller_for, mailer_for, texter_for
 from recorder.directory import directory_for
-from recorder.errors import ConfigurationError
+from recorder.errors import ConfigurationError, UnsafeError
 from recorder.ports import Service
 from recorder.segments import Lines
 from recorder.settings import Settings
+from storage.catalogue import attempts
 from storage.clock import utc_now
 from storage.database import Database
 from storage.inbox import Inbox
@@ -24,6 +25,7 @@ from storage.migrations import migrate
 from storage.objects import ObjectStore
 from storage.objects_folder import FolderStore
 from storage.objects_s3 import S3Store
+from storage.probe import ring_faults
 from storage.vault import Vault
 
 
@@ -67,13 +69,14 @@ def opened(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> It
 
 def _assembled(settings: Settings, database: Database, clock: Callable[[], datetime]) -> Service:
     ring, mirror = rings_for(settings)
+    _require_fit(ring, settings)
     root_key = load_root_key(settings.root_key_path, settings.root_key(), ring)
     keyring = KeyRing(database, ring, root_key, mirror)
     return Service(
         settings=settings,
         database=database,
         keyring=keyring,
-        vault=Vault(keyring, store_for(settings.store_url, settings.store.endpoint_url, settings.store.region)),
+        vault=Vault(keyring, _objects(settings, database)),
         inbox=Inbox(database, keyring),
         platforms=platforms.from_settings(settings),
         lines=Lines(settings.lines_path),
@@ -86,21 +89,36 @@ def _assembled(settings: Settings, database: Database, clock: Callable[[], datet
     )
 
 
+def _objects(settings: Settings, database: Database) -> ObjectStore:
+    """The store; where recordings lie in it, a folder that is not there is away, and is not made anew."""
+    with database.read() as connection:
+        in_use = attempts.any_at_all(connection)
+    return store_for(settings.store_url, settings.store.endpoint_url, settings.store.region, in_use=in_use)
+
+
 def rings_for(settings: Settings) -> tuple[ObjectStore, ObjectStore | None]:
     """Key ring and mirror; buckets are asked at the store's endpoint unless the ring has its own."""
-    at = (settings.keys.endpoint_url or settings.store.endpoint_url, settings.store.region)
+    at = (settings.keys_endpoint_url, settings.store.region)
     mirror_url = settings.keys.mirror_url
     return store_for(settings.keys_url, *at), store_for(mirror_url, *at) if mirror_url else None
 
 
-def store_for(url: str, endpoint_url: str = "", region: str = "") -> ObjectStore:
+def _require_fit(ring: ObjectStore, settings: Settings) -> None:
+    """A ring that holds no key yet must be fit for one: the first key binds the database to it."""
+    if not any(True for _ in ring.keys("")):
+        faults = list(ring_faults(ring.truth(), region=settings.store.region))
+        if faults:
+            raise UnsafeError(f"the {ring.name} cannot be the key ring: " + "; ".join(faults))
+
+
+def store_for(url: str, endpoint_url: str = "", region: str = "", *, in_use: bool = False) -> ObjectStore:
     """The object store a URL names: `file:///folder` or `s3://bucket/prefix`. Raises `ConfigurationError` for another.
 
     Nothing is asked of a bucket yet.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return FolderStore(Path(unquote(parts.path)))
+        return FolderStore(Path(unquote(parts.path)), in_use=in_use)
     if parts.scheme == "s3" and parts.hostname and parts.netloc == parts.hostname:
         return S3Store(parts.hostname, unquote(parts.path), endpoint_url=endpoint_url, region=region)
     # Not the URL itself: someone may have put a password there.

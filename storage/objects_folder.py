@@ -124,14 +124,22 @@ class CachedFile:
 
 
 class FolderStore:
-    """An `ObjectStore` in one folder, made where it is missing. Readable by the owner only."""
+    """An `ObjectStore` in one folder. Readable by the owner only.
 
-    def __init__(self, path: Path | str) -> None:
+    A missing folder is made unless `in_use`: then its volume is not mounted, and until it is every method raises
+    `StoreUnavailableError`.
+    """
+
+    def __init__(self, path: Path | str, *, in_use: bool = False) -> None:
         self.path = Path(path).absolute()
         self.name = f"folder {self.path.name}"
+        self._marker = self.path / MARKER
+        if not in_use:
+            self._make()
+
+    def _make(self) -> None:
         with translated():
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._marker = self.path / MARKER
             if not self._marker.exists():
                 self._marker.touch(mode=0o600)
                 _sync_folder(self.path)
