@@ -68,6 +68,8 @@ def delete_at_sources(service: Service, now: datetime, limit: int = 50) -> int:
     """Delete what is due at the platforms; returns how many copies are gone. What fails is tried again, for days."""
     with service.database.read() as connection:
         waiting = source_deletions.due(connection, now, limit)
+    if waiting:
+        service.database.flush()  # what says that they must go lasts before they do
     return sum(_delete(service, one, now) for one in waiting)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def test_p6_only_what_may_be_done_again_does_not_wait_for_the_disk(database: Dat
         assert connection.exec_driver_sql(asked).scalar_one() == 2  # FULL, though it is the same connection
     with database.write(accepting=True) as connection:
         assert connection.exec_driver_sql(asked).scalar_one() == 2
+
+
+def test_p6_a_flush_puts_what_was_not_lasting_on_the_disk(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.append(os.fstat(file).st_ino))
+    with database.write(lasting=False) as connection:
+        connection.execute(text("INSERT INTO t VALUES (1)"))
+    database.flush()
+
+    assert flushed == [(tmp_path / "x.sqlite-wal").stat().st_ino]
 
 
 def test_the_write_ahead_log_does_not_grow_for_ever(database: Database, tmp_path: Path) -> None:
