@@ -341,10 +341,11 @@ class Settings(Section):
 
     def _outside_parties(self) -> list[tuple[str, str, str]]:
         twilio, standard = self.platforms.twilio, self.platforms.standard
+        keys_country = self.keys.country or self.store.country
         parties = [
-            ("store", self.store.endpoint_url or self.store.url, self.store.country),
-            ("keys", self.keys.endpoint_url or self.keys.url, self.keys.country or self.store.country),
-            ("keys.mirror", self.keys.mirror_url, self.keys.country or self.store.country),
+            ("store", _where(self.store.url, self.store.endpoint_url), self.store.country),
+            ("keys", _where(self.keys.url, self.keys_endpoint_url), keys_country),
+            ("keys.mirror", _where(self.keys.mirror_url, self.keys_endpoint_url), keys_country),
             ("mail", self.mail.url, self.mail.country),
             self._texting_party(),
             ("directory", self.directory.url, self.directory.country),
@@ -382,6 +383,10 @@ class Settings(Section):
         return self.keys.url or (self.data_dir / "keys").absolute().as_uri()
 
     @property
+    def keys_endpoint_url(self) -> str:
+        return self.keys.endpoint_url or self.store.endpoint_url
+
+    @property
     def mail_url(self) -> str:
         return self.mail.url or (self.data_dir / "outbox" / "mail").absolute().as_uri()
 
@@ -412,6 +417,11 @@ class Settings(Section):
         if len(key) != 32:  # noqa: PLR2004 -- AES-256
             raise ConfigurationError("RECORDER_KEYS__ROOT_KEY must be 32 bytes")
         return key
+
+
+def _where(url: str, endpoint_url: str) -> str:
+    """Who is asked for a URL: of a bucket, whoever answers at the endpoint."""
+    return endpoint_url or url if url.startswith("s3:") else url
 
 
 def _country_fault(url: str, country: str) -> str | None:

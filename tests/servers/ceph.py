@@ -153,6 +153,7 @@ def _write_configuration(folder: Path, lifecycle_day_s: int | None) -> None:
         "osd_crush_chooseleaf_type = 0",
         "osd_objectstore = memstore",
         "memstore_device_bytes = 4294967296",
+        "osd_client_watch_timeout = 2",  # or a gateway that was killed is waited for by the others
         "mon_data_avail_crit = 0",
         f"run_dir = {folder}",
         f"admin_socket = {folder}/$name.$pid.sock",
