@@ -14,6 +14,7 @@ from hashlib import sha256
 
 from sqlalchemy import Connection
 
+from recorder import faultpoints
 from recorder.errors import KeyInUseError, KeyReusedError, LeaseLostError
 from recorder.ports import Actor, Service
 from storage.catalogue import idempotency
@@ -67,6 +68,7 @@ def do(service: Service, actor: Actor, key: str | None, asked: bytes, act: Act, 
     subject_id = None
     try:
         subject_id = act(Once(mark, ours.lease))
+        faultpoints.reached("once.acted")
     finally:
         with service.database.write() as connection:
             idempotency.answer(connection, mark, ours.lease, subject_id)

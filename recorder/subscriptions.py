@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from recorder import fetch, signing
+from recorder import faultpoints, fetch, signing
 from recorder.errors import PlatformError
 from recorder.ports import SYSTEM, Service
 from recorder.settings import BulletinType
@@ -77,6 +77,7 @@ def _subscribed(service: Service) -> set[str]:
 
 def _told(service: Service, bulletin: Bulletin, now: datetime) -> bool:
     status = _post(service, bulletin, now)
+    faultpoints.reached("bulletin.posted")
     with service.database.write() as connection:
         if status is not None and 200 <= status < 300:  # noqa: PLR2004 -- HTTP's own range
             bulletins.remove(connection, bulletin)
