@@ -18,6 +18,7 @@ from storage.probe import StoreTruth
 MARKER = ".recorder-store"  # tells an empty store from a folder whose volume is not mounted
 TAGS = ".tags"
 PART = ".part"
+WRITE_BACK = 4 << 20  # bytes
 NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 
 
@@ -42,6 +43,7 @@ class FolderUpload:
         self._tags = dict(tags)
         self._sidecar: Path | None = None  # once it is ours to remove
         self._fd: int | None = None
+        self._written = self._under_way = 0  # bytes; how many of them the disk has been told to take
         with self._undone_on_failure():
             self._fd = _open_new(self._part)
 
@@ -52,6 +54,9 @@ class FolderUpload:
             view = memoryview(data)
             while view:
                 view = view[os.write(self._fd, view) :]
+            self._written += len(data)
+            if self._written - self._under_way >= WRITE_BACK:
+                self._write_back(self._fd)
 
     def commit(self) -> int:
         if self._fd is None:
@@ -80,6 +85,12 @@ class FolderUpload:
             with _sidecar(self._path).open("x", encoding="utf-8") as file:
                 self._sidecar = _sidecar(self._path)
                 json.dump(self._tags, file)
+
+    def _write_back(self, fd: int) -> None:
+        """Have the disk begin, or the flush at the end waits for all of it: Linux takes this advice as that order."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(fd, self._under_way, self._written - self._under_way, os.POSIX_FADV_DONTNEED)
+        self._under_way = self._written
 
     def _close(self) -> None:
         if self._fd is not None:

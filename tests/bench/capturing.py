@@ -1,8 +1,9 @@
 """`python -m tests.bench.capturing ROUNDS SECONDS MEDIA_PORT FOLDER`: copies and captures in turn; prints JSON.
 
-Both fetch the same bytes with the same client and write them to the same kind of store; the capture decides, seals,
-checks, makes peaks, commits and indexes along the way. One small capture goes before, so that nothing is measured cold.
-Captures without peaks, which the service never makes, show what the peaks cost.
+Both fetch the same bytes with the same client and write them to the same store, named by `RECORDER_STORE__…` or else a
+folder; the capture decides, hashes, seals, checks, makes peaks, commits and indexes along the way. One small capture
+goes before, so that nothing is measured cold. Captures without peaks, which the service never makes, show what the
+peaks cost; plain files, written and flushed without our store, what the store costs or saves.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
 from storage.clock import rfc3339
-from storage.objects_folder import FolderStore
+from storage.objects import ObjectStore
 from tests.bench.webhooks import SECRET
 
 BLOCK = 1 << 18
@@ -42,17 +43,36 @@ then.dial = "+4570000000"
 """
 
 
-def copy(url: str, origin: str, folder: Path) -> float:
+def copy(url: str, origin: str, store: ObjectStore) -> float:
     """Fetch to a store as it comes: what a capture is held against."""
-    store = FolderStore(folder)
     os.sync()  # or it would wait for what was written before
     started = time.perf_counter()
     with open_url("GET", url, origins=[origin], timeout_s=600, max_bytes=10**10, private_ok=True) as media:
-        upload = store.create("plain", {})
+        upload = store.create("bench/plain", {})
         for chunk in media.chunks(BLOCK):
             upload.write(chunk)
         upload.commit()
-    return time.perf_counter() - started
+    taken = time.perf_counter() - started
+    store.delete("bench/plain")
+    return taken
+
+
+def plain_file(url: str, origin: str, place: Path) -> float:
+    """Fetch to a file as anybody would: write, flush, name it, flush the folder."""
+    os.sync()
+    started = time.perf_counter()
+    with open_url("GET", url, origins=[origin], timeout_s=600, max_bytes=10**10, private_ok=True) as media:
+        with (place / "plain.part").open("wb", buffering=0) as file:
+            for chunk in media.chunks(BLOCK):
+                file.write(chunk)
+            os.fsync(file.fileno())
+        (place / "plain.part").rename(place / "plain")
+        folder = os.open(place, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+    taken = time.perf_counter() - started
+    (place / "plain").unlink()
+    return taken
 
 
 def announce(service: Service, url: str, seconds: int, name: str = "pbx-1") -> None:
@@ -106,18 +126,21 @@ def main() -> None:
     url = f"{origin}/wav/{seconds}"
     (folder / "lines.toml").write_text(LINES)
     (folder / "directory.csv").write_text("phone,account,email,mobile,customer_type,language\n")
+    store = {name: value for name, value in os.environ.items() if name.startswith("RECORDER_STORE__")}
     settings = load(
-        {
+        store
+        | {
             "RECORDER_DATA_DIR": place,
             "RECORDER_PLATFORMS__STANDARD__SECRETS": SECRET,
             "RECORDER_PLATFORMS__STANDARD__MEDIA_ORIGINS": origin,
         }
     )
-    taken: dict[str, list[float]] = {"copy": [], "capture": [], "without peaks": []}
+    taken: dict[str, list[float]] = {"copy": [], "plain file": [], "capture": [], "without peaks": []}
     with opened(settings) as service:
         captured(service, f"{origin}/wav/1", 1, "warm")
         for number in range(int(rounds)):
-            taken["copy"].append(copy(url, origin, folder / f"copy-{number}"))
+            taken["copy"].append(copy(url, origin, service.vault.objects))
+            taken["plain file"].append(plain_file(url, origin, folder))
             taken["capture"].append(captured(service, url, int(seconds), f"pbx-{number}"))
             taken["without peaks"].append(without_peaks(service, url, int(seconds), f"blank-{number}"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
