@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
@@ -20,10 +21,12 @@ from aiohttp import web
 from api.app import create_app
 from api.server import listening
 from api.worker import Worker
+from recorder.events import Event, encode
 from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
 from storage.columns import wrap
+from storage.inbox import dedupe_mark, ref
 from tests.bench.webhooks import SECRET
 
 
@@ -56,6 +59,19 @@ def _forever(app: web.Application) -> None:
     asyncio.run(run())
 
 
+def _wait_for_worker(service: Service) -> None:
+    """Its start is not what is measured: return when it has applied an event."""
+    event = Event("call.started", "standard", "first", "first", None)
+    mark = dedupe_mark(service.keyring, "standard", "first")
+    call = ref(service.keyring, "standard", "first")
+    service.inbox.submit("standard", call, mark, encode(event), service.clock()).result()
+    waiting = True
+    while waiting:
+        time.sleep(0.1)
+        with service.database.read() as connection:
+            waiting = bool(service.inbox.claim_calls(connection, 1))
+
+
 def main() -> None:
     kind, pinned, folder, *database = sys.argv[1:]
     if pinned == "pinned":
@@ -80,9 +96,12 @@ def main() -> None:
     with opened(settings) as service:
         if kind == "unkept":
             _forever(create_app(dataclasses.replace(service, inbox=Unkept(service))))  # type: ignore[arg-type] -- same face
+        stop = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
         with listening(service, Worker(service)) as port:
+            _wait_for_worker(service)
             print(port, flush=True)
-            threading.Event().wait()
+            stop.wait()
 
 
 if __name__ == "__main__":
