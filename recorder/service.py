@@ -16,7 +16,6 @@ from recorder.errors import ConfigurationError, UnsafeError
 from recorder.ports import Service
 from recorder.segments import Lines
 from recorder.settings import Settings
-from storage.catalogue import attempts
 from storage.clock import utc_now
 from storage.database import Database
 from storage.inbox import Inbox
@@ -69,7 +68,8 @@ def opened(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> It
 
 def _assembled(settings: Settings, database: Database, clock: Callable[[], datetime]) -> Service:
     ring, mirror = rings_for(settings)
-    _require_fit(ring, settings)
+    for place in (ring, mirror) if mirror else (ring,):
+        _require_fit(place, settings)
     root_key = load_root_key(settings.root_key_path, settings.root_key(), ring)
     keyring = KeyRing(database, ring, root_key, mirror)
     return Service(
@@ -90,9 +90,9 @@ def _assembled(settings: Settings, database: Database, clock: Callable[[], datet
 
 
 def _objects(settings: Settings, database: Database) -> ObjectStore:
-    """The store; where recordings lie in it, a folder that is not there is away, and is not made anew."""
+    """The store; once there was one, a folder that is not there is away, and is not made anew."""
     with database.read() as connection:
-        in_use = attempts.any_at_all(connection)
+        in_use = bool(scripts.list_scripts(connection))  # a first start writes them once it has made the store
     return store_for(settings.store_url, settings.store.endpoint_url, settings.store.region, in_use=in_use)
 
 
@@ -103,12 +103,12 @@ def rings_for(settings: Settings) -> tuple[ObjectStore, ObjectStore | None]:
     return store_for(settings.keys_url, *at), store_for(mirror_url, *at) if mirror_url else None
 
 
-def _require_fit(ring: ObjectStore, settings: Settings) -> None:
-    """A ring that holds no key yet must be fit for one: the first key binds the database to it."""
-    if not any(True for _ in ring.keys("")):
-        faults = list(ring_faults(ring.truth(), region=settings.store.region))
+def _require_fit(place: ObjectStore, settings: Settings) -> None:
+    """A place that holds no key yet must be fit for one: the first key binds the database to the ring."""
+    if not any(True for _ in place.keys("")):
+        faults = list(ring_faults(place.truth(), region=settings.store.region))
         if faults:
-            raise UnsafeError(f"the {ring.name} cannot be the key ring: " + "; ".join(faults))
+            raise UnsafeError(f"the {place.name} cannot be the key ring: " + "; ".join(faults))
 
 
 def store_for(url: str, endpoint_url: str = "", region: str = "", *, in_use: bool = False) -> ObjectStore:

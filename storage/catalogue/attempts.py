@@ -68,7 +68,6 @@ _LOSE_COPIES = (
     .where(attempts.c.recording_id == bindparam("recording"), attempts.c.state == "open", ~_AWAY)
     .values(state="lost")
 )
-_ANY = select(attempts.c.id).where(attempts.c.state.in_(["open", "kept"])).limit(1)
 _KNOWN = select(attempts.c.id).where(attempts.c.id.in_(_IDS))
 
 
@@ -133,11 +132,6 @@ def lost(connection: Connection, limit: int, *, recording_id: str | None = None)
     else:
         found = connection.execute(_LOST_OF_RECORDING, {"limit": limit, "recording": recording_id})
     return [Attempt(**row) for row in found.mappings()]
-
-
-def any_at_all(connection: Connection) -> bool:
-    """Whether the store holds, or may hold, anything we know of."""
-    return connection.execute(_ANY).first() is not None
 
 
 def known(connection: Connection, object_keys: Collection[str]) -> set[str]:
