@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 def set_backstop(service: Service) -> None:
     """Have the store delete by itself what we should ever fail to. Idempotent; raises what the store raises."""
-    service.vault.objects.set_backstop([f"{segment}/" for segment in SEGMENTS])
+    service.vault.objects.set_backstop([f"{folder}/" for folder in (*SEGMENTS, "doctor")])
 
 
 def shelter(service: Service, now: datetime, limit: int = 100) -> int:

@@ -112,9 +112,6 @@ class Bucket:
             return None
         return told[0] + timedelta(seconds=time.monotonic() - told[1])
 
-    def close(self) -> None:
-        self._client.close()
-
     def _note_the_time(self, http_response: Any, **_kwargs: Any) -> None:
         date = http_response.headers.get("date")
         try:

@@ -115,10 +115,6 @@ class S3Store:
             self._present()
         return self.bucket.time()
 
-    def close(self) -> None:
-        self._executor.shutdown()
-        self.bucket.close()
-
     def _present(self) -> None:
         """A missing bucket is a store that is away, not an empty one."""
         try:

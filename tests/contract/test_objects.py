@@ -8,7 +8,6 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,8 +30,7 @@ def kind(request: pytest.FixtureRequest) -> Iterator[S3Store | None]:
         yield None
         return
     gateway: Gateway = request.getfixturevalue(request.param.split()[0])
-    with opened(gateway, gateway.bucket(versioned="versioned" in request.param)) as store:
-        yield store
+    yield gateway.store(gateway.bucket(versioned="versioned" in request.param))
 
 
 @pytest.fixture
@@ -41,18 +39,6 @@ def store(kind: S3Store | None, tmp_path: Path) -> ObjectStore:
         return FolderStore(tmp_path / "objects")
     kind.bucket.prefix = f"{secrets.token_hex(6)}/"
     return kind
-
-
-@contextmanager
-def opened(gateway: Gateway, bucket: str, prefix: str = "some/where", **at: str) -> Iterator[S3Store]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in gateway.credentials.items():
-            patch.setenv(name, value)
-        store = S3Store(bucket, prefix, **{"endpoint_url": gateway.endpoint, "region": gateway.region} | at)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def put(store: ObjectStore, key: str, data: bytes, tags: dict[str, str] | None = None) -> None:

@@ -6,6 +6,12 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+import boto3
+import pytest
+from botocore.config import Config
+
+from storage.objects_s3 import S3Store
+
 
 @dataclass(frozen=True)
 class Gateway:
@@ -21,11 +27,15 @@ class Gateway:
         """What a process needs in its environment to be let in."""
         return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
 
+    def store(self, bucket: str, *, endpoint: str | None = None, prefix: str = "some/where") -> S3Store:
+        """Our store in a bucket, let in by our credentials."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.credentials.items():
+                patch.setenv(name, value)
+            return S3Store(bucket, prefix, endpoint_url=endpoint or self.endpoint, region=self.region)
+
     def client(self) -> Any:
         """A plain boto3 client, to look behind the store's back."""
-        import boto3
-        from botocore.config import Config
-
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint,

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,28 +33,14 @@ KEY = "private_inbound/20261202/0f1e2d"
 TAGS = {"segment": "private_inbound", "expires": "2026-12-02"}
 
 
-@contextmanager
-def opened(gateway: Any, bucket: str, endpoint: str | None = None, prefix: str = "some/where") -> Iterator[S3Store]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in gateway.credentials.items():
-            patch.setenv(name, value)
-        store = S3Store(bucket, prefix, endpoint_url=endpoint or gateway.endpoint, region=gateway.region)
-    try:
-        yield store
-    finally:
-        store.close()
+@pytest.fixture
+def store(ceph: Cluster) -> S3Store:
+    return ceph.store(ceph.bucket())
 
 
 @pytest.fixture
-def store(ceph: Cluster) -> Iterator[S3Store]:
-    with opened(ceph, ceph.bucket()) as store:
-        yield store
-
-
-@pytest.fixture
-def versioned(ceph: Cluster) -> Iterator[S3Store]:
-    with opened(ceph, ceph.bucket(versioned=True)) as store:
-        yield store
+def versioned(ceph: Cluster) -> S3Store:
+    return ceph.store(ceph.bucket(versioned=True))
 
 
 @pytest.fixture
@@ -68,7 +53,8 @@ def client(ceph: Cluster) -> Iterator[Any]:
 @pytest.fixture
 def far(ceph: Cluster) -> Iterator[tuple[S3Store, Middleman]]:
     """A store that is reached through somebody unreliable."""
-    with between.between(ceph.endpoint) as middleman, opened(ceph, ceph.bucket(), middleman.endpoint) as store:
+    with between.between(ceph.endpoint) as middleman:
+        store = ceph.store(ceph.bucket(), endpoint=middleman.endpoint)
         store.truth()
         middleman.requests.clear()
         yield store, middleman
@@ -132,20 +118,20 @@ def test_a_thousand_go_in_one_request_and_a_few_listings(far: tuple[S3Store, Mid
 
 def test_p3_what_is_locked_is_refused_by_name_and_the_rest_goes(ceph: Cluster, client: Any) -> None:
     bucket = ceph.bucket(ObjectLockEnabledForBucket=True)
-    with opened(ceph, bucket) as store:
-        for key in ("a/1", "a/2", "a/3"):
-            put(store, key)
-        place = {"Bucket": bucket, "Key": store.bucket.full("a/2")}
-        client.put_object_legal_hold(**place, LegalHold={"Status": "ON"})
+    store = ceph.store(bucket)
+    for key in ("a/1", "a/2", "a/3"):
+        put(store, key)
+    place = {"Bucket": bucket, "Key": store.bucket.full("a/2")}
+    client.put_object_legal_hold(**place, LegalHold={"Status": "ON"})
 
-        with pytest.raises(StoreRefusedError, match="does not let go of 1"):
-            store.delete_many(["a/1", "a/2", "a/3"])
-        with pytest.raises(StoreRefusedError):
-            store.delete("a/2")
-        assert [store.remaining(key) for key in ("a/1", "a/2", "a/3")] == [0, 1, 0]
+    with pytest.raises(StoreRefusedError, match="does not let go of 1"):
+        store.delete_many(["a/1", "a/2", "a/3"])
+    with pytest.raises(StoreRefusedError):
+        store.delete("a/2")
+    assert [store.remaining(key) for key in ("a/1", "a/2", "a/3")] == [0, 1, 0]
 
-        client.put_object_legal_hold(**place, LegalHold={"Status": "OFF"})
-        assert store.delete_many(["a/1", "a/2", "a/3"]) == {"a/1": 0, "a/2": 1, "a/3": 0}
+    client.put_object_legal_hold(**place, LegalHold={"Status": "OFF"})
+    assert store.delete_many(["a/1", "a/2", "a/3"]) == {"a/1": 0, "a/2": 1, "a/3": 0}
 
 
 # -- what is lost on the way
@@ -245,11 +231,11 @@ def told(error: Exception, *secrets_: str) -> str:
 
 def test_wrong_credentials_are_told_apart_and_never_told(ceph: Cluster) -> None:
     wrong = Cluster(ceph.endpoint, ceph.access_key, "wrong" * 8)
-    with opened(wrong, ceph.bucket()) as store:
-        for ask in (store.size, store.delete, lambda key: get(store, key), lambda key: put(store, key)):
-            with pytest.raises(StoreRefusedError) as caught:
-                ask(KEY)
-            told(caught.value, wrong.access_key, wrong.secret_key)
+    store = wrong.store(ceph.bucket())
+    for ask in (store.size, store.delete, lambda key: get(store, key), lambda key: put(store, key)):
+        with pytest.raises(StoreRefusedError) as caught:
+            ask(KEY)
+        told(caught.value, wrong.access_key, wrong.secret_key)
 
 
 def test_no_credentials_at_all(ceph: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,22 +244,22 @@ def test_no_credentials_at_all(ceph: Cluster, monkeypatch: pytest.MonkeyPatch) -
     store = S3Store("bucket", endpoint_url=ceph.endpoint)
     with pytest.raises(StoreRefusedError, match="no credentials"):
         store.size(KEY)
-    store.close()
 
 
 def test_p3_a_missing_bucket_is_a_store_that_is_away(ceph: Cluster) -> None:
-    with opened(ceph, "recorder-nowhere") as store:
-        asks = [store.size, store.delete, store.remaining, store.tags, lambda key: get(store, key)]
-        asks += [lambda key: put(store, key), lambda key: list(store.keys(key))]
-        for ask in asks:
-            with pytest.raises(StoreUnavailableError) as caught:
-                ask(KEY)
-            told(caught.value)
+    store = ceph.store("recorder-nowhere")
+    asks = [store.size, store.delete, store.remaining, store.tags, lambda key: get(store, key)]
+    asks += [lambda key: put(store, key), lambda key: list(store.keys(key))]
+    for ask in asks:
+        with pytest.raises(StoreUnavailableError) as caught:
+            ask(KEY)
+        told(caught.value)
 
 
 def test_p6_nobody_there_is_said_within_seconds(ceph: Cluster) -> None:
     began = time.monotonic()
-    with opened(ceph, "bucket", "http://127.0.0.1:1") as store, pytest.raises(StoreUnavailableError) as caught:
+    store = ceph.store("bucket", endpoint="http://127.0.0.1:1")
+    with pytest.raises(StoreUnavailableError) as caught:
         store.size(KEY)
     assert caught.value.code == "store_unavailable"
     told(caught.value)
@@ -284,20 +270,21 @@ def test_p6_a_store_that_never_answers_is_given_up(ceph: Cluster, monkeypatch: p
     monkeypatch.setattr("storage.objects_s3.client.READ_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with opened(ceph, "bucket", endpoint) as store, pytest.raises(StoreUnavailableError):
+        store = ceph.store("bucket", endpoint=endpoint)
+        with pytest.raises(StoreUnavailableError):
             store.size(KEY)
 
 
 def test_p6_a_full_bucket_says_so(ceph: Cluster) -> None:
     bucket = ceph.bucket()
-    with opened(ceph, bucket) as store:
-        store.truth()
-        ceph.admin("quota", "set", "--quota-scope=bucket", f"--bucket={bucket}", "--max-size=4096")
-        ceph.admin("quota", "enable", "--quota-scope=bucket", f"--bucket={bucket}")
-        for data in (bytes(1_000_000), bytes(PART + 1)):
-            with pytest.raises(StoreFullError):
-                put(store, KEY, data)
-        assert store.remaining(KEY) == 0
+    store = ceph.store(bucket)
+    store.truth()
+    ceph.admin("quota", "set", "--quota-scope=bucket", f"--bucket={bucket}", "--max-size=4096")
+    ceph.admin("quota", "enable", "--quota-scope=bucket", f"--bucket={bucket}")
+    for data in (bytes(1_000_000), bytes(PART + 1)):
+        with pytest.raises(StoreFullError):
+            put(store, KEY, data)
+    assert store.remaining(KEY) == 0
 
 
 def test_a_clock_that_is_wrong_is_named(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,8 +410,8 @@ def test_the_truth_about_versions_locks_and_the_public(ceph: Cluster, versioned:
     assert versioned.truth(anew=True).versioning == "suspended"
     client.put_bucket_acl(Bucket=versioned.bucket.name, ACL="public-read")
     assert versioned.truth(anew=True).public
-    with opened(ceph, ceph.bucket(ObjectLockEnabledForBucket=True)) as locked:
-        assert locked.truth().object_lock
+    locked = ceph.store(ceph.bucket(ObjectLockEnabledForBucket=True))
+    assert locked.truth().object_lock
 
 
 def test_a_store_is_asked_once(far: tuple[S3Store, Middleman]) -> None:
