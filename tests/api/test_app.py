@@ -114,7 +114,28 @@ async def test_get_routes_do_not_answer_head_unless_they_say_so(house: House) ->
     assert (await house.client.head("/v1/recordings", headers=house.bearer("dpo"))).status == 405
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b"\xff",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"queue": NaN}',
+        b'{"limit": Infinity}',
+        b'{"limit": 1e999}',
+        b'{"limit": ' + b"9" * 5000 + b"}",
+        b'{"queue": "a", "queue": "b"}',
+        b'{"queue": "\\ud800"}',
+        b'{"\\udfff": 1}',
+        b'{"queue": "a\\u0000b"}',
+        '{"queue": "a"}'.encode("utf-16"),
+        b'\xef\xbb\xbf{"queue": "a"}',
+    ],
+)
 async def test_bodies_that_are_no_json_object_are_400(house: House, body: bytes) -> None:
     answer = await house.client.post("/v1/recordings/search", data=body, headers=house.bearer("dpo"))
     assert answer.status == 400

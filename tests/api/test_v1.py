@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from api.app import all_routes
 from api.openapi import document
 from recorder import tokens
-from storage.catalogue import listenings
+from storage.catalogue import links, listenings
 from tests.api.conftest import CUSTOMER, House, speech
 
 PUSH = {"Content-Type": "audio/wav"}
@@ -124,7 +125,9 @@ async def test_pages_follow_each_other_without_gap_or_repeat(house: House) -> No
     made = [house.stored(f"pbx-{n}") for n in range(5)]
     headers, seen, cursor = house.bearer("dpo"), [], None
     while True:
-        answer = await house.client.get("/v1/recordings", params={"limit": "2"} | ({"cursor": cursor} if cursor else {}), headers=headers)
+        answer = await house.client.get(
+            "/v1/recordings", params={"limit": "2"} | ({"cursor": cursor} if cursor else {}), headers=headers
+        )
         page = await answer.json()
         seen += [item["id"] for item in page["items"]]
         cursor = page["next"]
@@ -261,7 +264,7 @@ async def test_deleting_gives_a_certificate_and_gives_it_again(house: House) -> 
     assert (await house.client.get(f"/v1/recordings/{recording}", headers=headers)).status == 404
 
 
-@pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": "expired"}, {"reason": "Two Words"}, {"reason": 7}])
+@pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": "expired"}, {"reason": "uncovered"}, {"reason": 7}])
 async def test_deleting_needs_a_reason_that_is_a_code(house: House, body: dict[str, Any]) -> None:
     recording = house.stored()
     answer = await house.client.delete(f"/v1/recordings/{recording}", json=body, headers=house.bearer("dpo"))
@@ -442,3 +445,82 @@ async def test_the_document_names_every_route_that_is_not_the_consoles_once(hous
     wanted = {route.path for route in table if not route.path.startswith(("/console", "/static", "/canary"))}
     assert wanted - set(described["paths"]) <= {"/webhooks/twilio/canary", "/webhooks/twilio/code"}
     assert set(described["webhooks"]) == {"recording.stored", "recording.erased", "request.answered"}
+
+
+async def test_p6_the_same_request_under_a_key_is_done_once_and_answered_alike(house: House) -> None:
+    recording = house.stored()
+    headers = house.bearer("dpo") | {"Idempotency-Key": '"8e03978e-40d5-43dd"'}
+    address, hold = f"/v1/recordings/{recording}/holds", {"kind": "legal", "reason": "case 7"}
+
+    first = await house.client.post(address, json=hold, headers=headers)
+    again = await house.client.post(
+        address, json=hold, headers=headers | {"Idempotency-Key": "8e03978e-40d5-43dd"}
+    )  # with or without the draft's quotes
+    assert (first.status, again.status) == (201, 201)
+    assert await first.json() == await again.json()
+    assert ("Idempotency-Replayed" in first.headers, again.headers["Idempotency-Replayed"]) == (False, "true")
+
+    other = await house.client.post(address, json=hold | {"reason": "case 8"}, headers=headers)
+    assert await problem(other) == (422, "idempotency_reused")
+    elsewhere = await house.client.delete(f"/v1/holds/{(await first.json())['id']}", headers=headers)
+    assert await problem(elsewhere) == (422, "idempotency_reused")
+    found = await (await house.client.get(f"/v1/recordings/{recording}", headers=house.bearer("dpo"))).json()
+    assert len(found["holds"]) == 1
+
+
+async def test_p6_many_of_the_same_at_once_are_one(house: House) -> None:
+    house.stored()
+    headers = house.bearer("dpo") | {"Idempotency-Key": "k1"}
+    wish = {"kind": "access", "phone": CUSTOMER}
+    answers = await asyncio.gather(
+        *(house.client.post("/v1/subject-requests", json=wish, headers=headers) for _ in range(20))
+    )
+    made = {(await answer.json())["id"] for answer in answers if answer.status == 201}
+    refused = {await problem(answer) for answer in answers if answer.status != 201}
+
+    assert len(made) == 1
+    assert refused <= {(409, "idempotency_in_use")}
+    assert all(answer.headers["Retry-After"] for answer in answers if answer.status == 409)
+
+
+async def test_p6_a_deletion_repeated_under_its_key_gives_the_same_certificate(house: House) -> None:
+    recording = house.stored()
+    headers = house.bearer("dpo") | {"Idempotency-Key": "k1"}
+    answers = [
+        await house.client.delete(f"/v1/recordings/{recording}", json={"reason": "other"}, headers=headers)
+        for _ in range(2)
+    ]
+    assert [answer.status for answer in answers] == [200, 200]
+    assert await answers[0].json() == await answers[1].json()
+
+
+@pytest.mark.parametrize("key", ["", '"', "a b", "æ", "x" * 256])
+async def test_a_key_that_is_none_is_400(house: House, key: str) -> None:
+    headers = house.bearer("dpo") | {"Idempotency-Key": key}
+    answer = await house.client.post("/v1/subject-requests/req_x/extend", headers=headers)
+    assert await problem(answer) in {(400, "invalid_input"), (404, "request_not_found")}
+    assert (answer.status == 404) == (key == '"')  # one quote is a key like any other
+
+
+async def test_links_are_closed_by_their_request(house: House) -> None:
+    recording = house.stored()
+    headers = house.bearer("dpo")
+    wish = {"kind": "access", "phone": CUSTOMER}
+    request = (await (await house.client.post("/v1/subject-requests", json=wish, headers=headers)).json())["id"]
+    address = f"/v1/subject-requests/{request}"
+    assert await problem(await house.client.delete(address + "/links", headers=headers)) == (409, "conflict")
+
+    approval = {"recordings": [recording], "identity": {"method": "callback"}}
+    await house.client.post(address + "/approve", json=approval, headers=headers)
+    for _ in range(2):
+        assert (await house.client.delete(address + "/links", headers=headers)).status == 204
+    with house.service.database.read() as connection:
+        assert [link.state for link in links.of_request(connection, request)] == ["revoked"]
+    shown = await (await house.client.get(address, headers=headers)).json()
+    assert (shown["state"], shown["matches"]) == ("answered", [recording])
+
+
+@pytest.mark.parametrize("some_id", ["rec%00x", "rec_%F0%9F%98%80", "x" * 65, "a%20b", "..%2fx"])
+async def test_what_can_be_no_id_is_not_there(house: House, some_id: str) -> None:
+    address = URL(f"/v1/recordings/{some_id}", encoded=True)
+    assert (await problem(await house.client.get(address, headers=house.bearer("dpo"))))[0] == 404

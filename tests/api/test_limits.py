@@ -1,0 +1,138 @@
+"""What one client may not do to the others: open links without end, or hold connections without asking anything."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from api import limits, server
+from api.limits import AT_ONCE, Allowance, caller
+from recorder.ports import Service
+from tests.api.conftest import SAME_ORIGIN, House
+from tests.conftest import BEGINNING
+
+NET = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
+
+
+@pytest.fixture
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    return environment | {"RECORDER_HTTP__PORT": "0"}
+
+
+def test_an_address_has_so_many_at_once_and_one_more_each_second() -> None:
+    allowance = Allowance(3)
+    assert [allowance.take("a", BEGINNING) for _ in range(5)] == [True, True, True, False, False]
+    assert allowance.take("b", BEGINNING)
+    assert not allowance.take("a", BEGINNING + timedelta(milliseconds=900))
+    assert allowance.take("a", BEGINNING + timedelta(seconds=1))
+    assert not allowance.take("a", BEGINNING + timedelta(seconds=1))
+    assert not allowance.take("a", BEGINNING)  # a clock that goes back gives nothing
+    later = BEGINNING + timedelta(days=1)
+    assert [allowance.take("a", later) for _ in range(4)] == [True, True, True, False]
+
+
+def test_no_more_addresses_are_remembered_than_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ADDRESSES", 2)
+    allowance = Allowance(1)
+    for address in "abc":
+        assert allowance.take(address, BEGINNING)
+    assert len(allowance._left) == 2
+    assert not allowance.take("c", BEGINNING)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "found"),
+    [
+        ("192.0.2.1", [], "192.0.2.1"),
+        ("192.0.2.1", ["198.51.100.9"], "192.0.2.1"),  # nobody we trust says so
+        ("10.0.0.1", ["198.51.100.9"], "198.51.100.9"),
+        ("10.0.0.1", ["6.6.6.6, 198.51.100.9, 10.0.0.2"], "198.51.100.9"),  # what the client wrote stands left of it
+        ("10.0.0.1", ["6.6.6.6", "198.51.100.9"], "198.51.100.9"),
+        ("10.0.0.1", ["10.0.0.3"], "10.0.0.3"),
+        ("10.0.0.1", ["what?"], "unknown"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("fd00::1", ["2001:db8:1:2:3::4"], "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", [], "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", [], "192.0.2.1"),
+        ("", [], "unknown"),
+    ],
+)
+def test_whose_request_it_is(peer: str, forwarded: list[str], found: str) -> None:
+    assert caller(peer, forwarded, NET) == found
+
+
+async def test_p4_an_address_that_opens_too_often_is_told_so_whatever_it_has_to_show(house: House) -> None:
+    for n in range(AT_ONCE):
+        answer = await house.client.post("/access/open", data={"token": f"{n:040}"}, headers=SAME_ORIGIN)
+        assert answer.status == 200
+    known = await house.client.post("/access/open", data={"token": "x" * 43}, headers=SAME_ORIGIN)
+    forged = await house.client.post(
+        "/access/open", data={"token": "x"}, headers=SAME_ORIGIN | {"X-Forwarded-For": "198.51.100.9"}
+    )
+    assert [(one.status, one.headers["Retry-After"]) for one in (known, forged)] == [(429, "5")] * 2
+    assert "Set-Cookie" not in known.headers
+
+    house.clock.advance(seconds=1)
+    again = await house.client.post("/access/open", data={"token": "x" * 43}, headers=SAME_ORIGIN)
+    assert again.status == 200
+
+
+class Idle:
+    """No jobs."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def wake(self, name: str) -> None: ...
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_p6_a_head_that_drips_in_is_not_waited_for(
+    service: Service, monkeypatch: pytest.MonkeyPatch, before: bytes
+) -> None:
+    """On a new connection and on one that has been used: bytes now and then do not keep it open."""
+    monkeypatch.setattr(server, "HEAD_SECONDS", 1.0)
+    with (
+        server.listening(service, cast("Any", Idle())) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=0.2) as slow,
+    ):
+        slow.sendall(before + b"GET /healthz HTTP/1.1\r\n")
+        started = time.monotonic()
+        while time.monotonic() - started < 20:
+            try:
+                slow.sendall(b"X-Drip: 1\r\n")
+                if not slow.recv(65536):
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        assert 0.9 <= time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /v1/recordings/+4520123456 x HTTP/1.1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nAuthorization: Bearer rec_dpo_secret\x00\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nCookie access=secret\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nX: " + b"secret" * 2000 + b"\r\n\r\n",
+    ],
+)
+def test_p2_a_malformed_head_is_not_written_down(
+    service: Service, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, head: bytes
+) -> None:
+    with server.listening(service, cast("Any", Idle())) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(head)
+            answer = client.recv(65536)
+        assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
+    written = "".join(capfd.readouterr()) + caplog.text
+    assert "http.malformed" in written
+    assert not any(word in written for word in ("4520123456", "secret", "127.0.0.1:"))
