@@ -80,7 +80,8 @@ async def send_code(request: web.Request) -> web.Response:
         sent = await run(request, access_links.send_code, request.app[SERVICE], _cookie(request), now(request), by)
     except LinkError:
         return _dead(request)
-    return _code_page(request, "" if sent else "later", rung=by == "call", status=200 if sent else 429)
+    rung = by == "call" and request.app[SERVICE].caller is not None
+    return _code_page(request, "" if sent else "later", rung=rung, status=200 if sent else 429)
 
 
 async def ask_code(request: web.Request) -> web.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -48,22 +48,21 @@ def opened(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> It
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = Database(settings.database_url)
-    migrate(database)
-    service = _assembled(settings, database, clock)
-    now = clock()
-    service.keyring.open(now)
-    service.keyring.ensure(now)
-    with database.write() as connection:
-        scripts.install(connection, now)
-        service.inbox.retry_failed(connection)
-    restoring.erase_again(service, now)
-    service.inbox.start()
-    try:
-        yield service
-    finally:
-        service.inbox.close()
-        database.close()
+    with closing(Database(settings.database_url)) as database:
+        migrate(database)
+        service = _assembled(settings, database, clock)
+        now = clock()
+        service.keyring.open(now)
+        service.keyring.ensure(now)
+        with database.write() as connection:
+            scripts.install(connection, now)
+            service.inbox.retry_failed(connection)
+        restoring.erase_again(service, now)
+        service.inbox.start()
+        try:
+            yield service
+        finally:
+            service.inbox.close()
 
 
 def _assembled(settings: Settings, database: Database, clock: Callable[[], datetime]) -> Service:

@@ -108,6 +108,12 @@ KINDS: dict[str, Kind] = {
         "turn it on in the server, for this database, and for this role",
         blocks="P6",
     ),
+    "database_hasty": Kind(
+        "warning",
+        "database",
+        "{setting} is {value}: good enough for trying out, and refused with a public address",
+        "turn it on in the server before customers come",
+    ),
     "database_standby": Kind(
         "fault",
         "database",

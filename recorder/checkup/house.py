@@ -11,6 +11,7 @@ from sqlalchemy import text
 from recorder.checkup.findings import Finding, found
 from recorder.ports import Service
 from recorder.segments import SEGMENTS
+from recorder.settings import is_loopback
 from storage import audit
 from storage.clock import new_id
 from storage.migrations import revision
@@ -61,9 +62,10 @@ def _postgresql(service: Service, schema: str) -> Iterator[Finding]:
                 " AND NOT coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)"
             )
         ).scalar_one()
+    trying_out = is_loopback(service.settings.http.public_url)
     for name in DURABLE:
         if told[name] == "off":
-            yield found("database_not_durable", setting=name, value=told[name])
+            yield found("database_hasty" if trying_out else "database_not_durable", setting=name, value=told[name])
     if standby:
         yield found("database_standby")
     if int(told["server_version"].split(".")[0]) < MAINTAINED:

@@ -462,3 +462,13 @@ async def test_over_json_a_request_leads_to_the_same_mail(house: House, clock: M
     again = await house.client.post(f"/v1/subject-requests/{wish['id']}/links", json={}, headers=dpo)
     assert again.status == 202
     assert json.loads(await again.text())["id"] == wish["id"]
+
+
+async def test_no_call_is_offered_where_none_can_be_made(house: House, browser: Client) -> None:
+    opened = await post(browser, "/access/open", token=token(house.service))
+    sent = await post(browser, "/access/code", by="call")
+    delivery.deliver_due(house.service, house.clock())
+
+    pages = await opened.text() + await sent.text()
+    assert not re.search(r"læst op|læste op|ringer", pages)
+    assert len(texts(house.service)) == 1, "who asks for one all the same gets an SMS"

@@ -1,49 +1,13 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-
-@dataclass
-class Gateway:
-    """An HTTP server that notes what it is sent and answers as it is told; 0 hangs up without an answer."""
-
-    url: str = ""
-    taken: list[tuple[str, str, str | None, bytes]] = field(default_factory=list)  # method, path, login, body
-    answers: list[tuple[int, bytes]] = field(default_factory=list)
+from tests.servers.gateway import Gateway, listening
 
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    known = Gateway()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            known.taken.append((self.command, self.path, self.headers["Authorization"], body))
-            status, answer = known.answers.pop(0) if known.answers else (200, b"{}")
-            if not status:
-                self.close_connection = True
-                return
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        do_GET = do_HEAD = do_POST  # noqa: N815 -- the library's names
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the library's name
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    known.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield known
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening() as known:
+        yield known

@@ -17,7 +17,7 @@ from recorder.couriers.twilio import TwilioCaller, TwilioTexter
 from recorder.errors import ConfigurationError, DeliveryError, DeliveryRefusedError, DeliveryUnknownError
 from recorder.settings import Twilio, load
 from tests.conftest import TWILIO_SID, TWILIO_TOKEN
-from tests.recorder.couriers.conftest import Gateway
+from tests.servers.gateway import Gateway
 
 NUMBER = "+4520123456"
 
