@@ -28,9 +28,9 @@ from storage.writelock import WriteLock
 BUSY_SECONDS = 10
 PATIENCE_SECONDS = 0.05  # what may wait lets crowds pass for so long
 READER_SECONDS = 0.02  # until a look whether an old reader has gone
-TIDY_EVERY = 256  # transactions, none of them a webhook's, between two copies of the write-ahead log
+TIDY_EVERY = 512  # background transactions between two copies of the write-ahead log: each delays a flush
 SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}  # of PostgreSQL; SQLite has no other
-BACKSTOP_PAGES = 20_000  # of that log, before a webhook must copy it after all
+BACKSTOP_PAGES = 30_000  # of that log, before a webhook must copy it after all
 
 
 class Database:
@@ -71,8 +71,10 @@ class Database:
                     yield connection
                 except BaseException:
                     connection.rollback()
+                    driver.rollback()  # SQLAlchemy does nothing where nothing was executed; the lock is given back now
                     raise
                 connection.commit()
+                driver.commit()
             if not accepting:
                 self._tidy(connection)
 

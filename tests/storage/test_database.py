@@ -72,9 +72,21 @@ def test_p6_a_flush_puts_what_was_not_lasting_on_the_disk(
     assert flushed == [(tmp_path / "x.sqlite-wal").stat().st_ino]
 
 
+def test_a_write_without_a_statement_is_over_when_its_block_is(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.database.TIDY_EVERY", 1)  # the log cannot be copied in the middle of a transaction
+    with database.write():
+        pass
+    with pytest.raises(ValueError, match="stop"), database.write():
+        raise ValueError("stop")
+    with database.write():
+        pass
+
+
 def test_the_write_ahead_log_does_not_grow_for_ever(database: Database, tmp_path: Path) -> None:
     log, sizes = tmp_path / "x.sqlite-wal", set()
-    for round_ in range(20 * TIDY_EVERY):
+    for round_ in range(6 * TIDY_EVERY):
         with database.write(accepting=bool(round_ % 2), lasting=False) as connection:
             connection.execute(text("INSERT INTO t VALUES (randomblob(3000))"))
         sizes.add(log.stat().st_size)
