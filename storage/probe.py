@@ -32,7 +32,7 @@ class StoreTruth:
     versioning: Versioning = "off"
     object_lock: bool | None = False
     replicated: bool | None = False
-    public: bool | None = False
+    public: bool = False
     aws: bool = False
     region: str | None = None
     backstop: tuple[str, ...] | None = ()  # key prefixes that our lifecycle rules cover

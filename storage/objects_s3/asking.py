@@ -16,7 +16,6 @@ from storage.probe import StoreTruth, Versioning
 BODY = b"probe"
 TAGS = {"probe": "1", "expires": "2026-12-02"}
 TAGGING = "probe=1&expires=2026-12-02"
-EVERYBODY = ("/AllUsers", "/AuthenticatedUsers")
 LEGACY = {"": "us-east-1", "EU": "eu-west-1"}
 Answer = TypeVar("Answer")
 WONT = (StoreRefusedError, UnsupportedError)
@@ -40,7 +39,6 @@ def truth(bucket: Bucket, name: str) -> StoreTruth:
         deletes_for_good=gone,
         object_lock=_asked(bucket, "get_object_lock_configuration", _locked),
         replicated=_asked(bucket, "get_bucket_replication", _replicated),
-        public=_public(bucket),
         aws=bucket.aws,
         region=_region(bucket),
         backstop=backstop,
@@ -67,6 +65,7 @@ def _written(bucket: Bucket, single: str, multipart: str) -> dict[str, Any]:
         "tags_later": kept_too or _tags_set_again(bucket, multipart),
         "uploads_listed": listed,
         "versioning": _versioning(bucket, single),
+        "public": _public(bucket, single),
     }
 
 
@@ -166,14 +165,14 @@ def _replicated(answer: Mapping[str, Any]) -> bool:
     return any(rule.get("Status") == "Enabled" for rule in rules)
 
 
-def _public(bucket: Bucket) -> bool | None:
-    policy = _asked(bucket, "get_bucket_policy_status", lambda answer: answer.get("PolicyStatus", {}).get("IsPublic"))
-    granted = _asked(bucket, "get_bucket_acl", _granted_to_all)
-    return None if policy is None and granted is None else bool(policy or granted)
-
-
-def _granted_to_all(answer: Mapping[str, Any]) -> bool:
-    return any(str(grant["Grantee"].get("URI", "")).endswith(EVERYBODY) for grant in answer.get("Grants", ()))
+def _public(bucket: Bucket, key: str) -> bool:
+    """By asking as anybody may: what stores say about their own policies is not always so."""
+    anybody = bucket.for_anybody()
+    for operation, arguments in (("head_object", {"Key": bucket.full(key)}), ("list_objects_v2", {"MaxKeys": 1})):
+        with suppress(*WONT, ObjectNotFoundError):
+            anybody.ask(operation, **arguments)
+            return True
+    return False
 
 
 def _region(bucket: Bucket) -> str | None:

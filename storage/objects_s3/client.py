@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 import urllib3.exceptions
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -79,10 +81,17 @@ class Bucket:
         self.name = name
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.aws = not endpoint_url or (urlsplit(endpoint_url).hostname or "").endswith(".amazonaws.com")
+        self._place = (endpoint_url, region)
         self._client = _client(endpoint_url, region, aws=self.aws)
         self._client.meta.events.register("after-call.s3", self._note_the_time)
         self._lock = threading.Lock()
         self._told: tuple[datetime, float] | None = None
+
+    def for_anybody(self) -> Bucket:
+        """The same bucket as somebody meets it who shows no credentials."""
+        other = copy(self)
+        other._client = _client(*self._place, aws=self.aws, signed=False)  # noqa: SLF001 -- our own
+        return other
 
     def full(self, key: str) -> str:
         return self.prefix + key
@@ -152,10 +161,11 @@ def _code(response: Mapping[str, Any]) -> str:
     return code if code.isalnum() else "an unknown error"
 
 
-def _client(endpoint_url: str, region: str, *, aws: bool) -> Any:
+def _client(endpoint_url: str, region: str, *, aws: bool, signed: bool = True) -> Any:
     """Bodies are signed only where nothing else guards them on their way: not under TLS, and not on this machine."""
     guarded = not endpoint_url or endpoint_url.startswith("https://") or _loopback(endpoint_url)
     config = Config(
+        signature_version="s3v4" if signed else UNSIGNED,
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},

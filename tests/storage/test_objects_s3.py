@@ -25,6 +25,7 @@ from storage.errors import (
 from storage.objects import BLOCK
 from storage.objects_s3 import S3Store, lifecycle, uploading, versions
 from storage.objects_s3.uploading import PART
+from storage.probe import store_faults
 from tests.servers import between
 from tests.servers.between import Middleman
 from tests.servers.ceph import Cluster
@@ -412,6 +413,31 @@ def test_the_truth_about_versions_locks_and_the_public(ceph: Cluster, versioned:
     assert versioned.truth(anew=True).public
     locked = ceph.store(ceph.bucket(ObjectLockEnabledForBucket=True))
     assert locked.truth().object_lock
+
+
+def test_the_policy_in_the_manual_is_all_that_is_needed(ceph: Cluster, client: Any) -> None:
+    """Somebody else's buckets, and the rights of docs/examples/s3-policy.json."""
+    name = f"limited-{secrets.token_hex(4)}"
+    limited = Cluster(ceph.endpoint, secrets.token_hex(10), secrets.token_hex(20), folder=ceph.folder)
+    keys = (f"--access-key={limited.access_key}", f"--secret={limited.secret_key}")
+    ceph.admin("user", "create", f"--uid={name}", f"--display-name={name}", *keys)
+    bucket = ceph.bucket(versioned=True)
+    store = limited.store(bucket)
+    with pytest.raises(StoreRefusedError):
+        store.truth()
+
+    policy = (Path(__file__).parents[2] / "docs" / "examples" / "s3-policy.json").read_text("utf-8")
+    policy = policy.replace("BUCKET", bucket).replace("PRINCIPAL", f"arn:aws:iam:::user/{name}")
+    client.put_bucket_policy(Bucket=bucket, Policy=policy)
+    store.set_backstop(["private_inbound/"])
+    truth = store.truth()
+    assert list(store_faults(truth, region="")) == []
+    assert (truth.backstop, truth.object_lock, truth.replicated) == (("private_inbound/",), False, False)
+    assert truth.batch_delete
+    put(store, KEY, bytes(PART + 1), TAGS)
+    assert store.copy(KEY, "hold/private_inbound/1", {"hold": "1"}) == PART + 1
+    assert store.delete_many([KEY, "hold/private_inbound/1"]) == {KEY: 1, "hold/private_inbound/1": 1}
+    assert store.remaining(KEY) == 0
 
 
 def test_a_store_is_asked_once(far: tuple[S3Store, Middleman]) -> None:

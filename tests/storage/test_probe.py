@@ -33,7 +33,7 @@ def test_a_store_that_does_what_it_is_asked_is_fit_for_both() -> None:
         ({"uploads_listed": False}, 1, 0),
         ({"deletes_for_good": False}, 1, 1),
         ({"object_lock": True}, 1, 1),
-        ({"object_lock": None, "replicated": None, "public": None}, 0, 0),
+        ({"object_lock": None, "replicated": None}, 0, 0),
         ({"versioning": "on"}, 0, 1),
         ({"versioning": "suspended"}, 0, 1),
         ({"replicated": True}, 0, 1),
