@@ -6,7 +6,7 @@ asked for it: a scanner that pressed the button first must not lock the person o
 update under the link's row lock.
 
 Tokens and codes are kept nowhere and yet can be said again: they are made of a random id, a number that grows with
-every minting, and a key of the ring (docs/adr/0013). Only a hash of the present one is in the row.
+every minting, and a key of the ring (docs/adr/0015). Only a hash of the present one is in the row.
 """
 
 from __future__ import annotations

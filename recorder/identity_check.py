@@ -1,7 +1,7 @@
 """Asking who is asking: the person is written to, reminded, and after thirty days the case is closed.
 
 While we wait, the deadline stands still (GDPR art. 12(6)) and what a request for access holds stays held. A closed case
-forgets whom it was about; who writes again opens a new one (docs/adr/0014).
+forgets whom it was about; who writes again opens a new one (docs/adr/0016).
 """
 
 from __future__ import annotations

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import recorder.errors
 import storage.errors
 from api.problems import STATUS
+from recorder.checkup import KINDS
 from recorder.settings import described
 from storage.errors import RecorderError
 
@@ -67,7 +69,27 @@ def errors_page() -> str:
     return ERRORS_HEAD + "\n".join(rows) + "\n"
 
 
-PAGES = {"settings.md": settings_page, "errors.md": errors_page}
+PLACE = re.compile(r"\{\w+\}")
+DOCTOR_HEAD = """\
+# What `recorder doctor` finds
+
+Made from the program by `python -m tests.documents`. A code never changes its meaning; new ones may be added. A fault
+makes the command exit 1. Where a promise is named, `recorder serve` does not start.
+
+| code | level | part | what is found | what to do | promise |
+|---|---|---|---|---|---|
+"""
+
+
+def doctor_page() -> str:
+    rows = (
+        f"| `{code}` | {kind.level} | {PLACE.sub('any', kind.part)} | {PLACE.sub('…', kind.text)} | {kind.advice} | {kind.blocks} |"
+        for code, kind in KINDS.items()
+    )
+    return DOCTOR_HEAD + "\n".join(rows) + "\n"
+
+
+PAGES = {"settings.md": settings_page, "errors.md": errors_page, "doctor.md": doctor_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

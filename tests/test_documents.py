@@ -8,6 +8,7 @@ import pytest
 
 from api.cli import EXIT_CODES
 from api.problems import STATUS
+from recorder.checkup import KINDS
 from tests.documents import PAGES, ROOT, error_classes
 
 
@@ -24,6 +25,12 @@ def test_every_exit_code_is_documented() -> None:
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "operating.md").read_text(), re.M)}
 
     assert {code for _, code in EXIT_CODES} | {0, 1, 130} == documented
+
+
+def test_everything_that_forbids_a_start_is_documented() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text()
+
+    assert {code for code, kind in KINDS.items() if kind.blocks and f"`{code}`" not in page} == set()
 
 
 def test_every_decision_is_listed() -> None:

@@ -40,9 +40,7 @@ def found(code: str, **details: object) -> Finding:
 
 
 KINDS: dict[str, Kind] = {
-    "start_refused": Kind(
-        "fault", "start", "the service does not start: {why} [{error}]", "see the hint, then ask again"
-    ),
+    "start_refused": Kind("fault", "start", "the service does not start: {why} [{error}]", "mend that, then ask again"),
     "part_failed": Kind("fault", "{part}", "asking failed: {why} [{error}]", "mend that, then ask again"),
     # clock
     "clock_ok": Kind("ok", "clock", "{now} UTC"),
