@@ -56,7 +56,7 @@ def begin(service: Service, announced: Recording, now: datetime, *, pushed: bool
             recordings.change(connection, recording_id, when={"state": "announced"}, next_try_at=now + LOOK_AGAIN)
         return "wait"
     with service.database.write() as connection:
-        call, recording = storing.locked(service, connection, announced.call_id, recording_id, now)
+        call, recording = storing.locked(service, connection, announced.call_id, recording_id, now, wait=pushed)
         workable = ("announced", "capturing", "failed") if pushed else ("announced", "capturing")
         if call is None or recording is None or recording.state not in workable:
             return "taken"

@@ -23,7 +23,7 @@ from storage import audit, inbox
 from storage.catalogue import calls, seen, tasks
 from storage.catalogue.calls import Call, Leg
 from storage.clock import new_id
-from storage.errors import DatabaseUnavailableError, KeyDestroyedError, RecorderError
+from storage.errors import DatabaseBusyError, DatabaseUnavailableError, KeyDestroyedError, RecorderError
 from storage.inbox import Inbox, InboxItem
 
 FAILED = "event_failed"
@@ -42,6 +42,7 @@ class Applied:
     news: bool = False  # something is known of the call that its recordings may not show
     entries: list[audit.Entry] = field(default_factory=list)
     jobs: set[str] = field(default_factory=set)
+    busy: bool = False  # another worker is at the call
 
 
 def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
@@ -53,6 +54,8 @@ def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
     with service.database.read() as connection:
         refs = service.inbox.claim_calls(connection, limit)
     done = [one for ref in refs if (one := _in_turn(service, ref, now)) is not None]
+    if any(one.busy for one in done):
+        service.wake("apply")  # whoever is at it may have begun before the last event came in
     service.database.flush()
     for one in done:
         if one.call_id is not None:
@@ -99,10 +102,12 @@ def _in_turn(service: Service, ref: bytes, now: datetime) -> Applied | None:
     for careful in (False, True):
         try:
             with service.database.write(lasting=False) as connection:
-                applied = _apply(service, connection, ref, now, careful=careful)
+                applied = _apply(service, connection, ref, now, careful=careful, wait=False)
                 audit.append_many(connection, applied.entries, now=now)
         except DatabaseUnavailableError:
             raise
+        except DatabaseBusyError:
+            return Applied(busy=True)
         except Exception as exc:  # whatever it is: its events stay, and people are told
             if isinstance(exc, RecorderError) and exc.retryable:
                 log.warning("call.not_applied", code=exc.code)
@@ -128,10 +133,15 @@ def _look_after(service: Service, one: Applied, call_id: str, now: datetime) -> 
         log.warning("call.not_looked_after", call_id=call_id, code=exc.code)
 
 
-def _apply(service: Service, connection: Connection, ref: bytes, now: datetime, *, careful: bool) -> Applied:
-    """Bring a call up to date. Carefully: an event at fault fails alone; otherwise whatever it raises is raised."""
+def _apply(
+    service: Service, connection: Connection, ref: bytes, now: datetime, *, careful: bool, wait: bool = True
+) -> Applied:
+    """Bring a call up to date. Carefully: an event at fault fails alone; otherwise whatever it raises is raised.
+
+    Without `wait`, raises `DatabaseBusyError` where another worker is at the call.
+    """
     applied = Applied()
-    call = calls.lock_by_ref(connection, ref)
+    call = calls.lock_by_ref(connection, ref, wait=wait)
     # Everything that is pending under any of its ids, read only once the lock is held.
     items = [
         item

@@ -27,6 +27,7 @@ from storage.errors import KeyDestroyedError, RecorderError, StorageError
 __all__ = ["capture_due", "capture_one", "delete_at_sources", "push"]
 
 WHILE_AWAY, LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=30)
+OTHERS = 16  # workers who may be at the recordings that are due longest: so many more are looked at
 CHUNK_BYTES = 512 * 1024
 HTTP_OK = 200
 
@@ -35,10 +36,13 @@ log = structlog.get_logger(__name__)
 
 def capture_due(service: Service, now: datetime, limit: int = 10) -> int:
     """Look at recordings that are due and take them on; returns how many. Also erases what lost attempts left."""
-    started = time.monotonic()
+    started, done = time.monotonic(), 0
     with service.database.read() as connection:
-        due = capturing.due(connection, now, limit)
-    done = sum(_tried(service, recording, _later(now, started)) for recording in due)
+        due = capturing.due(connection, now, limit + OTHERS)
+    for recording in due:
+        done += _tried(service, recording, _later(now, started))
+        if done == limit:
+            break
     try:
         erase_lost(service)
     except StorageError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -29,6 +29,7 @@ from storage.clock import new_id
 
 Choice = Literal["copy_first", "delete_now"]
 WITHDRAWN = "withdrawn"
+TURN = timedelta(seconds=60)  # others leave an erasure alone for so long
 REASONS = ("customer_request", WITHDRAWN, "recorded_by_mistake", "no_legal_basis", "ordered", "other")  # an officer's
 
 
@@ -93,8 +94,8 @@ def withdraw(
 
 def finish_erasures(service: Service, now: datetime, limit: int = 1000) -> int:
     """Go on with erasures that were begun; returns how many were verified."""
-    with service.database.read() as connection:
-        ids = erasing.unfinished(connection, now, limit)
+    with service.database.write(lasting=False) as connection:
+        ids = erasing.take_unfinished(connection, now, now + TURN, limit)
     return len(disposal.finish(service, ids, now)) if ids else 0
 
 

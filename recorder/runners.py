@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
+from sqlalchemy import Connection
 
-from recorder.errors import BrakeError
+from recorder.errors import BrakeError, LeaseLostError
 from recorder.ports import Service
 from storage.catalogue import leases
 from storage.clock import new_id
@@ -73,8 +74,8 @@ class Runner:
             if not self._job.alone:
                 return self._job.work(self._service)
             with self._leases.taken(self._job.name) as ours:
-                return ours and self._job.work(self._service)
-        except BrakeError as error:
+                return ours is not None and self._job.work(ours)
+        except (BrakeError, LeaseLostError) as error:
             log.warning("job.stopped", job=self._job.name, code=error.code, why=str(error))
         except Exception:  # the outermost edge of a job: it is logged, and the next ring tries again
             log.exception("job.failed", job=self._job.name)
@@ -91,18 +92,27 @@ class Leases:
         self._lock = threading.Lock()
 
     @contextmanager
-    def taken(self, name: str) -> Iterator[bool]:
-        """Whether the lease is ours while the block runs."""
+    def taken(self, name: str) -> Iterator[Service | None]:
+        """The service for whoever holds the lease, None where that is another.
+
+        Whoever sleeps past the end of the lease, and finds that another has it, changes nothing any more: every
+        transaction of this service looks first, and raises `LeaseLostError`.
+        """
         service = self._service
         with service.database.write() as connection:
             fence = leases.take(connection, name, self._owner, service.clock(), LEASE_SECONDS)
         if fence is None:
-            yield False
+            yield None
             return
+
+        def fence_off(connection: Connection) -> None:
+            if not leases.held(connection, name, self._owner, fence):
+                raise LeaseLostError
+
         with self._lock:
             self._held[name] = fence
         try:
-            yield True
+            yield replace(service, database=service.database.fenced(fence_off))
         finally:
             with self._lock:
                 del self._held[name]

@@ -24,6 +24,7 @@ from storage.catalogue.source_deletions import SourceDeletion
 from storage.clock import new_id
 from storage.errors import KeyDestroyedError, RecorderError
 
+LEASE = timedelta(seconds=60)
 FIRST_WAIT_S, LONGEST_WAIT_S = 10, 3600
 FAILED = "source_deletion_failed"
 
@@ -66,11 +67,14 @@ def lying(
 
 def delete_at_sources(service: Service, now: datetime, limit: int = 50) -> int:
     """Delete what is due at the platforms; returns how many copies are gone. What fails is tried again, for days."""
-    with service.database.read() as connection:
-        waiting = source_deletions.due(connection, now, limit)
-    if waiting:
-        service.database.flush()  # what says that they must go lasts before they do
-    return sum(_delete(service, one, now) for one in waiting)
+    done = 0
+    for _ in range(limit):
+        with service.database.write() as connection:  # this lasts, and with it what says that the copy must go
+            one = source_deletions.claim(connection, now, now + LEASE)
+        if one is None:
+            break
+        done += _delete(service, one, now)
+    return done
 
 
 def _delete(service: Service, one: SourceDeletion, now: datetime) -> bool:
@@ -109,7 +113,7 @@ def _try_later(service: Service, one: SourceDeletion, now: datetime) -> None:
     if now - one.created_at >= timedelta(days=service.settings.capture.source_delete_days):
         _give_up(service, one, now)
         return
-    wait = timedelta(seconds=min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(one.tries, 20)))
+    wait = timedelta(seconds=min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(one.tries - 1, 20)))
     wrapped: dict[str, object] = {}
     today = service.keyring.inbox_key(now)
     if one.key_id is not None and one.body is not None and one.key_id != today.id:
@@ -117,7 +121,7 @@ def _try_later(service: Service, one: SourceDeletion, now: datetime) -> None:
         text = columns.unwrap(service.keyring.key(one.key_id, now), one.body, **place)
         wrapped = {"key_id": today.id, "body": columns.wrap(today, text, **place)}
     with service.database.write() as connection:
-        source_deletions.change(connection, one, tries=one.tries + 1, next_try_at=now + wait, **wrapped)
+        source_deletions.change(connection, one, next_try_at=now + wait, **wrapped)
 
 
 def _give_up(service: Service, one: SourceDeletion, now: datetime) -> None:

@@ -164,10 +164,13 @@ def put_off(service: Service, claimed: Claim, error: PlatformError | AudioError,
 
 
 def locked(
-    service: Service, connection: Connection, call_id: str, recording_id: str, now: datetime
+    service: Service, connection: Connection, call_id: str, recording_id: str, now: datetime, *, wait: bool = True
 ) -> tuple[Call | None, Recording | None]:
-    """A recording and its call, both locked, with everything applied that has come in about them."""
-    call = call_rows.lock(connection, call_id)
+    """A recording and its call, both locked, with everything applied that has come in about them.
+
+    Without `wait`, nothing where another worker is at the call.
+    """
+    call = call_rows.lock(connection, call_id, wait=wait)
     if call is None:
         return None, None
     if call.ref is not None and any(service.inbox.pending(connection, ref) for ref in call_rows.refs(connection, call)):

@@ -7,11 +7,12 @@ acceptance has a connection of its own. Lock order everywhere: call, recording, 
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +46,16 @@ class Database:
         self._reading = self.engine if self.sqlite else self.engine.execution_options(**SNAPSHOT)
         self._lock = WriteLock(_path(url)) if self.sqlite else None
         self._written = 0  # transactions since this process last emptied the write-ahead log
+        self.fence: Callable[[Connection], None] | None = None
+
+    def fenced(self, fence: Callable[[Connection], None]) -> Database:
+        """The same database for whoever holds a lease: every transaction that writes begins by calling `fence`.
+
+        Where the lease has gone to another, `fence` raises, and nothing is written. Shares connections and locks.
+        """
+        behind = copy.copy(self)
+        behind.fence = fence
+        return behind
 
     @contextmanager
     def write(self, *, accepting: bool = False, lasting: bool = True) -> Iterator[Connection]:
@@ -54,6 +65,13 @@ class Database:
         outside is told of before `flush` (docs/adr/0013). It lets crowds of webhooks pass first, and its commit does
         not wait for the disk: a power failure may take it back, the death of the process does not.
         """
+        with self._writing(accepting=accepting, lasting=lasting) as connection:
+            if self.fence is not None:
+                self.fence(connection)
+            yield connection
+
+    @contextmanager
+    def _writing(self, *, accepting: bool, lasting: bool) -> Iterator[Connection]:
         if self._lock is None:
             with translated(), (self._accepting if accepting else self.engine).begin() as connection:
                 if not lasting:

@@ -561,6 +561,14 @@ class AuditRow(Table, table=True):
     leaf: bytes = blob(nullable=False)
 
 
+class CompatibilityRow(Table, table=True):
+    """The oldest code that can work on this schema, by the last migration it knows: replicas are upgraded in turn."""
+
+    __tablename__ = "compatibility"
+    id: int = Field(primary_key=True)
+    oldest: str
+
+
 class AuditHeadRow(Table, table=True):
     __tablename__ = "audit_head"
     id: int = Field(primary_key=True)

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, func, or_, select, update
+from sqlalchemy import BigInteger, BindParameter, Connection, Select, bindparam, delete, func, or_, select, update
 
 from storage.catalogue.still import narrowed
 from storage.catalogue.upsert import insert_new
+from storage.errors import DatabaseBusyError
 from storage.tables import metadata
 
 calls = metadata.tables["calls"]
@@ -66,7 +67,13 @@ _BY_REF = _CALL.where(
     )
 )
 _LOCK_BY_ID, _LOCK_BY_REF = _BY_ID.with_for_update(), _BY_REF.with_for_update()
-_UNKNOWN = select(func.pg_advisory_xact_lock(bindparam("number", type_=BigInteger)))
+_LOCK_FREE_BY_ID, _LOCK_FREE_BY_REF = (
+    _BY_ID.with_for_update(skip_locked=True),
+    _BY_REF.with_for_update(skip_locked=True),
+)
+_NUMBER: BindParameter[int] = bindparam("number", type_=BigInteger)
+_LOCK_UNKNOWN = select(func.pg_advisory_xact_lock(_NUMBER))
+_LOCK_FREE_UNKNOWN = select(func.pg_try_advisory_xact_lock(_NUMBER))
 _DUE = _CALL.where(calls.c.settle_at <= bindparam("now")).order_by(calls.c.settle_at).limit(bindparam("limit"))
 _SINCE = (
     _CALL.where(calls.c.opened_at >= bindparam("since"), calls.c.line == bindparam("line"))
@@ -88,9 +95,12 @@ def get(connection: Connection, call_id: str) -> Call | None:
     return _one(connection, _BY_ID, call=call_id)
 
 
-def lock(connection: Connection, call_id: str) -> Call | None:
-    """The call, its row locked until the transaction ends. Calls are locked before recordings."""
-    return _one(connection, _LOCK_BY_ID, call=call_id)
+def lock(connection: Connection, call_id: str, *, wait: bool = True) -> Call | None:
+    """The call, its row locked until the transaction ends. Calls are locked before recordings.
+
+    Without `wait`, None too where another has it locked.
+    """
+    return _one(connection, _LOCK_BY_ID if wait else _LOCK_FREE_BY_ID, call=call_id)
 
 
 def by_ref(connection: Connection, ref: bytes) -> Call | None:
@@ -98,13 +108,21 @@ def by_ref(connection: Connection, ref: bytes) -> Call | None:
     return _one(connection, _BY_REF, ref=ref)
 
 
-def lock_by_ref(connection: Connection, ref: bytes) -> Call | None:
-    """The same, locked as by `lock`. Where there is none, whoever else asks for it waits for this transaction's end."""
-    call = _one(connection, _LOCK_BY_REF, ref=ref)
+def lock_by_ref(connection: Connection, ref: bytes, *, wait: bool = True) -> Call | None:
+    """The same, locked as by `lock`. Where there is none, whoever else asks for it waits for this transaction's end.
+
+    Without `wait`, raises `DatabaseBusyError` where another is at it.
+    """
+    locking = _LOCK_BY_REF if wait else _LOCK_FREE_BY_REF
+    call = _one(connection, locking, ref=ref)
     if call is None and connection.dialect.name == "postgresql":
         # What is not there has no row to lock: two who both find nothing would both open it, and apply its events.
-        connection.execute(_UNKNOWN, {"number": int.from_bytes(ref[:8], "big", signed=True)})
-        call = _one(connection, _LOCK_BY_REF, ref=ref)
+        unknown = _LOCK_UNKNOWN if wait else _LOCK_FREE_UNKNOWN
+        if connection.execute(unknown, {"number": int.from_bytes(ref[:8], "big", signed=True)}).scalar() is False:
+            raise DatabaseBusyError
+        call = _one(connection, locking, ref=ref)
+        if call is None and not wait and by_ref(connection, ref) is not None:
+            raise DatabaseBusyError
     return call
 
 

@@ -107,15 +107,21 @@ def postpone(connection: Connection, recording_id: str, order: Order, now: datet
     return noted.rowcount == 1
 
 
-def unfinished(connection: Connection, now: datetime, limit: int) -> list[str]:
-    """Claimed recordings whose next try is due."""
-    query = (
+def take_unfinished(connection: Connection, now: datetime, until: datetime, limit: int) -> list[str]:
+    """Take on erasures that were begun and are to be tried again; until then they are left to whoever took them.
+
+    No lease: erasing what another has erased harms nothing, and of two who finish one finds no row.
+    """
+    due = (
         select(_recordings.c.id)
         .where(_recordings.c.state == "erasing", _recordings.c.next_try_at <= now)
         .order_by(_recordings.c.next_try_at)
         .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
     )
-    return list(connection.execute(query).scalars())
+    taken = update(_recordings).where(_recordings.c.id.in_(select(due.c.id))).values(next_try_at=until)
+    return list(connection.execute(taken.returning(_recordings.c.id)).scalars())
 
 
 def standing(connection: Connection, ids: Sequence[str]) -> list[str]:

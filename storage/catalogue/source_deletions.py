@@ -36,15 +36,27 @@ def add(connection: Connection, deletion: SourceDeletion) -> bool:
     return bool(insert_new(connection, source_deletions, [asdict(deletion)], conflict=["recording_ref"]))
 
 
-def due(connection: Connection, now: datetime, limit: int) -> list[SourceDeletion]:
-    """What is to be tried now, longest due first."""
-    statement = (
-        select(source_deletions)
+def claim(connection: Connection, now: datetime, until: datetime) -> SourceDeletion | None:
+    """Take the copy that is due longest, for as long as `until` says; None where nothing is due.
+
+    Counts as a try, and the number of the try is the lease's: `change` by whoever comes late changes nothing.
+    """
+    due = (
+        select(source_deletions.c.id)
         .where(source_deletions.c.state == "new", source_deletions.c.next_try_at <= now)
         .order_by(source_deletions.c.next_try_at)
-        .limit(limit)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .cte("due")
     )
-    return [SourceDeletion(**row) for row in connection.execute(statement).mappings()]
+    taken = (
+        update(source_deletions)
+        .where(source_deletions.c.id.in_(select(due.c.id)))
+        .values(next_try_at=until, tries=source_deletions.c.tries + 1)
+        .returning(*source_deletions.c)
+    )
+    row = connection.execute(taken).mappings().first()
+    return None if row is None else SourceDeletion(**row)
 
 
 def forget_before(connection: Connection, moment: datetime, limit: int = 1000) -> int:

@@ -1,6 +1,10 @@
 """Brings a database to the schema of this version; `storage/tables.py` says what that is.
 
 `python -m storage.migrations "what changes"` drafts the next step from the difference between the two.
+
+Replicas are upgraded in turn, so code of the release before runs on the schema of this one, and may be started on it.
+A step therefore only adds; what it takes away, no code may have used since the release before. Each step names the
+`oldest` code, by its last step, that can work on the schema as the step leaves it (docs/adr/0018).
 """
 
 from __future__ import annotations
@@ -11,30 +15,39 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, insert, select, text
 
 from storage.database import Database
 from storage.errors import ConfigurationError
+from storage.tables import CompatibilityRow
+
+compatibility = CompatibilityRow.__table__
 
 LOCK = 0x7265_636F_7264_6572  # "recorder": PostgreSQL's advisory lock for whoever migrates
 
 
-def migrate(database: Database) -> None:
-    """Bring the schema to this version in one transaction; nothing where it is there already.
+PATIENCE_SECONDS = 10  # for a table that is in use; whoever wants it meanwhile waits behind the one who migrates
+
+
+def migrate(database: Database, settings: Config | None = None) -> None:
+    """Bring the schema to this version in one transaction; nothing where it is there already, or further.
 
     May be called by several processes at once: one works, the others wait and find it done. Raises
-    `ConfigurationError` where the database was made by a newer version.
+    `ConfigurationError` where a newer version has made the database into something this one cannot work on.
+    `settings` are those of another set of steps.
     """
-    settings = config()
+    settings = settings or config()
     with database.read() as connection:
-        if _at_head(connection, settings):
+        if _is_ready(connection, settings):
             return
     with database.write() as connection:
         if not database.sqlite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        if not _at_head(connection, settings):
+            _wait_for_turn(connection)
+        if not _is_ready(connection, settings):
             settings.attributes["connection"] = connection
             command.upgrade(settings, "head")
+            connection.execute(delete(compatibility))
+            connection.execute(insert(compatibility).values(id=1, oldest=oldest(settings)))
 
 
 def revision(database: Database) -> str:
@@ -56,10 +69,25 @@ def next_number(settings: Config) -> str:
     return f"{len(list(ScriptDirectory.from_config(settings).walk_revisions())) + 1:04}"
 
 
-def _at_head(connection: Connection, settings: Config) -> bool:
+def oldest(settings: Config) -> str:
+    """The oldest code that can work on the schema of the last step."""
+    return str(ScriptDirectory.from_config(settings).get_revision("head").module.oldest)
+
+
+def _is_ready(connection: Connection, settings: Config) -> bool:
     script = ScriptDirectory.from_config(settings)
     known = {revision.revision for revision in script.walk_revisions()}
     found = MigrationContext.configure(connection).get_current_heads()
-    if not known.issuperset(found):
-        raise ConfigurationError("the database was made by a newer version of the recorder")
-    return set(found) == set(script.get_heads())
+    if known.issuperset(found):
+        return set(found) == set(script.get_heads())
+    if connection.execute(select(compatibility.c.oldest)).scalar_one_or_none() in known:
+        return True
+    raise ConfigurationError("the database was made by a newer version of the recorder")
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    """Of several processes one works. It may take its time, but not keep a table locked that others wait for."""
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{PATIENCE_SECONDS}s'")

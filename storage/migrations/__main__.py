@@ -9,7 +9,9 @@ from pathlib import Path
 from alembic import command
 
 from storage.database import Database
-from storage.migrations import config, next_number
+from storage.migrations import config, next_number, oldest
+
+FIRST = "0001"
 
 
 def draft(message: str) -> None:
@@ -20,6 +22,7 @@ def draft(message: str) -> None:
         database = Database(f"sqlite:///{Path(folder) / 'draft.sqlite'}")
         with database.write() as connection:
             settings.attributes["connection"] = connection
+            settings.attributes["oldest"] = number if number == FIRST else oldest(settings)
             command.upgrade(settings, "head")
             command.revision(settings, message, autogenerate=True, rev_id=number)
         database.close()

@@ -86,8 +86,10 @@ def open_tasks(service: Service) -> set[tuple[str, str]]:
 
 
 def left_at_source(service: Service, at: datetime) -> list[str]:
-    with service.database.read() as connection:
-        return [one.reason for one in source_deletions.due(connection, at, 100)]
+    """Why copies are to be deleted at their platforms; takes them on."""
+    with service.database.write() as connection:
+        claims = iter(lambda: source_deletions.claim(connection, at, at + timedelta(seconds=1)), None)
+        return [one.reason for one in claims if one is not None]
 
 
 def whole_story(clock: MovingClock) -> list[Event]:

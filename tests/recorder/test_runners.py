@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from recorder.errors import BrakeError
+from recorder.errors import BrakeError, LeaseLostError
 from recorder.ports import Service
 from recorder.runners import LEASE_SECONDS, Job, Leases, Runner, Work
-from storage.catalogue import leases
+from storage.catalogue import forecast, leases
 from tests.conftest import MovingClock
 
 WAIT = 10  # seconds a test waits for another thread before it fails
@@ -125,3 +125,26 @@ def test_a_killed_replica_is_followed_after_its_lease(service: Service, clock: M
     clock.advance(seconds=LEASE_SECONDS)
     with Leases(service).taken("test") as taken:
         assert taken
+
+
+def test_p6_who_sleeps_past_its_lease_changes_nothing_any_more(service: Service, clock: MovingClock) -> None:
+    ours, theirs = Leases(service), Leases(service)
+    with ours.taken("test") as sleeper:
+        assert sleeper is not None
+        with sleeper.database.write() as connection:
+            forecast.adjust(connection, "20261201", 1)
+        clock.advance(seconds=LEASE_SECONDS + 1)
+        with sleeper.database.write() as connection:  # late, but nobody has come
+            forecast.adjust(connection, "20261201", 1)
+        with theirs.taken("test") as other:
+            assert other is not None
+            with pytest.raises(LeaseLostError), sleeper.database.write() as connection:
+                forecast.adjust(connection, "20261201", 1)
+            with other.database.write() as connection:
+                forecast.adjust(connection, "20261201", 1)
+        with pytest.raises(LeaseLostError), sleeper.database.write():
+            pass
+    with service.database.read() as connection:
+        assert forecast.expected(connection, "20261201") == 3
+    with theirs.taken("test") as other:
+        assert other is not None

@@ -1,16 +1,19 @@
+import ast
 import subprocess
 import sys
+from pathlib import Path
 from subprocess import PIPE
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from storage.database import Database
 from storage.errors import ConfigurationError, StorageError
-from storage.migrations import migrate
+from storage.migrations import config, migrate
 from storage.tables import metadata
 
 
@@ -38,15 +41,74 @@ def test_migrating_twice_changes_nothing(empty_url: str) -> None:
     database.close()
 
 
-def test_a_database_of_a_newer_version_is_refused(empty_url: str) -> None:
+def test_a_database_of_a_newer_version_is_refused_unless_it_only_adds(empty_url: str) -> None:
     database = Database(empty_url)
     migrate(database)
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
+    migrate(database)  # the newest step says that this code can work on it
+
+    with database.write() as connection:
+        connection.execute(text("UPDATE compatibility SET oldest = '9998'"))
     with pytest.raises(ConfigurationError, match="newer version"):
         migrate(database)
     database.close()
+
+
+def narrowed(step: str) -> list[str]:
+    """What a step does besides adding: tables, indexes, columns that may stay empty. Code of before may trip over it.
+
+    Knows nothing of what a statement written out in SQL does, and so counts it.
+    """
+    calls = [one for one in ast.walk(ast.parse(step)) if isinstance(one, ast.Call)]
+    new = {ast.unparse(one.args[0]) for one in calls if ast.unparse(one.func) == "op.create_table"}
+    return [one.func.attr for one in calls if _is_of_op(one) and not _adds(one, new)]  # type: ignore[attr-defined]
+
+
+def _is_of_op(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "op"
+
+
+def _adds(call: ast.Call, new_tables: set[str]) -> bool:
+    name, said = ast.unparse(call.func), ast.unparse(call)
+    if name == "op.create_index":
+        return "unique=True" not in said or ast.unparse(call.args[1]) in new_tables
+    return name in {"op.create_table", "op.f"} or (name == "op.add_column" and "nullable=True" in said)
+
+
+STEPS = sorted(ScriptDirectory.from_config(config()).walk_revisions(), key=lambda step: step.revision)
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.revision)
+def test_p6_a_step_leaves_to_the_release_before_what_it_uses(step: Script) -> None:
+    """docs/adr/0018: a step that takes something away names the release before as the oldest that may run beside it."""
+    before = [one for one in STEPS if one.revision < step.revision]
+    oldest = step.module.oldest
+    if narrowed(Path(step.path).read_text("utf-8")):
+        assert before[-1].module.oldest < oldest < step.revision
+    else:
+        assert oldest == (before[-1].module.oldest if before else step.revision)
+
+
+@pytest.mark.parametrize(
+    ("step", "found"),
+    [
+        ("op.create_table('t', sa.Column('a', sa.String(), nullable=False))", []),
+        ("op.create_index(op.f('ix_t_a'), 't', ['a'])\nop.add_column('t', sa.Column('b', nullable=True))", []),
+        ("op.add_column('t', sa.Column('b', sa.String(), nullable=False))", ["add_column"]),
+        ("op.drop_column('t', 'b')", ["drop_column"]),
+        ("op.alter_column('t', 'b', new_column_name='c')", ["alter_column"]),
+        ("op.rename_table('t', 'u')\nop.drop_index('ix')", ["rename_table", "drop_index"]),
+        (
+            "op.create_unique_constraint('uq', 't', ['a'])\nop.execute('DELETE')",
+            ["create_unique_constraint", "execute"],
+        ),
+        ("with op.batch_alter_table('t') as t:\n    t.drop_column('b')", ["batch_alter_table"]),
+    ],
+)
+def test_what_takes_something_away_is_seen(step: str, found: list[str]) -> None:
+    assert narrowed(step) == found
 
 
 def test_a_failing_step_leaves_nothing_behind(empty_url: str) -> None:

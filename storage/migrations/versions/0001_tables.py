@@ -7,6 +7,7 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
+oldest = "0001"
 
 
 def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
@@ -111,6 +112,12 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("id", name=op.f("pk_codes")),
     )
     op.create_index(op.f("ix_codes_link_id"), "codes", ["link_id"], unique=False)
+    op.create_table(
+        "compatibility",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("oldest", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_compatibility")),
+    )
     op.create_table(
         "forecast",
         sa.Column("day", sa.String(), nullable=False),

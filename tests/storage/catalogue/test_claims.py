@@ -1,0 +1,112 @@
+"""Work is claimed: two who look for it at the same moment find different things, and who comes back late finds nothing.
+
+On PostgreSQL nobody waits for another's claim either; on SQLite one writes at a time anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Connection
+
+from storage.catalogue import calls, erasing, outbox, recordings, source_deletions
+from storage.catalogue.calls import Call
+from storage.catalogue.recordings import Recording
+from storage.catalogue.source_deletions import SourceDeletion
+from storage.database import Database
+from storage.errors import DatabaseBusyError
+
+NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=60)
+LATER = NOW + LEASE
+
+
+Claim = Callable[[Connection, datetime], str | None]
+
+
+def source(connection: Connection, now: datetime) -> str | None:
+    found = source_deletions.claim(connection, now, now + LEASE)
+    return found.id if found else None
+
+
+def message(connection: Connection, now: datetime) -> str | None:
+    found = outbox.claim(connection, now, now + LEASE, ["mail"])
+    return found.subject_id if found else None
+
+
+def erasure(connection: Connection, now: datetime) -> str | None:
+    return next(iter(erasing.take_unfinished(connection, now, now + LEASE, 1)), None)
+
+
+CLAIMS = [source, message, erasure]
+
+
+@pytest.fixture
+def work(database: Database) -> Database:
+    """Two of everything, due one after the other."""
+    with database.write() as connection:
+        calls.insert(connection, Call("call_1", "standard", NOW, ref=b"call"))
+        for number in (1, 2):
+            due = NOW - timedelta(seconds=10 - number)
+            name = f"x_{number}"
+            source_deletions.add(connection, SourceDeletion(name, name.encode(), "standard", "kept", due, due))
+            outbox.add(connection, "mail", "access", name, due)
+            erased = Recording(name, "call_1", "standard", ref=name.encode(), state="erasing", next_try_at=due)
+            recordings.insert(connection, erased)
+    return database
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_each_is_claimed_once_and_again_when_its_time_is_over(work: Database, claim: Claim) -> None:
+    found = []
+    for now in (NOW, NOW, NOW, LATER, LATER, LATER):
+        with work.write() as connection:
+            found.append(claim(connection, now))
+
+    assert found[:3] == ["x_1", "x_2", None]
+    assert set(found[3:5]) == {"x_1", "x_2"}
+    assert found[5] is None
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_nobody_waits_for_another_who_is_claiming(work: Database, claim: Claim) -> None:
+    with work.write() as one:
+        assert claim(one, NOW) == "x_1"
+        with work.write() as other:
+            assert claim(other, NOW) == "x_2"
+
+
+def test_p6_who_comes_back_late_finishes_nothing(work: Database) -> None:
+    with work.write() as connection:
+        sleeper = source_deletions.claim(connection, NOW, LATER)
+        first = outbox.claim(connection, NOW, LATER, ["mail"])
+    assert sleeper is not None
+    assert first is not None
+    with work.write() as connection:
+        others = [source_deletions.claim(connection, LATER, LATER + LEASE) for _ in range(2)]
+        messages = [outbox.claim(connection, LATER, LATER + LEASE, ["mail"]) for _ in range(2)]
+    (awake,) = (one for one in others if one is not None and one.id == sleeper.id)
+    (second,) = (one for one in messages if one is not None and one.id == first.id)
+    with work.write() as connection:
+        assert not source_deletions.change(connection, sleeper, state="done")
+        assert not outbox.finish(connection, first, "sent", LATER)
+        assert source_deletions.change(connection, awake, state="done")
+        assert outbox.finish(connection, second, "sent", LATER)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize("ref", [b"call", b"nobody has seen it"])
+def test_a_call_another_is_at_is_left_to_it(work: Database, ref: bytes) -> None:
+    """Also one that is not there yet: two who both find nothing would both open it."""
+    known = ref == b"call"
+    with work.write() as one:
+        assert (calls.lock_by_ref(one, ref, wait=False) is not None) is known
+        with pytest.raises(DatabaseBusyError), work.write() as other:
+            calls.lock_by_ref(other, ref, wait=False)
+        with work.write() as other:
+            assert calls.lock(other, "call_1", wait=False) is None or not known
+    with work.write() as other:
+        assert (calls.lock_by_ref(other, ref, wait=False) is not None) is known
