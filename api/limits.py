@@ -36,7 +36,7 @@ class Allowance:
 
 
 OPENINGS = web.AppKey("openings", Allowance)
-AT_ONCE = 120  # a whole office, or a mobile network, may share an address
+AT_ONCE = 300  # a whole office, or a mobile network, may share an address
 
 
 def limited(request: web.Request) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient
+from sqlalchemy import select
 
 from api.app import create_app
 from recorder import delivery, listening, subject_requests
 from recorder.ports import Actor, Service
+from storage.tables import metadata
 from tests.api.conftest import SAME_ORIGIN, House, speech
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, granted, link_rows, mails, matches, stored, texts, token, wrong
@@ -164,6 +166,22 @@ async def test_nobody_has_listened_until_somebody_does(house: House, browser: Cl
     page = await (await browser.get("/access/recordings")).text()
     assert "Dig</strong>" not in page
     assert "Dig · Din ret til at høre den" in page
+
+
+async def test_p5_a_copy_taken_is_noted_beside_listening_once_in_half_an_hour(house: House, browser: Client) -> None:
+    page = await entered(house)
+    ((source,), (copy,)) = sources(page), downloads(page)
+    for address in (source, copy, copy, source.replace("/audio", "/original")):
+        await (await browser.get(address)).read()
+
+    log = metadata.tables["audit"]
+    with house.service.database.read() as connection:
+        acts = list(connection.execute(select(log.c.type).order_by(log.c.seq)).scalars())
+    assert [act for act in acts if act in {"recording.listened", "recording.downloaded"}] == [
+        "recording.listened",
+        "recording.downloaded",
+    ]
+    assert "en kopi blev gemt" in await (await browser.get("/access/recordings")).text()
 
 
 async def test_english_for_who_wants_it(house: House, browser: Client) -> None:

@@ -13,7 +13,7 @@ from api.console import searches
 from recorder import tokens
 from recorder.errors import InvalidInputError
 from storage import audit
-from storage.catalogue import listenings, tasks
+from storage.catalogue import links, listenings, tasks
 from tests.api.conftest import CUSTOMER, SAME_ORIGIN, House
 
 ENGLISH = {"Accept-Language": "en"}
@@ -219,6 +219,9 @@ async def test_a_request_goes_from_the_phone_call_to_the_link(house: House) -> N
     answer = await post(house, f"{address}/approve", recording=recording, identity="callback")
     assert "Link sent" in await answer.text()
     assert "Link sent" in await (await post(house, f"{address}/links")).text()
+    assert (await post(house, f"{address}/links/revoke")).status == 200
+    with house.service.database.read() as connection:
+        assert {link.state for link in links.of_request(connection, address.rpartition("/")[2])} == {"void", "revoked"}
     assert "Access" in await page(house, "/console/requests")
 
 

@@ -51,6 +51,12 @@ def test_what_is_due_goes_and_what_is_not_stays(service: Service, clock: MovingC
     assert audit.verify(service.database).ok
 
 
+def test_what_is_due_can_be_named_by_ids_before_it_goes(service: Service, clock: MovingClock) -> None:
+    second, first = store(service, clock.now - timedelta(days=91)), store(service, clock.now - timedelta(days=92))
+    store(service, clock.now - timedelta(days=89))
+    assert sweep.due_ids(service, sweep.plan(service, clock.now)) == [first.id, second.id]
+
+
 def test_a_certificate_of_expiry_tells_days_and_never_a_time(service: Service, clock: MovingClock) -> None:
     recording = store(service, clock.now)
     clock.advance(days=90, minutes=4)
