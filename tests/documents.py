@@ -83,7 +83,8 @@ makes the command exit 1. Where a promise is named, `recorder serve` does not st
 
 def doctor_page() -> str:
     rows = (
-        f"| `{code}` | {kind.level} | {PLACE.sub('any', kind.part)} | {PLACE.sub('…', kind.text)} | {kind.advice} | {kind.blocks} |"
+        f"| `{code}` | {kind.level} | {PLACE.sub('any', kind.part)} | {PLACE.sub('…', kind.text)} | {kind.advice} |"
+        f" {kind.blocks} |"
         for code, kind in KINDS.items()
     )
     return DOCTOR_HEAD + "\n".join(rows) + "\n"
