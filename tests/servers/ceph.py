@@ -165,6 +165,9 @@ def _write_configuration(folder: Path, lifecycle_day_s: int | None) -> None:
         f"rgw_data = {folder}/rgw",
         "rgw_crypt_require_ssl = false",
         "rgw_thread_pool_size = 32",
+        "rgw_gc_obj_min_wait = 2",  # what is deleted would stay in memory for two hours
+        "rgw_gc_processor_period = 2",
+        "rgw_gc_processor_max_time = 2",
     ]
     if lifecycle_day_s is not None:
         lines.append(f"rgw_lc_debug_interval = {lifecycle_day_s}")
