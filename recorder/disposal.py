@@ -18,7 +18,7 @@ from storage.audit import Entry
 from storage.catalogue import erasing, tasks, tombstones
 from storage.catalogue.recordings import Recording
 from storage.catalogue.tombstones import Tombstone
-from storage.errors import StorageError, StoreUnavailableError
+from storage.errors import StorageError, StoreRefusedError, StoreUnavailableError
 
 LATE_AFTER = timedelta(hours=1)  # P3: within the hour no version of the object is left
 LATE = "erasure_late"
@@ -32,33 +32,63 @@ def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Cer
         rows = erasing.rows(connection, ids)
         objects = erasing.objects(connection, ids)
         days = erasing.last_key_days(connection, ids)
-    gone: dict[str, int] = {}
-    for recording in rows:
-        service.vault.forget(recording.id)
-        try:
-            try:
-                if recording.erase_reason not in {None, certificates.EXPIRED}:
-                    erasure_notes.write(service, recording, days.get(recording.id), now)
-            finally:  # a ring that is away keeps the certificate back, not the deletion
-                removed = _delete(service, objects.get(recording.id, {}))
-            gone[recording.id] = removed
-        except StorageError as error:
-            _try_again(service, recording, error, now)
-            if isinstance(error, StoreUnavailableError):
-                break  # the others would only wait for the same answer
-    stones = _bury(service, gone, now)
+    service.vault.forget(*(recording.id for recording in rows))
+    noted = [recording for recording in rows if _noted(service, recording, days.get(recording.id), now)]
+    removed = _delete(service, rows, objects, now)
+    stones = _bury(service, {one.id: removed[one.id] for one in noted if one.id in removed}, now)
     if rows:
         service.database.forget()  # their keys too, should the objects have to wait
     return {stone.recording_id: certificates.certificate(stone) for stone in stones}
 
 
-def _delete(service: Service, objects: dict[str, str]) -> int:
-    removed = sum(service.vault.erase_object(key) for key in objects)
-    left = sum(service.vault.remaining(key) for key in objects)
+def _noted(service: Service, recording: Recording, last_key_day: str | None, now: datetime) -> bool:
+    """Whether it may be certified; a ring that is away keeps the certificate back, not the deletion."""
+    if recording.erase_reason in {None, certificates.EXPIRED}:
+        return True
+    try:
+        erasure_notes.write(service, recording, last_key_day, now)
+    except StorageError as error:
+        _try_again(service, recording, error, now)
+        return False
+    return True
+
+
+def _delete(
+    service: Service, rows: Sequence[Recording], objects: dict[str, dict[str, str]], now: datetime
+) -> dict[str, int]:
+    """How many objects went of each recording of which nothing is left.
+
+    All at once; where that fails, in halves, so that one the store will not let go of keeps back no other. A store
+    that is away is not asked again.
+    """
+    removed: dict[str, int] = {}
+    waiting = [rows] if rows else []
+    while waiting:
+        some = waiting.pop()
+        try:
+            removed |= _deleted(service, {one.id: objects.get(one.id, {}) for one in some})
+        except StorageError as error:
+            away = isinstance(error, StoreUnavailableError) and not isinstance(error, StoreRefusedError)
+            if away or len(some) == 1:
+                _try_again(service, some[0], error, now)
+            else:
+                waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
+            if away:
+                break  # the others would only wait for the same answer
+    return removed
+
+
+def _deleted(service: Service, objects: dict[str, dict[str, str]]) -> dict[str, int]:
+    keys = [key for states in objects.values() for key in states]
+    went = service.vault.erase_objects(keys)
+    left = service.vault.remaining(*keys)
     if left:
         raise StorageError(f"{left} versions are left after deleting")
     # After a crash between deleting and counting, what was kept is still what was deleted.
-    return max(removed, sum(state == "kept" for state in objects.values()))
+    return {
+        recording_id: max(sum(went[key] for key in states), sum(state == "kept" for state in states.values()))
+        for recording_id, states in objects.items()
+    }
 
 
 def _try_again(service: Service, recording: Recording, error: StorageError, now: datetime) -> None:
@@ -74,14 +104,14 @@ def _bury(service: Service, gone: dict[str, int], now: datetime) -> list[Tombsto
     """Of two workers at the same recording the one that comes second finds no row and buries nothing."""
     if not gone:
         return []
+    secret = service.keyring.service_key(certificates.NUMBERS)
     with service.database.write() as connection:
         rows = erasing.rows(connection, list(gone), lock=True)
         days = erasing.last_key_days(connection, list(gone))
         stones = [
             certificates.tombstone(
                 recording,
-                certificate_id=recording.certificate_id
-                or certificates.number(service.keyring.service_key(certificates.NUMBERS), recording.id),
+                certificate_id=recording.certificate_id or certificates.number(secret, recording.id),
                 objects_deleted=gone[recording.id],
                 last_key_day=days.get(recording.id),
                 now=now,

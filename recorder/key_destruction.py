@@ -73,7 +73,7 @@ def _release(service: Service, name: KeyName, now: datetime) -> bool:
 
 def _let_go(connection: Connection, name: KeyName, now: datetime) -> None:
     """What nobody can open any more is not kept half: calls go whole, and people are told of events that are lost."""
-    let_go = sweeping.let_go_of(connection, name.id)
+    let_go = sweeping.let_go_of(connection, name.id, date.fromisoformat(name.folder))
     erasing.blank_calls(connection, let_go.calls, now)
     for event in let_go.events:
         tasks.open_task(connection, EVENT_FAILED, event, now)

@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from storage.catalogue.upsert import insert_new
 from storage.clock import new_id
@@ -52,8 +52,11 @@ def make(
 
 
 def rows_in(connection: Connection, *states: str) -> list[KeyName]:
-    rows = connection.execute(select(keys.c.id, keys.c.day).where(keys.c.state.in_(states))).all()
-    return [KeyName(row.id, row.day) for row in rows]
+    rows = connection.execute(_IN_STATES, {"states": states})
+    return [KeyName(key_id, day) for key_id, day in rows]
+
+
+_IN_STATES = select(keys.c.id, keys.c.day).where(keys.c.state.in_(bindparam("states", expanding=True)))
 
 
 def _claim(database: Database, wanted: Sequence[tuple[str, str]], now: datetime) -> set[str]:

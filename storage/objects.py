@@ -122,8 +122,8 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def remaining(self, key: str) -> int:
-        """How many versions, markers and unfinished uploads of the key there are."""
+    def remaining(self, *keys: str) -> int:
+        """How many versions, markers and unfinished uploads of these keys there are."""
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ MARKER = ".recorder-store"  # tells an empty store from a folder whose volume is
 TAGS = ".tags"
 PART = ".part"
 WRITE_BACK = 4 << 20  # bytes
+_UNFINISHED = re.compile(rf"\.(.+)\.[0-9a-f]{{32}}{re.escape(PART)}")
 NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 
 
@@ -215,16 +217,17 @@ class FolderStore:
         paths = {key: self._at(key) for key in keys}
         self._present()
         with translated():
-            removed = {key: _remove(path) for key, path in paths.items()}
+            files = _files_of(paths.values())
+            removed = {key: _remove(path, files[path]) for key, path in paths.items()}
             for folder in {path.parent for path in paths.values()}:  # one sync for all that went from it
                 if folder.exists():
                     _sync_folder(folder)
         return removed
 
-    def remaining(self, key: str) -> int:
+    def remaining(self, *keys: str) -> int:
         self._present()
         with translated():
-            return len(_files_of(self._at(key)))
+            return sum(len(files) for files in _files_of([self._at(key) for key in keys]).values())
 
     def keys(self, prefix: str) -> Iterator[str]:
         self._present()
@@ -266,18 +269,25 @@ def _sidecar(path: Path) -> Path:
     return path.with_name(f".{path.name}{TAGS}")
 
 
-def _files_of(path: Path) -> list[Path]:
-    upload_id = "[0-9a-f]" * 32  # spelled out, or `a` would take the uploads of `a.b` along
-    parts = sorted(path.parent.glob(f".{path.name}.{upload_id}{PART}")) if path.parent.exists() else []
-    return [*parts, path] if path.exists() else parts
+def _files_of(paths: Collection[Path]) -> dict[Path, list[Path]]:
+    """The file and the unfinished uploads of each object, with one look at each folder."""
+    found: dict[Path, list[Path]] = {path: [] for path in paths}
+    for folder in {path.parent for path in paths}:
+        wanted = {path.name: path for path in paths if path.parent == folder}
+        if folder.exists():
+            for entry in os.scandir(folder):
+                unfinished = _UNFINISHED.fullmatch(entry.name)
+                path = wanted.get(unfinished[1] if unfinished else entry.name)
+                if path is not None:
+                    found[path].append(folder / entry.name)
+    return found
 
 
-def _remove(path: Path) -> int:
-    found = _files_of(path)
-    for file in found:
+def _remove(path: Path, files: Collection[Path]) -> int:
+    for file in files:
         file.unlink(missing_ok=True)
     _sidecar(path).unlink(missing_ok=True)
-    return len(found)
+    return len(files)
 
 
 def _objects_below(folder: Path) -> Iterator[Path]:

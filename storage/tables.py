@@ -121,7 +121,7 @@ class CallRow(Table, table=True):
     settle_at: datetime | None = instant(index=True)  # when to look whether it is kept or blanked
     # Smallest received-minus-stamped seen: bounds how far the platform's clock is off.
     skew_us: int | None = Field(default=None, sa_type=BigInteger)
-    key_id: str | None = None
+    key_id: str | None = Field(default=None, index=True)
     call_key: bytes | None = blob()
     sealed: bytes | None = blob()
 
@@ -242,6 +242,11 @@ class AttemptRow(Table, table=True):
     """One upload of one rendition: committed before its first byte, so that erasure can find every byte."""
 
     __tablename__ = "attempts"
+    __table_args__ = (
+        Index(
+            "ix_attempts_lost", "state", sqlite_where=text("state = 'lost'"), postgresql_where=text("state = 'lost'")
+        ),
+    )
     id: str = Field(primary_key=True)
     recording_id: str = Field(index=True)
     number: int
@@ -442,9 +447,9 @@ class SourceDeletionRow(Table, table=True):
     reason: str  # kept | no_consent | withdrawn | unknown_call | …
     state: str = "new"  # new | done | failed
     tries: int = 0
-    created_at: datetime = instant(nullable=False)
+    created_at: datetime = instant(nullable=False, index=True)
     next_try_at: datetime = instant(nullable=False)
-    key_id: str | None = None
+    key_id: str | None = Field(default=None, index=True)
     body: bytes | None = blob()
     done_at: datetime | None = instant()
 

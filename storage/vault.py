@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -194,10 +194,10 @@ class Vault:
         with self._lock:
             self._deks = {key: held for key, held in self._deks.items() if timedelta() <= now - held[1] < DEK_LIVES}
 
-    def forget(self, recording_id: str) -> None:
-        """Drop what is remembered of a recording: its erasure has begun."""
+    def forget(self, *recording_ids: str) -> None:
+        """Drop what is remembered of recordings: their erasure has begun."""
         with self._lock:
-            self._deks = {key: held for key, held in self._deks.items() if key[0] != recording_id}
+            self._deks = {key: held for key, held in self._deks.items() if key[0] not in recording_ids}
 
     # -- objects
 
@@ -242,6 +242,10 @@ class Vault:
         """Delete every version and unfinished upload; gives how many there were."""
         return self.objects.delete(object_key)
 
-    def remaining(self, object_key: str) -> int:
+    def erase_objects(self, object_keys: Sequence[str]) -> dict[str, int]:
+        """The same for many at once, in as few requests as the store allows."""
+        return self.objects.delete_many(object_keys)
+
+    def remaining(self, *object_keys: str) -> int:
         """How many versions and unfinished uploads the store still shows: erased means none."""
-        return self.objects.remaining(object_key)
+        return self.objects.remaining(*object_keys)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, insert, literal_column, select, update
 
 from storage.objects import HELD
 from storage.tables import metadata
@@ -39,7 +39,7 @@ _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _CHANGE = update(attempts).where(attempts.c.id == bindparam("attempt"))
 _OF_RECORDING = select(attempts).where(attempts.c.recording_id == bindparam("recording"))
 _KEPT = _OF_RECORDING.where(attempts.c.state == "kept")
-_LOST = select(attempts).where(attempts.c.state == "lost").limit(bindparam("limit"))
+_LOST = select(attempts).where(attempts.c.state == literal_column("'lost'")).limit(bindparam("limit"))  # of its index
 _LOST_OF_RECORDING = _OF_RECORDING.where(attempts.c.state == "lost").limit(bindparam("limit"))
 _LOSE = (
     update(attempts)

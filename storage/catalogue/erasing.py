@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, literal, or_, select, update
 
 from storage.catalogue import seen, sessions, sweeping
 from storage.catalogue.calls import family
@@ -132,10 +132,10 @@ def standing(connection: Connection, ids: Sequence[str]) -> list[str]:
 
 def rows(connection: Connection, ids: Sequence[str], *, lock: bool = False) -> list[Recording]:
     """The claimed ones among these, in one order everywhere."""
-    query = select(_recordings).where(_recordings.c.id.in_(ids), _recordings.c.state == "erasing")
+    columns = (_recordings.c[name] for name in Recording.__dataclass_fields__)
+    query = select(*columns).where(_recordings.c.id.in_(ids), _recordings.c.state == "erasing")
     query = query.order_by(_recordings.c.id)
-    found = connection.execute(query.with_for_update() if lock else query).mappings()
-    return [Recording(**row) for row in found]
+    return [Recording(*row) for row in connection.execute(query.with_for_update() if lock else query)]
 
 
 def objects(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -182,9 +182,7 @@ def retry_later(connection: Connection, recording_id: str, at: datetime) -> None
 def retire(connection: Connection, gone: Sequence[Recording], now: datetime) -> None:
     """Remove the rows of recordings whose objects are verified gone; their refs are remembered against replays."""
     ids = [recording.id for recording in gone]
-    for recording in gone:
-        if recording.ref is not None:
-            seen.add(connection, recording.ref, "recording", now)
+    seen.add_all(connection, (recording.ref for recording in gone if recording.ref is not None), "recording", now)
     for name in (*SATELLITES, "holds", "attempts", "key_uses"):
         table = metadata.tables[name]
         connection.execute(delete(table).where(table.c.recording_id.in_(ids)))
@@ -204,12 +202,10 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
         _calls.c.id.in_(call_ids), _calls.c.id.not_in(needed), _calls.c.state != "blank", over
     )
     calls = connection.execute(unneeded).all()
-    for call in calls:
-        if call.ref is not None:
-            seen.add(connection, call.ref, "call", now)
-        connection.execute(
-            update(_calls).where(_calls.c.id == call.id).values(opened_at=_midnight(call.opened_at), **_BLANK)
-        )
+    if not calls:
+        return
+    seen.add_all(connection, (call.ref for call in calls if call.ref is not None), "call", now)
+    connection.execute(_BLANK_CALL, [{"call": call.id, "day": _midnight(call.opened_at)} for call in calls])
     ids = [call.id for call in calls]
     _bequeath(connection, ids)
     _blank_discarded(connection, ids, now)
@@ -240,8 +236,8 @@ def _bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
 def _blank_discarded(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:
     """Of what was never kept there remain a class, a reason and a day."""
     discarded = and_(_recordings.c.call_id.in_(call_ids), _recordings.c.state == "discarded")
-    for ref in connection.execute(select(_recordings.c.ref).where(discarded, _recordings.c.ref.is_not(None))).scalars():
-        seen.add(connection, ref, "recording", now)
+    refs = connection.execute(select(_recordings.c.ref).where(discarded, _recordings.c.ref.is_not(None))).scalars()
+    seen.add_all(connection, refs, "recording", now)
     day = _midnight(now)
     connection.execute(update(_recordings).where(discarded).values(call_started_at=day, **_BLANK_RECORDING))
 
@@ -278,6 +274,8 @@ _BLANK: dict[str, object] = {
     "sealed": None,
 }
 
+_BLANK_CALL = update(_calls).where(_calls.c.id == bindparam("call")).values(opened_at=bindparam("day"), **_BLANK)
+
 
 def _lock_calls(connection: Connection, ids: Sequence[str], *, skip_locked: bool) -> list[str]:
     """Calls are locked before recordings; a sweep leaves one that another holds for its next round."""
@@ -297,7 +295,7 @@ def _close_links(connection: Connection, ids: Sequence[str]) -> None:
     alive = (
         select(_matches.c.request_id)
         .join(_recordings, _recordings.c.id == _matches.c.recording_id)
-        .where(_matches.c.approved.is_(True), _recordings.c.state == "stored")
+        .where(_matches.c.request_id.in_(hit), _matches.c.approved.is_(True), _recordings.c.state == "stored")
     )
     dead: ColumnElement[bool] = and_(
         _links.c.request_id.in_(hit), _links.c.request_id.not_in(alive), _links.c.state.in_(("minted", "open"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, select
@@ -17,6 +18,13 @@ _KNOWN = select(seen.c.mark).where(seen.c.mark == bindparam("mark"))
 def add(connection: Connection, mark: bytes, kind: str, now: datetime) -> bool:
     """Remember a mark; False where it is known already."""
     return bool(insert_new(connection, seen, [{"mark": mark, "kind": kind, "seen_at": now}], conflict=["mark"]))
+
+
+def add_all(connection: Connection, marks: Iterable[bytes], kind: str, now: datetime) -> None:
+    """Remember many at once."""
+    rows = [{"mark": mark, "kind": kind, "seen_at": now} for mark in marks]
+    if rows:
+        insert_new(connection, seen, rows, conflict=["mark"])
 
 
 def has(connection: Connection, mark: bytes) -> bool:

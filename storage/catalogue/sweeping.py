@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import (
     BigInteger,
@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    true,
     type_coerce,
     union_all,
     update,
@@ -116,8 +117,8 @@ class LetGo:
     events: list[str]  # that were never applied
 
 
-def let_go_of(connection: Connection, key_id: str) -> LetGo:
-    """Blank everything else a key sealed: from here on it could not be opened anyway.
+def let_go_of(connection: Connection, key_id: str, day: date) -> LetGo:
+    """Blank everything else a key of this day sealed: from here on it could not be opened anyway.
 
     Recordings that never came to be stored, calls, requests, webhooks never applied, notes of copies at a platform.
     """
@@ -133,8 +134,10 @@ def let_go_of(connection: Connection, key_id: str) -> LetGo:
     )
     connection.execute(update(_calls).where(_calls.c.key_id == key_id).values(call_key=None, **gone))
     connection.execute(update(_requests).where(_requests.c.key_id == key_id).values(request_key=None, **gone))
-    for table in (_inbox, _sources):
-        connection.execute(update(table).where(table.c.key_id == key_id).values(key_id=None, body=None))
+    midnight = datetime.combine(day, time(), UTC)  # an event's key is of the day it came in on: no need to look further
+    of_the_day = _inbox.c.received_at.between(midnight - timedelta(days=1), midnight + timedelta(days=2))
+    for table, where in ((_inbox, of_the_day), (_sources, true())):
+        connection.execute(update(table).where(table.c.key_id == key_id, where).values(key_id=None, body=None))
     lost = update(_inbox).where(_inbox.c.body.is_(None), _inbox.c.state == "new").values(state="failed")
     return LetGo(call_ids, recording_ids, list(connection.execute(lost.returning(_inbox.c.id)).scalars()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, or_, select
@@ -31,7 +31,7 @@ class Tombstone:
 
 
 def insert_all(connection: Connection, stones: Iterable[Tombstone]) -> None:
-    rows = [asdict(stone) for stone in stones]
+    rows = [vars(stone) for stone in stones]
     if rows:
         connection.execute(insert(_tombstones), rows)
 

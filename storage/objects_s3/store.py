@@ -96,8 +96,8 @@ class S3Store:
         batch = len(wanted) > 1 and self.truth().batch_delete
         return versions.removed(self.bucket, wanted, batch=batch)
 
-    def remaining(self, key: str) -> int:
-        return len(versions.found(self.bucket, [checked(key)]))
+    def remaining(self, *keys: str) -> int:
+        return len(versions.found(self.bucket, [checked(key) for key in keys]))
 
     def keys(self, prefix: str) -> Iterator[str]:
         after: dict[str, str] = {}

@@ -57,7 +57,9 @@ def test_every_gauge_is_shown_or_alarmed_about(service: Service) -> None:
     assert [
         family.name
         for family in text_string_to_metric_families(text)
-        if family.name.startswith("recorder_") and not family.name.endswith("_created") and family.name not in all_queries
+        if family.name.startswith("recorder_")
+        and not family.name.endswith("_created")
+        and family.name not in all_queries
     ] == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from recorder import erasure, holds
 from recorder.errors import ChoiceNeededError, ErasingError, HeldError, RecordingNotFoundError
 from recorder.ports import Actor, Service
 from storage import audit
-from storage.catalogue import attempts, calls, evidence, forecast, recordings, seen, tasks
-from storage.errors import StoreUnavailableError
+from storage.catalogue import attempts, calls, erasing, evidence, forecast, recordings, seen, tasks
+from storage.errors import StoreRefusedError, StoreUnavailableError
 from tests.conftest import MovingClock
 from tests.recorder.stored import RENDITIONS, found_by_phone, row, store, store_call
 
@@ -124,14 +125,14 @@ def test_p3_a_store_that_is_away_delays_the_certificate_and_nothing_else(
 ) -> None:
     recording = store(service, clock.now)
     away = True
-    delete = service.vault.objects.delete
+    delete = service.vault.objects.delete_many
 
-    def unreliable(key: str) -> int:
+    def unreliable(keys: Sequence[str]) -> dict[str, int]:
         if away:
             raise StoreUnavailableError
-        return delete(key)
+        return delete(keys)
 
-    monkeypatch.setattr(service.vault.objects, "delete", unreliable)
+    monkeypatch.setattr(service.vault.objects, "delete_many", unreliable)
     assert erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now) is None
     erasing = row(service, recording.id)
     assert (erasing.state, erasing.dek, erasing.sealed, erasing.key_id) == ("erasing", None, None, None)
@@ -151,7 +152,7 @@ def test_an_object_that_stays_is_never_certified_gone(
     service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recording = store(service, clock.now)
-    monkeypatch.setattr(service.vault.objects, "delete", lambda key: 1)
+    monkeypatch.setattr(service.vault.objects, "delete_many", lambda keys: dict.fromkeys(keys, 1))
     assert erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now) is None
     assert row(service, recording.id).state == "erasing"
 
@@ -164,7 +165,7 @@ def test_killed_between_deleting_and_counting_still_counts(
     class KilledError(BaseException):
         pass
 
-    def killed(key: str) -> int:
+    def killed(*keys: str) -> int:
         raise KilledError
 
     with monkeypatch.context() as patch:
@@ -175,6 +176,35 @@ def test_killed_between_deleting_and_counting_still_counts(
     certificate = erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
     assert certificate is not None
     assert certificate.objects_deleted == len(RENDITIONS)
+
+
+def test_p3_one_object_the_store_keeps_keeps_back_no_other(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [store(service, clock.now - timedelta(days=90)).id for _ in range(5)]
+    with service.database.write() as connection:
+        erasure.claim_due(connection, ids, DPO, clock.now)
+    with service.database.read() as connection:
+        locked = next(iter(erasing.objects(connection, ids)[ids[3]]))
+    asked: list[int] = []
+    delete = service.vault.objects.delete_many
+
+    def refusing(keys: Sequence[str]) -> dict[str, int]:
+        asked.append(len(keys))
+        gone = delete([key for key in keys if key != locked])
+        if locked in keys:
+            raise StoreRefusedError("held there")
+        return gone
+
+    monkeypatch.setattr(service.vault.objects, "delete_many", refusing)
+    assert erasure.finish_erasures(service, clock.now) == 4
+    assert row(service, ids[3]).state == "erasing"
+    assert asked[0] == 5 * len(RENDITIONS)
+    certificates = [erasure.certificate(service, one) for one in ids if one != ids[3]]
+    assert {one["objects_deleted"] for one in certificates} == {len(RENDITIONS)}
+    monkeypatch.setattr(service.vault.objects, "delete_many", delete)
+    assert erasure.finish_erasures(service, clock.advance(minutes=5)) == 1
+    assert erasure.certificate(service, ids[3])["objects_deleted"] == len(RENDITIONS)
 
 
 @pytest.mark.parametrize("kind", ["legal", "dispute", "restriction"])

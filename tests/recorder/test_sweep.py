@@ -101,10 +101,7 @@ def test_p3_day_keys_go_on_time_though_the_store_is_away(
     recording = store(service, clock.now)
     backup = row(service, recording.id)
 
-    def away(key: str) -> int:
-        raise StoreUnavailableError
-
-    monkeypatch.setattr(service.vault.objects, "delete", away)
+    monkeypatch.setattr(service.vault.objects, "delete_many", away)
     clock.now = datetime(2026, 12, 3, 0, 5, tzinfo=UTC)
     report = sweep.sweep(service, clock.now, unattended=True)
     assert (report.claimed, report.erased, report.unfinished) == (1, 0, 1)

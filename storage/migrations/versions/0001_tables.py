@@ -28,6 +28,14 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attempts")),
         sa.UniqueConstraint("object_key", name=op.f("uq_attempts_object_key")),
     )
+    op.create_index(
+        "ix_attempts_lost",
+        "attempts",
+        ["state"],
+        unique=False,
+        sqlite_where=sa.text("state = 'lost'"),
+        postgresql_where=sa.text("state = 'lost'"),
+    )
     op.create_index(op.f("ix_attempts_recording_id"), "attempts", ["recording_id"], unique=False)
     op.create_table(
         "audit",
@@ -89,6 +97,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("id", name=op.f("pk_calls")),
         sa.UniqueConstraint("ref", name=op.f("uq_calls_ref")),
     )
+    op.create_index(op.f("ix_calls_key_id"), "calls", ["key_id"], unique=False)
     op.create_index(op.f("ix_calls_opened_at"), "calls", ["opened_at"], unique=False)
     op.create_index(op.f("ix_calls_settle_at"), "calls", ["settle_at"], unique=False)
     op.create_table(
@@ -359,6 +368,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("id", name=op.f("pk_source_deletions")),
         sa.UniqueConstraint("recording_ref", name=op.f("uq_source_deletions_recording_ref")),
     )
+    op.create_index(op.f("ix_source_deletions_created_at"), "source_deletions", ["created_at"], unique=False)
     op.create_index(
         "ix_source_deletions_due",
         "source_deletions",
@@ -367,6 +377,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sqlite_where=sa.text("state = 'new'"),
         postgresql_where=sa.text("state = 'new'"),
     )
+    op.create_index(op.f("ix_source_deletions_key_id"), "source_deletions", ["key_id"], unique=False)
     op.create_index(op.f("ix_source_deletions_recording_id"), "source_deletions", ["recording_id"], unique=False)
     op.create_table(
         "tasks",

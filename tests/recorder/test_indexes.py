@@ -1,0 +1,97 @@
+"""No statement reads a table that grows with the calls from one end to the other, on either database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import event
+
+from recorder import calls, capture, erasure, finding, holds, listening, matching, sheltering, sources, sweep
+from recorder.finding import Query
+from recorder.ports import Actor, Service
+from tests.conftest import MovingClock
+from tests.recorder.stored import PHONE, store
+
+DPO = Actor("tok_dpo", "dpo")
+GROWING = (
+    "attempts|audit|calls|consents|inbox|key_uses|legs|listenings|marks|parties|recordings|seen|spans|"
+    "source_deletions|tombstones"
+)
+ONE_BY_ONE = re.compile(rf"SCAN ({GROWING})\b(?! USING)|Seq Scan on ({GROWING})\b")
+Statement = tuple[str, Any]
+
+
+@contextmanager
+def listened(service: Service) -> Iterator[list[Statement]]:
+    """Every statement run in the block that reads rows, with its parameters."""
+    heard: list[Statement] = []
+
+    def hear(
+        _connection: object, _cursor: object, statement: str, parameters: Any, _context: object, many: bool
+    ) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+            heard.append((statement, parameters[0] if many else parameters))
+
+    event.listen(service.database.engine, "before_cursor_execute", hear)
+    try:
+        yield heard
+    finally:
+        event.remove(service.database.engine, "before_cursor_execute", hear)
+
+
+def read_whole(service: Service, statements: list[Statement]) -> set[str]:
+    """Those statements whose plan has a table read from end to end."""
+    explain = "EXPLAIN QUERY PLAN " if service.database.sqlite else "EXPLAIN "
+    whole = set()
+    with service.database.read() as connection:
+        if not service.database.sqlite:
+            connection.exec_driver_sql(
+                "SET LOCAL enable_seqscan = off"
+            )  # so that it is taken only for want of an index
+        for statement, parameters in {text: (text, values) for text, values in statements}.values():
+            plan = connection.exec_driver_sql(explain + statement, parameters)
+            if any(ONE_BY_ONE.search(str(line)) for line in plan):
+                whole.add(statement)
+    return whole
+
+
+def everything(service: Service, clock: MovingClock) -> None:
+    """What a service does all day."""
+    due = store(service, clock.now - timedelta(days=90))
+    held, ordered = store(service, clock.now - timedelta(days=80)), store(service, clock.now)
+    holds.place(service, held.id, "legal", None, DPO, clock.now)
+    sheltering.shelter(service, clock.now)
+    for query in (
+        Query(),
+        Query(phone=PHONE),
+        Query(queue="q"),
+        Query(segment="private_inbound"),
+        Query(state="stored"),
+    ):
+        finding.search(service, query, actor=DPO, now=clock.now)
+    matching.find(service, {"phone": PHONE}, "req_1", clock.now)
+    listening.open_for_staff(service, ordered.id, actor=DPO, purpose="access", rendition="original", now=clock.now)
+    erasure.erase(service, ordered.id, reason="ordered", actor=DPO, now=clock.now)
+    calls.apply_pending(service, clock.now, limit=10)
+    capture.capture_due(service, clock.now, limit=1)
+    sources.delete_at_sources(service, clock.now, limit=10)
+    sweep.sweep(service, clock.now, unattended=False)
+    assert erasure.certificate(service, due.id)
+    sweep.sweep(service, clock.advance(days=10), unattended=False)
+
+
+def test_no_table_is_read_from_end_to_end(service: Service, clock: MovingClock) -> None:
+    with listened(service) as statements:
+        everything(service, clock)
+
+    assert len(statements) > 100
+    assert read_whole(service, statements) == set()
+
+
+def test_a_missing_index_would_be_seen(service: Service) -> None:
+    unindexed = "SELECT id FROM recordings WHERE channels = 2 AND reason = 'x'"
+    assert read_whole(service, [(unindexed, ())]) == {unindexed}
