@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup setup-dev demo test coverage lint bench shots clean
+.PHONY: setup setup-dev demo test coverage lint bench faults shots clean
 
 setup: $(VENV)/.ready
 setup-dev: $(VENV)/.ready-dev
@@ -38,6 +38,11 @@ lint: setup-dev
 
 bench: setup-dev
 	$(BIN)/python -m tests.bench
+
+# A thousand random lives (RUNS=…), killed and starved at every step: about 20 minutes on two cores.
+RUNS ?= 1000
+faults: setup-dev
+	$(BIN)/python -m tests.faults $(RUNS)
 
 shots: setup-dev
 	$(BIN)/python -m tests.shots

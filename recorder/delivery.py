@@ -17,6 +17,7 @@ import structlog
 
 from recorder import access_links, letters
 from recorder.errors import DeliveryRefusedError, DeliveryUnknownError, RecorderError
+from recorder.faultpoints import reached
 from recorder.letters import StoppedError, Writing
 from recorder.ports import Service
 from storage import audit
@@ -51,6 +52,7 @@ def deliver_next(service: Service, now: datetime, kinds: Collection[str]) -> Lit
         message = outbox.claim(connection, now, now + LEASE, kinds)
     if message is None:
         return None
+    reached("deliver.claimed")
     return "sent" if _deliver(service, message, now) else "not_sent"
 
 
@@ -61,6 +63,7 @@ def _deliver(service: Service, message: Message, now: datetime) -> bool:
         if now - message.created_at > GIVE_UP[message.kind]:
             raise StoppedError("delivery_failed" if message.kind == "mail" or message.tries else None)
         noted = letters.hand_over(service, writing, now)
+        reached("deliver.sent")
     except StoppedError as stopped:
         _stop(service, message, writing, stopped.task, now)
         return False

@@ -12,6 +12,7 @@ import structlog
 
 from recorder import certificates, erasure_notes, subscriptions
 from recorder.certificates import Certificate
+from recorder.faultpoints import reached
 from recorder.ports import SYSTEM, Service
 from storage import audit
 from storage.audit import Entry
@@ -35,7 +36,9 @@ def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Cer
     service.vault.forget(*(recording.id for recording in rows))
     noted = [recording for recording in rows if _noted(service, recording, days.get(recording.id), now)]
     removed = _delete(service, rows, objects, now)
+    reached("erase.deleted")
     stones = _bury(service, {one.id: removed[one.id] for one in noted if one.id in removed}, now)
+    reached("erase.buried")
     if rows:
         service.database.forget()  # their keys too, should the objects have to wait
     return {stone.recording_id: certificates.certificate(stone) for stone in stones}

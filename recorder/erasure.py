@@ -17,6 +17,7 @@ from recorder import certificates, disposal, personal, sources
 from recorder.certificates import EXPIRED, Certificate
 from recorder.discarding import discard
 from recorder.errors import ChoiceNeededError, ErasingError, HeldError, RecordingNotFoundError
+from recorder.faultpoints import reached
 from recorder.hold_matrix import cause_of, verdict
 from recorder.ports import SYSTEM, Actor, Service
 from storage import audit
@@ -57,6 +58,7 @@ def erase(service: Service, recording_id: str, *, reason: str, actor: Actor, now
         entries = _begin(service, connection, _locked(connection, recording_id), reason, actor, now)
         if entries:
             audit.append_many(connection, entries, now=now)
+    reached("erase.claimed")
     for job in ("capture", "source"):
         service.wake(job)
     return disposal.finish(service, [recording_id], now).get(recording_id)

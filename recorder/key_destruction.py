@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from recorder import erasure
 from recorder.calls import FAILED as EVENT_FAILED
+from recorder.faultpoints import reached
 from recorder.holds import review_holds
 from recorder.ports import SYSTEM, Service
 from storage import audit
@@ -47,6 +48,7 @@ def _destroy(service: Service, name: KeyName, now: datetime) -> bool:
 
     try:
         if _release(service, name, now):
+            reached("sweep.key_released")
             service.keyring.destroy(name.id, now, note)
             return True
     except StorageError as error:

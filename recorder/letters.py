@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from recorder import access_links, contacts, identity_check, notices, phones, spoken_codes
 from recorder.contacts import Contact
+from recorder.faultpoints import reached
 from recorder.ports import Service
 from recorder.settings import Organisation
 from storage.catalogue import calls, codes, links, outbox, recordings, requests
@@ -94,6 +95,7 @@ def _access_mail(service: Service, writing: Writing, link: Link, contact: Contac
             raise StoppedError
         granted = [one.recording_id for one in requests.matched(connection, writing.request.id) if one.approved]
         rows = [recordings.get(connection, one) for one in granted]
+    reached("deliver.minted")
     token, until = minted
     organisation = _speaker(service, writing.request)
     notice = notices.AccessNotice(

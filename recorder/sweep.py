@@ -15,6 +15,7 @@ import structlog
 from recorder import brakes, erasure, erasure_notes, once, subscriptions
 from recorder.brakes import Brake
 from recorder.errors import BrakeError
+from recorder.faultpoints import reached
 from recorder.holds import review_holds
 from recorder.key_destruction import destroy_due_keys
 from recorder.ports import SYSTEM, Actor, Service
@@ -114,6 +115,7 @@ def sweep(
         with service.database.write() as connection:
             sweeping.settle_forecast(connection, utc_day(now))
     keys_destroyed = destroy_due_keys(service, now)
+    reached("sweep.keys_destroyed")
     erased = 0
     while done := erasure.finish_erasures(service, now, BATCH):
         erased += done
@@ -138,6 +140,7 @@ def _claim_all(service: Service, actor: Actor, now: datetime) -> int:
             entries = erasure.claim_due(connection, ids, actor, now)
             if entries:
                 audit.append_many(connection, entries, now=now)
+        reached("sweep.claimed")
         if not entries:
             return claimed  # all of them are in somebody else's hands; the next sweep looks again
         claimed += len(entries)

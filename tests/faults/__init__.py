@@ -1,0 +1,4 @@
+"""Random lives: the service is killed, starved and cut off at every step, and must have lost and doubled nothing.
+
+`make faults` runs a thousand; the suite runs a few of them at a fixed seed.
+"""
