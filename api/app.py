@@ -30,7 +30,7 @@ from api import (
     webhooks,
 )
 from api.pools import POOLS, pools
-from api.routing import DRAINING, REQUEST_ID, ROUTE, SERVICE, Route
+from api.routing import DRAINING, REQUEST_ID, ROUTE, SERVICE, UNDER_WAY, Route
 from recorder.errors import NotFoundError, TooLargeError
 from recorder.ports import Service
 from storage.errors import RecorderError
@@ -52,6 +52,7 @@ def create_app(service: Service) -> web.Application:
     app = web.Application(client_max_size=limit, middlewares=[observed, answered, admitted, read_once])
     app[SERVICE] = service
     app[DRAINING] = threading.Event()
+    app[UNDER_WAY] = set()
     app[POOLS] = {}
     app[ROUTES] = {}
     app[limits.OPENINGS] = limits.Allowance(limits.AT_ONCE)
@@ -81,12 +82,14 @@ async def observed(request: web.Request, handler: Handler) -> web.StreamResponse
     route = request.app[ROUTES].get(request.match_info.route)
     if route is not None:
         request[ROUTE] = route
+    request.app[UNDER_WAY].add(id(request))
     started, status = time.perf_counter(), 499  # nginx's number for a client that went away
     try:
         response = await handler(request)
         status = response.status
         return response
     finally:
+        request.app[UNDER_WAY].discard(id(request))
         seconds = time.perf_counter() - started
         path = route.path if route else "unknown"
         request.app[metrics.METRICS].count(request, path, status, seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from api.routing import REQUEST_ID, SERVICE
+from api.routing import DRAINING, REQUEST_ID, SERVICE
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -40,3 +40,6 @@ async def add(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["X-Request-ID"] = request[REQUEST_ID]
     if request.app[SERVICE].settings.http.secure:
         response.headers["Strict-Transport-Security"] = HSTS
+    if request.app[DRAINING].is_set():  # who keeps connections is to make the next one elsewhere
+        response.headers["Connection"] = "close"
+        response.force_close()

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from api import metrics, schemas
 from api.pools import run
-from api.routing import SERVICE, Contract, Route, roles
+from api.routing import DRAINING, SERVICE, Contract, Route, roles
 from recorder.ports import Service
 from recorder.settings import Http
 from storage.errors import RecorderError
@@ -38,7 +38,9 @@ async def healthz(request: web.Request) -> web.Response:  # noqa: ARG001 -- a ha
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Database, key ring and object store answer: 200, else 503 naming which does not."""
+    """Database, key ring and object store answer: 200, else 503 naming which does not. Draining: 503."""
+    if request.app[DRAINING].is_set():
+        return web.json_response({"status": "draining", "checks": {}}, status=503)
     service = request.app[SERVICE]
     results = await asyncio.gather(*(_passes(request, check, service) for check in CHECKS.values()))
     checks = {name: "ok" if passed else "failed" for name, passed in zip(CHECKS, results, strict=True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +17,8 @@ ROLES = frozenset({"platform", "agent", "reviewer", "dpo", "operator", "auditor"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
+DRAINING = web.AppKey("draining", threading.Event)  # set once the process was told to stop
+UNDER_WAY = web.AppKey("under_way", set[int])  # by identity: whoever still sends a body or waits for an answer
 SERVICE = web.AppKey("service", Service)
 REQUEST_ID = web.RequestKey("request_id", str)
 CODE = web.RequestKey("code", str)  # why it was refused, as the answer has it

@@ -313,7 +313,7 @@ class Alive(Given):
 
 
 class Ready(Given):
-    status: Literal["ready", "not_ready"]
+    status: Literal["ready", "not_ready", "draining"]
     checks: dict[str, Literal["ok", "failed"]]
 
 

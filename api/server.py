@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from aiohttp import web
 
 from api.app import create_app
+from api.routing import DRAINING, UNDER_WAY
 from api.worker import Worker
 from recorder import checkup
 from recorder.checkup import Finding
@@ -23,23 +27,47 @@ from recorder.ports import Service
 from recorder.service import Bell, opened
 from recorder.settings import Settings, is_loopback
 
-SHUTDOWN_SECONDS = 30.0
+SHUTDOWN_SECONDS = 30.0  # for requests under way to end, once no more are taken; as long as a body may take
+CLOSE_SECONDS = 1.0  # for what is still going on then: players
 HEAD_SECONDS = 75.0  # a connection has so long to send the whole head of its next request; balancers idle for 60
 SWITCH_SECONDS = 0.0005  # a webhook waits at every thread it crosses for one that computes to let go; 5 ms by default
 
 
 def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is running and leave the rest for the next start."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    """Serve until SIGINT or SIGTERM, then finish what is running and leave the rest for the next start.
+
+    A second signal ends the process at once, as a power cut would: nothing that was answered is lost by that either.
+    """
+    stop = stop_asked()
     with opened(settings) as service:
         doubts = sound(checkup.examine_start(service, service.clock()))
         with listening(service, Worker(service)) as port:
             for line in (*greeting(settings, port), *told(doubts, public=not is_loopback(settings.http.public_url))):
                 announce(line)
             stop.wait()
-            announce("stopping: finishing what is running")
+            announce("stopping: finishing what is running; once more to stop at once")
+
+
+def stop_asked() -> threading.Event:
+    """What the first SIGINT or SIGTERM sets; a second one ends the process there and then.
+
+    A thread reads what the system's own handler wrote. Python's handlers run when the main thread next comes round to
+    them, and one that was about to wait for a lock would wait first.
+    """
+    asked = threading.Event()
+    heard, rung = socket.socketpair()
+    rung.setblocking(False)
+
+    def listen() -> None:
+        heard.recv(1)
+        asked.set()
+        os._exit(128 + heard.recv(1)[0])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(rung.detach())
+    threading.Thread(target=listen, name="signals", daemon=True).start()
+    return asked
 
 
 def sound(findings: Sequence[Finding]) -> list[Finding]:
@@ -79,27 +107,44 @@ def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[i
     def on_loop(work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, loop).result()
 
+    app = create_app(service)
     runner = web.AppRunner(
-        create_app(service),
+        app,
         access_log=None,
-        shutdown_timeout=SHUTDOWN_SECONDS,
+        shutdown_timeout=CLOSE_SECONDS,
         keepalive_timeout=HEAD_SECONDS,
         handle_signals=False,
     )
     try:
         on_loop(runner.setup())
         http = service.settings.http
+        site = web.TCPSite(runner, http.host, http.port, backlog=1024)
         try:
-            on_loop(web.TCPSite(runner, http.host, http.port, backlog=1024).start())
+            on_loop(site.start())
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
                 raise ConfigurationError(f"port {http.port} is in use; set RECORDER_HTTP__PORT") from exc
             raise ConfigurationError(f"cannot listen on {http.host}:{http.port}: {exc.strerror}") from exc
         jobs.start()
         yield runner.addresses[0][1]
+        app[DRAINING].set()  # readiness is refused from here on, work is not
+        time.sleep(http.drain_s)
+        on_loop(_let_finish(app, site))
     finally:
         on_loop(runner.cleanup())
         jobs.stop()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _let_finish(app: web.Application, site: web.BaseSite) -> None:
+    """Take no more connections, and return when nobody waits for an answer.
+
+    aiohttp would drop what still comes in of bodies from the moment it is told to shut down.
+    """
+    await site.stop()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SHUTDOWN_SECONDS):
+            while app[UNDER_WAY]:
+                await asyncio.sleep(0.02)

@@ -29,6 +29,7 @@ from recorder.settings import Settings
 NICER = 5  # webhooks go before jobs, and jobs before encoders
 GATHER_SECONDS = 0.02  # however often a job is rung meanwhile, it is told once
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a process that died is followed by another
+PATIENCE_SECONDS = 30.0  # for what is running when the house closes
 STEADY_SECONDS = 60.0  # one that lived so long is followed after the first pause again
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,7 @@ class Worker:
         self._rung: SimpleQueue[str | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._pipe: IO[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._keep_running, self._ring)]
 
@@ -52,14 +54,19 @@ class Worker:
             thread.start()
 
     def stop(self) -> None:
-        """Return when what was running in the process has ended, and the process with it."""
+        """Return when what was running in the process has ended, and the process with it.
+
+        What takes longer than `PATIENCE_SECONDS` is cut off: it is taken up again by whoever comes next.
+        """
         self._stopped.set()
         self._rung.put(None)
         with self._lock:
             self._hang_up()
+        patient_until = time.monotonic() + PATIENCE_SECONDS
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join()
+                thread.join(max(0.0, patient_until - time.monotonic()))
+        self._cut_off()
         self._own.stop()
 
     def wake(self, name: str) -> None:
@@ -91,6 +98,7 @@ class Worker:
     def _run(self) -> int:
         command = [sys.executable, "-m", "api.worker"]
         process = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603 -- ourselves
+        self._process = process
         pipe = cast("IO[bytes]", process.stdin)
         with suppress(BrokenPipeError):
             pipe.write(pickle.dumps(self._settings))
@@ -102,6 +110,13 @@ class Worker:
         with self._lock:
             self._hang_up()
         return code
+
+    def _cut_off(self) -> None:
+        keeper = self._threads[0]
+        if keeper.is_alive() and self._process is not None:
+            log.warning("worker.cut_off", after_seconds=PATIENCE_SECONDS)
+            self._process.kill()
+            keeper.join()
 
     def _hang_up(self) -> None:
         if self._pipe is not None:

@@ -103,6 +103,9 @@ class Http(Section):
     public_url: str = Field(
         "http://127.0.0.1:8080", description="how the world reaches us; signatures and links are made from it"
     )
+    drain_s: int = Field(
+        0, ge=0, le=300, description="seconds between being told to stop and taking no more: a load balancer notices"
+    )
     max_body_bytes: int = Field(1_000_000, gt=0, description="largest webhook or JSON body")
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_listed)] = Field(
         (),

@@ -38,6 +38,18 @@ def database_kind() -> str:
     return "sqlite"
 
 
+def signed(name: str) -> tuple[str, dict[str, str]]:
+    """Body and headers of a webhook that tells of a new call."""
+    now = datetime.now(UTC)
+    data = {"call_id": name, "direction": "inbound", "from": "+4520123456", "to": "+4570123456"}
+    body = json.dumps({"type": "call.started", "timestamp": now.isoformat(), "data": data})
+    return body, {
+        "webhook-id": name,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(STANDARD_SECRET).sign(name, now, body),
+    }
+
+
 @dataclass
 class Serving:
     """A `recorder serve` of its own."""
@@ -47,16 +59,8 @@ class Serving:
 
     def post(self, name: str) -> int:
         """Tell of a new call; gives the status of the answer."""
-        now = datetime.now(UTC)
-        data = {"call_id": name, "direction": "inbound", "from": "+4520123456", "to": "+4570123456"}
-        body = json.dumps({"type": "call.started", "timestamp": now.isoformat(), "data": data})
-        headers = {
-            "webhook-id": name,
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": Webhook(STANDARD_SECRET).sign(name, now, body),
-        }
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT)
-        connection.request("POST", "/webhooks/events", body, headers)
+        connection.request("POST", "/webhooks/events", *signed(name))
         status = connection.getresponse().status
         connection.close()
         return status
