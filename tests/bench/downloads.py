@@ -1,7 +1,8 @@
-"""A decrypted download against nginx, and the first byte in the middle of four hours."""
+"""A decrypted download against nginx or the store's own answer, and the first byte in the middle of four hours."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -10,19 +11,24 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from storage.container import sealed_size
 from tests.bench.figures import Figure, alternated, ratio
 from tests.bench.media import FRAME, RATE, media_server
+from tests.bench.places import Place, places
 
 MEGABYTES = 20
 SHORT, LONG = 300, 4 * 3600
+RANGE = 65536  # bytes a player asks for
 BUFFER = bytearray(1 << 20)
 
 
 def get(port: int, path: str, token: str = "", span: str = "") -> tuple[float, float, int]:
     """Seconds to the first body byte, seconds to the last, and how many bytes came."""
-    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1", "Connection: close"]
+    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Connection: close"]
     lines += [f"Authorization: Bearer {token}"] if token else []
     lines += [f"Range: bytes={span}"] if span else []
     with socket.create_connection(("127.0.0.1", port)) as peer:
@@ -69,12 +75,15 @@ def nginx(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def recordings() -> Iterator[tuple[int, str, dict[int, str]]]:
+def recordings(place: Place) -> Iterator[tuple[int, str, dict[int, str]]]:
     """A serving process with recordings of three lengths: its port, a DPO's token, their ids by seconds."""
+    environment = os.environ | place.settings | place.credentials
     lengths = (MEGABYTES * 1_000_000 // (RATE * FRAME), SHORT, LONG)
     with media_server() as media, tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tests.bench.library", folder, str(media), *map(str, lengths)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        )
         assert process.stdout is not None
         try:
             port, token, *ids = process.stdout.readline().split()
@@ -85,41 +94,99 @@ def recordings() -> Iterator[tuple[int, str, dict[int, str]]]:
 
 
 def figures() -> Iterator[Figure]:
-    with recordings() as (port, token, ids), tempfile.TemporaryDirectory() as folder:
-        lengths = list(ids)
-        paths = {seconds: f"/v1/recordings/{ids[seconds]}/audio?purpose=access&rendition=original" for seconds in ids}
-        whole = paths[lengths[0]]
-        size = get(port, whole, token)[2]
+    for place in places():
+        with recordings(place) as (port, token, ids):
+            library = Library(port, token, ids)
+            yield from against_nginx(library) if place.gateway is None else against_the_store(library, place)
+            yield from in_the_middle(library, place)
+
+
+@dataclass(frozen=True)
+class Library:
+    """A serving process and what there is to be heard."""
+
+    port: int
+    token: str
+    ids: dict[int, str]
+
+    @property
+    def lengths(self) -> list[int]:
+        return list(self.ids)
+
+    def get(self, seconds: int, span: str = "") -> tuple[float, float, int]:
+        path = f"/v1/recordings/{self.ids[seconds]}/audio?purpose=access&rendition=original"
+        return get(self.port, path, self.token, span)
+
+    def first(self, seconds: int, share: float) -> float:
+        """Seconds to the first byte of a range that begins at that share of a recording."""
+        return self.get(seconds, span(seconds, share))[0]
+
+
+def span(seconds: int, share: float) -> str:
+    start = int(seconds * RATE * FRAME * share)
+    return f"{start}-{start + RANGE - 1}"
+
+
+def against_nginx(library: Library) -> Iterator[Figure]:
+    whole = library.lengths[0]
+    with tempfile.TemporaryDirectory() as folder:
+        size = library.get(whole)[2]
         Path(folder, "plain").write_bytes(bytes(size))
         with nginx(Path(folder)) as plain:
-            theirs, ours = alternated(15, lambda: get(plain, "/plain")[1], lambda: get(port, whole, token)[1])
-        mb = size / 1e6
-        yield ratio(
-            f"download of {mb:.0f} MB",
-            (mb / ours, f"{mb / ours:,.0f} MB/s decrypted"),
-            (mb / theirs, f"{mb / theirs:,.0f} MB/s nginx, plain file"),
-            0.6,
-            at_least=True,
-        )
+            theirs, ours = alternated(31, lambda: get(plain, "/plain")[1], lambda: library.get(whole)[1])
+    yield faster(size, ours, theirs, "nginx, plain file", 0.65)
 
-        def first(seconds: int, share: float, length: int = 65536) -> float:
-            start = int(seconds * RATE * FRAME * share)
-            return get(port, paths[seconds], token, f"{start}-{start + length - 1}")[0]
 
-        early, middle, short = alternated(
-            41, lambda: first(LONG, 0.01), lambda: first(LONG, 0.5), lambda: first(SHORT, 0.5)
-        )
+def against_the_store(library: Library, place: Place) -> Iterator[Figure]:
+    """The same sealed bytes, had from the store by the same client and opened by nobody."""
+    whole = library.lengths[0]
+    size = library.get(whole)[2]
+    direct = {seconds: address(place, seconds) for seconds in (whole, LONG)}
+    port = urlsplit(place.settings["RECORDER_STORE__ENDPOINT_URL"]).port or 80
+    theirs, ours = alternated(31, lambda: get(port, direct[whole])[1], lambda: library.get(whole)[1])
+    yield faster(size, ours, theirs, "direct S3 GET", 0.75)
+    middle = span(LONG, 0.5)
+    theirs, ours = alternated(41, lambda: get(port, direct[LONG], span=middle)[0], lambda: library.first(LONG, 0.5))
+    yield ratio(
+        "first byte, middle of 4 h from S3",
+        (ours, f"{ours * 1000:.1f} ms"),
+        (theirs, f"{theirs * 1000:.1f} ms, direct range GET"),
+        1.5,
+        at_least=False,
+    )
+
+
+def address(place: Place, seconds: int) -> str:
+    """Path and signature by which anybody may have the sealed original of that length."""
+    assert place.gateway is not None
+    client = place.gateway.client()
+    sealed = range(sealed_size(seconds * RATE * FRAME), sealed_size(seconds * RATE * FRAME + 4096) + 1)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=place.bucket)
+    (key,) = [one["Key"] for page in pages for one in page.get("Contents", ()) if one["Size"] in sealed]
+    url = urlsplit(client.generate_presigned_url("get_object", Params={"Bucket": place.bucket, "Key": key}))
+    return f"{url.path}?{url.query}"
+
+
+def in_the_middle(library: Library, place: Place) -> Iterator[Figure]:
+    early, middle, short = alternated(
+        41, lambda: library.first(LONG, 0.01), lambda: library.first(LONG, 0.5), lambda: library.first(SHORT, 0.5)
+    )
+    for seconds, name in ((early, "its start"), (short, "5 minutes")):
         yield ratio(
-            "first byte, middle of 4 h beside its start",
+            f"first byte, middle of 4 h beside {name}, {place.name}",
             (middle, f"{middle * 1000:.1f} ms"),
-            (early, f"{early * 1000:.1f} ms"),
+            (seconds, f"{seconds * 1000:.1f} ms"),
             1.25,
             at_least=False,
         )
-        yield ratio(
-            "first byte, middle of 4 h beside 5 minutes",
-            (middle, f"{middle * 1000:.1f} ms"),
-            (short, f"{short * 1000:.1f} ms"),
-            1.25,
-            at_least=False,
-        )
+
+
+def faster(size: int, ours: float, theirs: float, what: str, limit: float) -> Figure:
+    mb = size / 1e6
+    return ratio(
+        f"download of {mb:.0f} MB",
+        (mb / ours, f"{mb / ours:,.0f} MB/s decrypted"),
+        (mb / theirs, f"{mb / theirs:,.0f} MB/s {what}"),
+        limit,
+        at_least=True,
+    )

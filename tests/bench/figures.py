@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +27,14 @@ class Figure:
     @property
     def held(self) -> bool:
         return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+    @property
+    def bound(self) -> str:
+        return f"{'≥' if self.at_least else '≤'} {self.limit:g}"
+
+    @property
+    def verdict(self) -> str:
+        return "held" if self.held else "MISSED"
 
 
 def ratio(
@@ -45,20 +58,61 @@ def quantile(values: Iterable[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
+def page(figures: Iterable[Figure], took_s: float) -> str:
+    """docs/performance.md: the figures, and what they were taken on."""
+    rows = [
+        f"| {one.name} | {one.measured} | {one.reference} | {one.value:.2f} | {one.bound} | {one.verdict} |"
+        for one in figures
+    ]
+    return PAGE.format(
+        day=f"{datetime.now(UTC):%Y-%m-%d}",
+        machine=machine(),
+        minutes=round(took_s / 60),
+        versions=", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        rows="\n".join(rows),
+    )
+
+
+def machine() -> str:
+    """Processor, cores, memory and system, as they name themselves."""
+    cpus = Path("/proc/cpuinfo").read_text("utf-8") if Path("/proc/cpuinfo").exists() else ""
+    model = next((line.partition(":")[2].strip() for line in cpus.splitlines() if line.startswith("model name")), "?")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    python = platform.python_version()
+    return (
+        f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}, Python {python}"
+    )
+
+
+LIBRARIES = ("cryptography", "aiohttp", "sqlalchemy", "psycopg", "boto3")
+PAGE = """\
+# Performance
+
+Written by `make bench`, which takes every figure beside what it is held against: in one run, in turn, on one machine.
+So the ratios are what counts; the figures themselves are this machine's.
+
+- taken on {day} in {minutes} minutes: {machine}
+- {versions}; SQLite with a folder, and PostgreSQL with a Ceph gateway, all on the same machine
+
+| figure | measured | beside | ratio | limit | |
+|---|---|---|---|---|---|
+{rows}
+"""
+
+
 def show(figures: Iterable[Figure]) -> bool:
     """Print the table; gives whether every limit held."""
     table = Table("figure", "measured", "beside", "ratio", "limit", "", box=None)
     held = True
     for figure in figures:
         held &= figure.held
-        sign = "≥" if figure.at_least else "≤"
         table.add_row(
             figure.name,
             figure.measured,
             figure.reference,
             f"{figure.value:.2f}",
-            f"{sign} {figure.limit:g}",
-            "held" if figure.held else "MISSED",
+            figure.bound,
+            figure.verdict,
         )
     Console(width=160).print(table)
     return held

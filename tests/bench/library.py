@@ -21,8 +21,10 @@ def main() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     Path(folder, "lines.toml").write_text(LINES)
     Path(folder, "directory.csv").write_text("phone,account,email,mobile,customer_type,language\n")
+    named = {name: value for name, value in os.environ.items() if name.startswith("RECORDER_")}
     settings = load(
-        {
+        named
+        | {
             "RECORDER_DATA_DIR": folder,
             "RECORDER_HTTP__PORT": "0",
             "RECORDER_PLATFORMS__STANDARD__SECRETS": SECRET,
