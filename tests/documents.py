@@ -90,7 +90,32 @@ def doctor_page() -> str:
     return DOCTOR_HEAD + "\n".join(rows) + "\n"
 
 
-PAGES = {"settings.md": settings_page, "errors.md": errors_page, "doctor.md": doctor_page}
+ENVIRONMENT_HEAD = """\
+# Made from the program by `python -m tests.documents`. Copy to .env (or /etc/recorder/recorder.env) and uncomment what
+# differs. Secrets are better given as files: append _FILE to any name and give the file's path. See docs/settings.md.
+"""
+EXAMPLE_NAMES = {"<NAME>": "CRM"}  # what a variable's name has for a word of the operator's own
+
+
+def environment_page() -> str:
+    lines, section = [ENVIRONMENT_HEAD], ""
+    for variable, default, meaning in described():
+        head = variable.removeprefix("RECORDER_").partition("__")[0]
+        if head != section:
+            lines.append("")
+            section = head
+        for word, example in EXAMPLE_NAMES.items():
+            variable = variable.replace(word, example)  # noqa: PLW2901 -- the same variable, as it may be written
+        lines += [f"# {meaning}", f"#{variable}={default}"]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "doctor.md": doctor_page,
+    "../.env.example": environment_page,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
