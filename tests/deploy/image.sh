@@ -124,7 +124,7 @@ echo 'phone,account,email,mobile,customer_type,language' >"$data/directory.csv"
 chown 10001:10001 "$data"/*.toml "$data"/*.csv
 "${into[@]}" recorder serve >"$work/serve.log" 2>&1 &
 server=$!
-for _ in $(seq 120); do
+for _ in $(seq 240); do
     inside recorder health --ready >/dev/null 2>&1 && break
     kill -0 "$server" 2>/dev/null || { cat "$work/serve.log"; fail "recorder serve ended"; }
     sleep 0.5
@@ -148,7 +148,7 @@ assert post(body) == 204, "a signed webhook"
 assert post(b"another body") == 401, "a forged one"
 PYTHON
 kill -TERM "$(pgrep -P "$server")" # process 1 of its namespace: nothing but its own handler may end it
-for _ in $(seq 60); do
+for _ in $(seq 120); do
     kill -0 "$server" 2>/dev/null || break
     sleep 0.5
 done
