@@ -40,7 +40,7 @@ BODY_SECONDS = 30.0  # a body that takes longer than this is a client holding us
 ROUTES = web.AppKey("routes", dict[web.AbstractRoute, Route])
 
 ID = re.compile(schemas.ID)
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_REQUEST_ID = re.compile(r"(?!.*[0-9]{8})[A-Za-z0-9_-]{8,64}")  # eight digits may be somebody's number
 
 log = structlog.get_logger()
 

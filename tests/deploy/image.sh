@@ -111,8 +111,8 @@ inside /bin/sh -c 'test "$(id -u)" = 10001 && ! touch /app/x 2>/dev/null && ! to
 inside ffmpeg -version >/dev/null || fail "ffmpeg"
 inside recorder doctor >"$work/log" || true # it finds what a first start lacks: lines, directory, a mirror
 cat "$work/log"
-for part in clock database store ffmpeg "key ring" "data folder"; do
-    grep -qE "✓ ok +$part" "$work/log" || fail "doctor: $part"
+for code in clock_ok database_ok keys_ok store_ok folder_ok ffmpeg_ok; do
+    grep -qF "[$code]" "$work/log" || fail "doctor: no $code"
 done
 say "doctor"
 RUN_WITH="RECORDER_DATA_DIR=/data/demo RECORDER_HTTP__PORT=0" inside recorder demo --once >"$work/log" 2>&1 || { cat "$work/log"; fail "recorder demo"; }
