@@ -46,7 +46,7 @@ def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Cer
 
 def _noted(service: Service, recording: Recording, last_key_day: str | None, now: datetime) -> bool:
     """Whether it may be certified; a ring that is away keeps the certificate back, not the deletion."""
-    if recording.erase_reason in {None, certificates.EXPIRED}:
+    if recording.erase_reason in erasure_notes.NEEDLESS:
         return True
     try:
         erasure_notes.write(service, recording, last_key_day, now)

@@ -18,6 +18,7 @@ from storage.errors import StorageError
 from storage.keyobjects import KeyName
 
 LONGEST_KEPT = timedelta(days=90)
+NEEDLESS = frozenset({None, "expired", "canary"})  # their keys go by themselves, or nobody is heard in them
 KIND = "rec"  # what ids of recordings begin with
 
 

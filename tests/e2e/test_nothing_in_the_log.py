@@ -144,7 +144,13 @@ def test_p2_nothing_personal_and_no_secret_is_in_the_log_of_a_whole_run(street: 
     needles = {needle: secret for secret in secrets for needle in spellings(secret)}
     assert sorted({secret for needle, secret in needles.items() if needle in log}) == []
     # All of it was really said, by both processes and by the libraries, and the search does find what is there.
-    for line in (b"http.request", b"DEBUG:apscheduler", b"event.failed", b"message.not_delivered", b"connected_unrecorded"):
+    for line in (
+        b"http.request",
+        b"DEBUG:apscheduler",
+        b"event.failed",
+        b"message.not_delivered",
+        b"connected_unrecorded",
+    ):
         assert line in log
     assert any(needle in log + street.house.data.joinpath("directory.csv").read_bytes() for needle in spellings(ANNA))
 
