@@ -15,7 +15,7 @@ DAY_US = 86_400_000_000
 
 
 def fill(database: Database, now: datetime, count: int = COUNT) -> None:
-    """Fill an empty database; what is in it expires evenly over the next 90 days."""
+    """Fill an empty database; what is in it expires evenly from tomorrow on, over 90 days."""
     sqlite = database.sqlite
     words = {
         "count": count,
@@ -25,13 +25,15 @@ def fill(database: Database, now: datetime, count: int = COUNT) -> None:
         "false": "0" if sqlite else "false",
         "started": f"({micros(now)} + i * {DAYS * DAY_US // count} - {DAYS * DAY_US})",
         "ended": f"({micros(now)} + i * {DAYS * DAY_US // count} - {DAYS * DAY_US} + 300000000)",
-        "expires": f"({micros(now)} + i * {DAYS * DAY_US // count} + 300000000)",
+        "expires": f"({micros(now)} + i * {DAYS * DAY_US // count} + {DAY_US})",
     }
     with database.engine.connect() as connection:
         if sqlite:
             connection.exec_driver_sql("PRAGMA synchronous=OFF")
             connection.exec_driver_sql("PRAGMA cache_size=-1000000")
             connection.exec_driver_sql("BEGIN")
+        else:
+            connection.exec_driver_sql("SET statement_timeout = 0")
         for statement in STATEMENTS:
             connection.exec_driver_sql(statement.format(**words))
         connection.commit()
@@ -40,7 +42,9 @@ def fill(database: Database, now: datetime, count: int = COUNT) -> None:
         connection.invalidate()  # its settings are for nothing else
     if not sqlite:
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("SET statement_timeout = 0")
             connection.exec_driver_sql("VACUUM ANALYZE")
+            connection.invalidate()
 
 
 def micros(moment: datetime) -> int:

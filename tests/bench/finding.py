@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 from sqlalchemy import bindparam, select
@@ -13,12 +10,10 @@ from sqlalchemy import bindparam, select
 from recorder import finding
 from recorder.finding import Query
 from recorder.ports import Actor, Service
-from recorder.service import opened
-from recorder.settings import load
 from storage.tables import metadata
 from tests.bench import crowd
 from tests.bench.figures import Figure, alternated, ratio
-from tests.bench.places import Place, places
+from tests.bench.places import Place
 from tests.recorder.stored import PHONE, store
 
 SELECTS = 100
@@ -28,19 +23,11 @@ MARKS = metadata.tables["marks"]
 SELECT = select(MARKS.c.recording_id).where(MARKS.c.mark == bindparam("mark"))
 
 
-def figures() -> Iterator[Figure]:
-    for place in places():
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ.update(place.credentials)
-            with opened(load({"RECORDER_DATA_DIR": folder} | place.settings)) as service:
-                yield measured(service, place)
-
-
 def measured(service: Service, place: Place) -> Figure:
+    """In a database that a crowd fills."""
     now = service.clock()
     for number in range(CALLS):
         store(service, now - timedelta(minutes=number))
-    crowd.fill(service.database, now)
     with service.database.read() as connection:
         some = list(connection.exec_driver_sql(f"SELECT mark FROM marks LIMIT {SELECTS}").scalars())
 

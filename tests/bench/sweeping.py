@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -14,11 +13,9 @@ from sqlalchemy import Connection
 
 from recorder import sweep
 from recorder.ports import Service
-from recorder.service import opened
-from recorder.settings import load
 from tests.bench import crowd
 from tests.bench.figures import Figure, alternated, ratio
-from tests.bench.places import Place, places
+from tests.bench.places import Place
 
 WAVE = 1000
 ROUNDS = 3
@@ -26,17 +23,8 @@ LIMIT = 1.4
 OBJECT = bytes(1000)
 
 
-def figures() -> Iterator[Figure]:
-    for place in places():
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ.update(place.credentials)
-            settings = load({"RECORDER_DATA_DIR": folder} | place.settings)
-            with opened(settings) as service:
-                yield measured(service, place)
-
-
 def measured(service: Service, place: Place) -> Figure:
-    crowd.fill(service.database, service.clock())
+    """In a database that a crowd fills."""
     with service.database.read() as connection:
         waves = [crowd.take(connection, at * WAVE, WAVE) for at in range(2 * ROUNDS)]
     for wave in waves:
