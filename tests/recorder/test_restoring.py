@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,71 +10,15 @@ import pytest
 from recorder import erasure, erasure_notes, holds, keys, listening, restoring, sweep
 from recorder.errors import RecordingNotFoundError
 from recorder.ports import Actor, Service
-from recorder.service import opened
-from recorder.settings import Settings, load
 from storage import audit
 from storage.catalogue import tasks
 from storage.errors import KeyDestroyedError, StoreUnavailableError
 from storage.objects_folder import FolderStore
-from tests.conftest import DATABASES, MovingClock
+from tests.recorder.backups import House
 from tests.recorder.stored import AUDIO, hear, row, store
 
 DPO = Actor("tok_dpo", "dpo")
 CUSTOMER = Actor("ses_1", "customer")
-
-
-@pytest.fixture(params=DATABASES)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
-
-
-@dataclass
-class House:
-    """A service that can be stopped, and what an operator backs up of it: database and objects, never the ring."""
-
-    environment: dict[str, str]
-    clock: MovingClock
-    request: pytest.FixtureRequest
-
-    @property
-    def data(self) -> Path:
-        return Path(self.environment["RECORDER_DATA_DIR"])
-
-    @contextmanager
-    def running(self) -> Iterator[Service]:
-        with opened(self.settings, clock=self.clock) as service:
-            yield service
-
-    @property
-    def settings(self) -> Settings:
-        return load(self.environment)
-
-    def back_up(self, into: Path) -> None:
-        into.mkdir()
-        shutil.copytree(self.data / "objects", into / "objects")
-        if url := self.environment.get("RECORDER_DATABASE__URL"):
-            self.request.getfixturevalue("postgresql_server").dump(url, into / "dump")
-        else:
-            with closing(sqlite3.connect(self.data / "recorder.sqlite")) as database:
-                database.execute("VACUUM INTO ?", (str(into / "recorder.sqlite"),))
-
-    def restore(self, source: Path) -> None:
-        shutil.rmtree(self.data / "objects")
-        shutil.copytree(source / "objects", self.data / "objects")
-        if "RECORDER_DATABASE__URL" in self.environment:
-            server = self.request.getfixturevalue("postgresql_server")
-            self.environment["RECORDER_DATABASE__URL"] = url = server.restore(source / "dump")
-            self.request.addfinalizer(lambda: server.drop(url))
-        else:
-            for file in self.data.glob("recorder.sqlite*"):
-                file.unlink()
-            shutil.copy(source / "recorder.sqlite", self.data / "recorder.sqlite")
-
-
-@pytest.fixture
-def house(environment: dict[str, str], clock: MovingClock, request: pytest.FixtureRequest) -> House:
-    return House(environment, clock, request)
 
 
 def objects_left(service: Service) -> list[str]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +12,6 @@ from sqlalchemy import func, select, update
 from recorder import erasure, holds, personal, sweep
 from recorder.errors import BrakeError
 from recorder.ports import SYSTEM, Actor, Service
-from recorder.service import opened
-from recorder.settings import Settings, load
 from storage import audit
 from storage.catalogue import calls, forecast, recordings, source_deletions, tasks
 from storage.catalogue.recordings import Recording
@@ -24,8 +19,8 @@ from storage.catalogue.source_deletions import SourceDeletion
 from storage.errors import KeyDestroyedError, KeyUnavailableError, RecorderError, StoreUnavailableError
 from storage.tables import metadata
 from tests.conftest import MovingClock
+from tests.recorder.backups import House
 from tests.recorder.stored import AUDIO, found_by_phone, hear, row, store
-from tests.servers.postgresql import Server
 
 DPO = Actor("tok_dpo", "dpo")
 OPERATOR = Actor("cli", "operator")
@@ -286,59 +281,22 @@ def test_a_server_whose_clock_disagrees_stops_the_sweep(service: Service, monkey
         sweep.sweep(service, service.clock(), unattended=True)
 
 
-@dataclass
-class Backup:
-    """Yesterday's database and objects; the key ring is never backed up."""
-
-    folder: Path
-    server: Server | None  # where the database is not a file
-
-    def take(self, settings: Settings) -> None:
-        shutil.copytree(settings.data_dir, self.folder)
-        if self.server is not None:
-            self.server.dump(settings.database_url, self.folder / "database.dump")
-
-    @contextmanager
-    def restored(self, environment: dict[str, str], clock: MovingClock) -> Iterator[Service]:
-        """A service on the backup, and on the key ring as it is today."""
-        data = Path(environment["RECORDER_DATA_DIR"])
-        for name in ("recorder.sqlite", "recorder.sqlite-wal", "recorder.sqlite-shm"):
-            (data / name).unlink(missing_ok=True)
-        for old in self.folder.glob("recorder.sqlite*"):
-            shutil.copy2(old, data / old.name)
-        if self.server is not None:
-            url = self.server.restore(self.folder / "database.dump")
-            environment = environment | {"RECORDER_DATABASE__URL": url}
-        shutil.rmtree(data / "objects")
-        shutil.copytree(self.folder / "objects", data / "objects")
-        with opened(load(environment), clock=clock) as service:
-            yield service
-        if self.server is not None:
-            self.server.drop(url)
-
-
-@pytest.fixture
-def backup(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Backup:
-    server = None if database_kind == "sqlite" else request.getfixturevalue("postgresql_server")
-    return Backup(tmp_path / "backup", server)
-
-
 def test_p3_a_backup_restored_beside_todays_key_ring_opens_for_nobody(
-    environment: dict[str, str], clock: MovingClock, backup: Backup
+    house: House, clock: MovingClock, tmp_path: Path
 ) -> None:
-    settings = load(environment)
-    with opened(settings, clock=clock) as service:
+    with house.running() as service:
         recording = store(service, clock.now)
         ended = clock.now
         assert hear(service, recording, clock.now) == AUDIO
         assert found_by_phone(service, clock.now) == [recording.id]
-    backup.take(settings)
+    house.back_up(tmp_path / "backup")
 
     clock.advance(days=91)
-    with opened(settings, clock=clock) as service:
+    with house.running() as service:
         assert sweep.sweep(service, clock.now, unattended=True).erased == 1
 
-    with backup.restored(environment, clock) as service:
+    house.restore(tmp_path / "backup")
+    with house.running() as service:
         old = row(service, recording.id)
         assert old.state == "stored"
         assert list(service.vault.objects.keys("private_inbound"))  # the bytes are there again
