@@ -11,7 +11,7 @@ import hmac
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from storage.catalogue.recordings import Recording
+from storage.catalogue.erasing import Claimed
 from storage.catalogue.tombstones import Tombstone
 from storage.clock import rfc3339, utc_day
 
@@ -46,7 +46,7 @@ def number(secret: bytes, recording_id: str) -> str:
 
 
 def tombstone(
-    recording: Recording, *, certificate_id: str, objects_deleted: int, last_key_day: str | None, now: datetime
+    recording: Claimed, *, certificate_id: str, objects_deleted: int, last_key_day: str | None, now: datetime
 ) -> Tombstone:
     """What remains of a recording whose objects are verified gone at `now`."""
     reason = recording.erase_reason or EXPIRED

@@ -17,7 +17,7 @@ from recorder.ports import SYSTEM, Service
 from storage import audit
 from storage.audit import Entry
 from storage.catalogue import erasing, tasks, tombstones
-from storage.catalogue.recordings import Recording
+from storage.catalogue.erasing import Claimed
 from storage.catalogue.tombstones import Tombstone
 from storage.errors import StorageError, StoreRefusedError, StoreUnavailableError
 
@@ -44,7 +44,7 @@ def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Cer
     return {stone.recording_id: certificates.certificate(stone) for stone in stones}
 
 
-def _noted(service: Service, recording: Recording, last_key_day: str | None, now: datetime) -> bool:
+def _noted(service: Service, recording: Claimed, last_key_day: str | None, now: datetime) -> bool:
     """Whether it may be certified; a ring that is away keeps the certificate back, not the deletion."""
     if recording.erase_reason in erasure_notes.NEEDLESS:
         return True
@@ -57,7 +57,7 @@ def _noted(service: Service, recording: Recording, last_key_day: str | None, now
 
 
 def _delete(
-    service: Service, rows: Sequence[Recording], objects: dict[str, dict[str, str]], now: datetime
+    service: Service, rows: Sequence[Claimed], objects: dict[str, dict[str, str]], now: datetime
 ) -> dict[str, int]:
     """How many objects went of each recording of which nothing is left.
 
@@ -94,7 +94,7 @@ def _deleted(service: Service, objects: dict[str, dict[str, str]]) -> dict[str, 
     }
 
 
-def _try_again(service: Service, recording: Recording, error: StorageError, now: datetime) -> None:
+def _try_again(service: Service, recording: Claimed, error: StorageError, now: datetime) -> None:
     log.warning("erasure.delayed", recording_id=recording.id, code=error.code)
     delay = timedelta(seconds=min(300, 5 * 2 ** min(recording.tries, 10)))
     with service.database.write() as connection:

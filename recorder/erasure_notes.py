@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from recorder.ports import Service
-from storage.catalogue.recordings import Recording
+from storage.catalogue.erasing import Claimed
 from storage.clock import utc_day
 from storage.errors import StorageError
 from storage.keyobjects import KeyName
@@ -28,7 +28,7 @@ class Note:
     ordered_by: str
 
 
-def write(service: Service, recording: Recording, last_key_day: str | None, now: datetime) -> None:
+def write(service: Service, recording: Claimed, last_key_day: str | None, now: datetime) -> None:
     """Idempotent. Raises `StorageError` where the ring does not take it."""
     note = Note(recording.erase_reason or "", recording.erase_ordered_by or "")
     day = last_key_day or f"{utc_day(now + LONGEST_KEPT):%Y%m%d}"

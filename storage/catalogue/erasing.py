@@ -10,8 +10,8 @@ from datetime import UTC, datetime, time
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, literal, or_, select, update
 
 from storage.catalogue import seen, sessions, sweeping
+from storage.catalogue.among import among
 from storage.catalogue.calls import family
-from storage.catalogue.recordings import Recording
 from storage.clock import Instant
 from storage.tables import metadata
 
@@ -40,6 +40,21 @@ class Order:
     due_at: datetime | None = None  # None: each at its own expiry
 
 
+@dataclass(frozen=True)
+class Claimed:
+    """What an erasure needs to know of a recording that is being erased."""
+
+    id: str
+    ref: bytes | None
+    segment: str | None
+    tries: int
+    erase_reason: str | None
+    erase_ordered_by: str | None
+    erase_due_at: datetime | None
+    erasing_since: datetime | None
+    certificate_id: str | None
+
+
 def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetime, *, expiring: bool) -> list[str]:
     """Turn stored or failed recordings to `erasing`: their data keys, marks, sessions and calls go at once.
 
@@ -50,7 +65,7 @@ def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetim
     free = sweeping.is_due(now) if expiring else (_recordings.c.state.in_(("stored", "failed")),)
     columns = (_recordings.c.id, _recordings.c.call_id, _recordings.c.expires_at)
     unforeseen = and_(_recordings.c.state == "stored", _recordings.c.holds == 0, _recordings.c.expires_at.is_not(None))
-    chosen = and_(_recordings.c.id.in_(ids), _recordings.c.call_id.in_(calls), *free)
+    chosen = and_(among(_recordings.c.id, ids), among(_recordings.c.call_id, calls), *free)
     foreseen = list(connection.execute(select(_recordings.c.expires_at).where(chosen, unforeseen)).scalars())
     due_at = _recordings.c.expires_at if order.due_at is None else literal(order.due_at, Instant)
     claimed = connection.execute(
@@ -76,7 +91,7 @@ def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetim
     taken = [row.id for row in claimed]
     for name in SATELLITES:
         table = metadata.tables[name]
-        connection.execute(delete(table).where(table.c.recording_id.in_(taken)))
+        connection.execute(delete(table).where(among(table.c.recording_id, taken)))
     _close_links(connection, taken)
     blank_calls(connection, [row.call_id for row in claimed], now)
     sweeping.unforesee(connection, foreseen)
@@ -126,22 +141,22 @@ def take_unfinished(connection: Connection, now: datetime, until: datetime, limi
 
 def standing(connection: Connection, ids: Sequence[str]) -> list[str]:
     """Those of these recordings that are there, or may yet come to be."""
-    query = select(_recordings.c.id).where(_recordings.c.id.in_(ids), _recordings.c.state.in_(NEEDING_THEIR_CALL))
+    query = select(_recordings.c.id).where(among(_recordings.c.id, ids), _recordings.c.state.in_(NEEDING_THEIR_CALL))
     return list(connection.execute(query.order_by(_recordings.c.id)).scalars())
 
 
-def rows(connection: Connection, ids: Sequence[str], *, lock: bool = False) -> list[Recording]:
+def rows(connection: Connection, ids: Sequence[str], *, lock: bool = False) -> list[Claimed]:
     """The claimed ones among these, in one order everywhere."""
-    columns = (_recordings.c[name] for name in Recording.__dataclass_fields__)
-    query = select(*columns).where(_recordings.c.id.in_(ids), _recordings.c.state == "erasing")
+    columns = (_recordings.c[name] for name in Claimed.__dataclass_fields__)
+    query = select(*columns).where(among(_recordings.c.id, ids), _recordings.c.state == "erasing")
     query = query.order_by(_recordings.c.id)
-    return [Recording(*row) for row in connection.execute(query.with_for_update() if lock else query)]
+    return [Claimed(*row) for row in connection.execute(query.with_for_update() if lock else query)]
 
 
 def objects(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, str]]:
     """Every object any attempt may have written, by recording: object key → state of the attempt."""
     query = select(_attempts.c.recording_id, _attempts.c.object_key, _attempts.c.state).where(
-        _attempts.c.recording_id.in_(ids)
+        among(_attempts.c.recording_id, ids)
     )
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for recording_id, key, state in connection.execute(query):
@@ -165,7 +180,7 @@ def last_key_days(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     """The latest day (`yyyymmdd`) of any key that ever wrapped each recording's data key."""
     query = (
         select(_key_uses.c.recording_id, func.max(_key_uses.c.day))
-        .where(_key_uses.c.recording_id.in_(ids))
+        .where(among(_key_uses.c.recording_id, ids))
         .group_by(_key_uses.c.recording_id)
     )
     return {recording_id: str(day) for recording_id, day in connection.execute(query)}
@@ -179,14 +194,14 @@ def retry_later(connection: Connection, recording_id: str, at: datetime) -> None
     )
 
 
-def retire(connection: Connection, gone: Sequence[Recording], now: datetime) -> None:
+def retire(connection: Connection, gone: Sequence[Claimed], now: datetime) -> None:
     """Remove the rows of recordings whose objects are verified gone; their refs are remembered against replays."""
     ids = [recording.id for recording in gone]
     seen.add_all(connection, (recording.ref for recording in gone if recording.ref is not None), "recording", now)
     for name in (*SATELLITES, "holds", "attempts", "key_uses"):
         table = metadata.tables[name]
-        connection.execute(delete(table).where(table.c.recording_id.in_(ids)))
-    connection.execute(delete(_recordings).where(_recordings.c.id.in_(ids)))
+        connection.execute(delete(table).where(among(table.c.recording_id, ids)))
+    connection.execute(delete(_recordings).where(among(_recordings.c.id, ids)))
 
 
 def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:
@@ -195,11 +210,11 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
     A call that is still going on stays: what is said after a new consent may be kept.
     """
     needed = select(_recordings.c.call_id).where(
-        _recordings.c.call_id.in_(call_ids), _recordings.c.state.in_(NEEDING_THEIR_CALL)
+        among(_recordings.c.call_id, call_ids), _recordings.c.state.in_(NEEDING_THEIR_CALL)
     )
     over = or_(_calls.c.state != "open", _calls.c.opened_at < _midnight(now))
     unneeded = select(_calls.c.id, _calls.c.ref, _calls.c.opened_at).where(
-        _calls.c.id.in_(call_ids), _calls.c.id.not_in(needed), _calls.c.state != "blank", over
+        among(_calls.c.id, call_ids), _calls.c.id.not_in(needed), _calls.c.state != "blank", over
     )
     calls = connection.execute(unneeded).all()
     if not calls:
@@ -211,7 +226,7 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
     _blank_discarded(connection, ids, now)
     for name in EVIDENCE:
         table = metadata.tables[name]
-        connection.execute(delete(table).where(table.c.call_id.in_(ids)))
+        connection.execute(delete(table).where(among(table.c.call_id, ids)))
 
 
 def _bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
@@ -219,7 +234,7 @@ def _bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
 
     Only who said it goes with the call's key. An outsider who joined counts on too; other parties were its own.
     """
-    linked = or_(_legs.c.call_id.in_(call_ids), _legs.c.parent_call_id.in_(call_ids))
+    linked = or_(among(_legs.c.call_id, call_ids), among(_legs.c.parent_call_id, call_ids))
     links = connection.execute(
         select(_legs.c.call_id, _legs.c.parent_call_id).where(linked, _legs.c.parent_call_id.is_not(None))
     )
@@ -235,7 +250,7 @@ def _bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
 
 def _blank_discarded(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:
     """Of what was never kept there remain a class, a reason and a day."""
-    discarded = and_(_recordings.c.call_id.in_(call_ids), _recordings.c.state == "discarded")
+    discarded = and_(among(_recordings.c.call_id, call_ids), _recordings.c.state == "discarded")
     refs = connection.execute(select(_recordings.c.ref).where(discarded, _recordings.c.ref.is_not(None))).scalars()
     seen.add_all(connection, refs, "recording", now)
     day = _midnight(now)
@@ -279,7 +294,7 @@ _BLANK_CALL = update(_calls).where(_calls.c.id == bindparam("call")).values(open
 
 def _lock_calls(connection: Connection, ids: Sequence[str], *, skip_locked: bool) -> list[str]:
     """Calls are locked before recordings; a sweep leaves one that another holds for its next round."""
-    wanted = select(_recordings.c.call_id).where(_recordings.c.id.in_(ids))
+    wanted = select(_recordings.c.call_id).where(among(_recordings.c.id, ids))
     query = (
         select(_calls.c.id)
         .where(_calls.c.id.in_(wanted))
@@ -291,7 +306,7 @@ def _lock_calls(connection: Connection, ids: Sequence[str], *, skip_locked: bool
 
 def _close_links(connection: Connection, ids: Sequence[str]) -> None:
     """Void links that lead to nothing else, and end who came in by them."""
-    hit = select(_matches.c.request_id).where(_matches.c.recording_id.in_(ids), _matches.c.approved.is_(True))
+    hit = select(_matches.c.request_id).where(among(_matches.c.recording_id, ids), _matches.c.approved.is_(True))
     alive = (
         select(_matches.c.request_id)
         .join(_recordings, _recordings.c.id == _matches.c.recording_id)

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, update
 
+from storage.catalogue.among import among
 from storage.tables import metadata
 
 _holds = metadata.tables["holds"]
@@ -76,7 +77,7 @@ def release(connection: Connection, hold_id: str, by: str, now: datetime) -> boo
 
 def release_all(connection: Connection, recording_ids: Sequence[str], by: str, now: datetime) -> list[Hold]:
     """End every hold of recordings that are being erased; returns those."""
-    return _release(connection, _holds.c.recording_id.in_(recording_ids), by, now)
+    return _release(connection, among(_holds.c.recording_id, recording_ids), by, now)
 
 
 def postpone(connection: Connection, hold: Hold, review_at: datetime) -> bool:
