@@ -30,6 +30,8 @@ max_connections = 200
 max_wal_size = 4GB
 shared_buffers = 64MB
 """
+# A server is nobody's child. Whoever is killed before ending it lets go of the pipe this reads from.
+WATCH = 'cat; kill -QUIT "$(head -n 1 "$0/postmaster.pid")" && sleep 1; rm -rf "$0"'
 
 
 class Server:
@@ -41,6 +43,13 @@ class Server:
         settings = folder / "postgresql" / "postgresql.conf"
         settings.write_text(settings.read_text("utf-8") + settings_text, "utf-8")
         self._server.start()
+        self._watch = subprocess.Popen(
+            ["sh", "-c", WATCH, settings.parent],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self._maintenance: Engine = create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
 
     @property
@@ -83,6 +92,7 @@ class Server:
     def close(self) -> None:
         self._maintenance.dispose()
         self._server.cleanup()
+        self._watch.communicate()
 
     def _run(self, statement: str) -> None:
         with self._maintenance.connect() as connection:
