@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from tests.servers.ceph import ceph as ceph  # noqa: PLC0414 -- a fixture for every test
 from tests.servers.moto import moto as moto  # noqa: PLC0414
@@ -35,6 +37,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.basetemp is None and os.access(MEMORY, os.W_OK):
         config.option.basetemp = Path(tempfile.mkdtemp(prefix="recorder-tests-", dir=MEMORY))
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_found() -> Iterator[None]:
+    """Logging set up in a test goes to a stream that closes with it: the next one must not write there."""
+    server = logging.getLogger("aiohttp.server")
+    handlers, propagate = server.handlers[:], server.propagate
+    yield
+    structlog.reset_defaults()
+    server.handlers, server.propagate = handlers, propagate
 
 
 class MovingClock:
