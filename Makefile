@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup setup-dev demo test coverage lint bench faults shots clean
+.PHONY: setup setup-dev demo test coverage lint bench faults shots lock clean
 
 setup: $(VENV)/.ready
 setup-dev: $(VENV)/.ready-dev
@@ -46,6 +46,13 @@ faults: setup-dev
 
 shots: setup-dev
 	$(BIN)/python -m tests.shots
+
+# Pins what is newly asked for and keeps every other version; rm a lock first to have its newest. See docs/adr/0011.
+UV ?= uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate
+lock:
+	$(COMPILE) --group build -o requirements.lock pyproject.toml
+	$(COMPILE) --group dev -o requirements-dev.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV)
