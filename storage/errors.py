@@ -1,7 +1,7 @@
 """Every error this service raises on purpose descends from `RecorderError`; storage adds its own leaves.
 
 `code` is what clients, logs and tests match. Messages are lower-case, name ids only, and never carry
-personal data, tokens or keys. HTTP statuses live in `api/problems.py`, exit codes in `api/cli.py`.
+personal data, tokens or keys. HTTP statuses live in `api/problems.py`, exit codes in `api/cli`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,168 @@
+"""Running the service and looking after it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from api.cli.shared import OPERATOR, running, say, stderr
+from recorder import __version__
+
+
+def serve() -> None:
+    """Run API, pages and jobs until it is told to stop; creates and migrates what it needs.
+
+    Example:  RECORDER_DATA_DIR=/srv/recorder recorder serve
+    """
+    from api.server import serve as serve_forever
+    from recorder.settings import load
+
+    serve_forever(load(), announce=say)
+
+
+def demo(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Tell the story and stop.")] = False,
+) -> None:
+    """Tell the whole story on the embedded default, with real speech; then keep serving.
+
+    Example:  recorder demo --once
+    """
+    from api.demo.story import tell
+    from recorder.settings import load
+
+    tell(load(), once=once)
+
+
+def sweep(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what is due and why.")] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="Print the id of each recording that is due.")] = False,
+) -> None:
+    """Erase what is due, and print what and why.
+
+    A person's sweep prints what differs from the forecast and goes on; exit 3 where a brake holds.
+
+    Example:  recorder sweep --dry-run --ids
+    """
+    from recorder import sweep as sweeping
+
+    with running() as service:
+        now = service.clock()
+        plan = sweeping.plan(service, now)
+        for line in plan.lines():
+            print(line)
+        for recording_id in sweeping.due_ids(service, plan) if ids else ():
+            print(recording_id)
+        if dry_run:
+            raise typer.Exit(3 if plan.brakes else 0)
+        with Progress(console=stderr, transient=True) as progress:
+            bar = progress.add_task("erasing", total=plan.due or None)
+            report = sweeping.sweep(
+                service,
+                now,
+                unattended=False,
+                actor=OPERATOR,
+                progress=lambda done: progress.update(bar, completed=done),
+            )
+        for line in report.lines():
+            print(line)
+
+
+def doctor(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")] = False,
+) -> None:
+    """Ask every part for the truth, and say what to do. Exit 1 where something is wrong.
+
+    Every finding has a code; docs/doctor.md explains each. May run beside `serve`.
+
+    Example:  recorder doctor --json
+    """
+    from recorder import checkup
+    from recorder.settings import load
+
+    signs = {"ok": "✓", "warning": "!", "fault": "✗"}
+    findings = []
+    for finding in checkup.consult(load()):
+        findings.append(finding)
+        if not as_json:
+            print(f"{signs[finding.level]} {finding.part:12} {finding.text}  [{finding.code}]")
+            if finding.advice:
+                print(f"{'':15}→ {finding.advice}")
+    if as_json:
+        print(json.dumps({"findings": [one.document() for one in findings]}, indent=2, ensure_ascii=False))
+    if any(finding.level == "fault" for finding in findings):
+        raise typer.Exit(1)
+
+
+def bounce() -> None:
+    """Read one bounced mail from stdin: its link stops, and people are asked to look. For a pipe of the mail server.
+
+    Anything that is no bounce changes nothing. Exit 10 where the mail is not ours, 2 where it does not say which it is.
+
+    Example:  recorder bounce < returned.eml
+    """
+    from recorder import bounces
+
+    mail = sys.stdin.buffer.read(bounces.LONGEST)
+    with running() as service:
+        say(bounces.report_mail(service, mail, OPERATOR, service.clock()))
+
+
+def canary(line: Annotated[str, typer.Argument(help="the number to call, as in lines.toml")]) -> None:
+    """Call one of our own lines and check every step: question, key, tones, capture, play, delete.
+
+    Run it beside `serve`. Exit 1 where a step failed; its name and why are printed.
+
+    Example:  recorder canary +4570123456
+    """
+    from recorder import canary as calling
+
+    with running() as service, stderr.status(f"calling {line}"):
+        report = calling.run(service, line)
+    for name, seconds in report.passed:
+        print(f"✓ {name:20} {seconds:6.1f} s")
+    if report.failed:
+        print(f"✗ {report.failed:20} {', '.join(report.why)}")
+        raise typer.Exit(1)
+
+
+def migrate() -> None:
+    """Bring the database to this version's schema; safe beside `serve` and when there is nothing to do."""
+    from recorder.settings import load
+    from storage.database import Database
+    from storage.migrations import migrate as upgrade
+
+    settings = load()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.database_url)
+    upgrade(database)
+    database.close()
+    say("the schema is current")
+
+
+def health(
+    *,
+    ready: Annotated[bool, typer.Option("--ready", help="Also database, key ring and store.")] = False,
+) -> None:
+    """Ask the `serve` of this machine whether it answers; exit 1 where not. For containers and supervisors.
+
+    Example:  recorder health --ready
+    """
+    from api.health import ask
+    from recorder.settings import load
+
+    found = ask(load().http, "/readyz" if ready else "/healthz")
+    print(found)
+    if found not in {"ok", "ready"}:
+        raise typer.Exit(1)
+
+
+def version() -> None:
+    """Print the version."""
+    print(__version__)

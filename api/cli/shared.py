@@ -1,0 +1,28 @@
+"""What every command needs: a service while it runs, and two voices. Results go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from recorder.ports import Actor, Service
+
+OPERATOR = Actor("cli", "operator")
+stderr = Console(stderr=True)
+
+
+@contextmanager
+def running() -> Iterator[Service]:
+    """The service as the settings describe it, for one command."""
+    from recorder.service import opened
+    from recorder.settings import load
+
+    with opened(load()) as service:
+        yield service
+
+
+def say(text: str) -> None:
+    """To people, not to programs: stderr."""
+    stderr.print(text, highlight=False, markup=False)

@@ -1,0 +1,87 @@
+"""Settings as they are found: a TOML file, files, the environment; and as they are described."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from recorder.errors import ConfigurationError
+from recorder.settings.house import Settings
+from recorder.settings.sections import Section, Subscriber
+
+PREFIX = "RECORDER_"
+
+
+def load(environ: dict[str, str] | None = None) -> Settings:
+    """Settings from TOML, files and environment.
+
+    Raises `ConfigurationError` naming every unknown and every bad setting at once; values are never repeated.
+    """
+    env = dict(os.environ if environ is None else environ)
+    faults: list[str] = []
+    tree = _toml(env.get(PREFIX + "CONFIG"), faults)
+    for name, value in sorted(env.items()):
+        if name.startswith(PREFIX) and name != PREFIX + "CONFIG":
+            _place(tree, name, value, faults)
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as exc:
+        faults += [
+            f"{_variable(error['loc'])}: {error['msg']}" for error in exc.errors(include_input=False, include_url=False)
+        ]
+    if faults:
+        raise ConfigurationError("bad settings: " + "; ".join(faults))
+    return settings
+
+
+def _toml(path: str | None, faults: list[str]) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        faults.append(f"{PREFIX}CONFIG: {type(exc).__name__}")
+        return {}
+
+
+def _place(tree: dict[str, Any], name: str, value: str, faults: list[str]) -> None:
+    if name.endswith("_FILE"):
+        try:
+            name, value = name.removesuffix("_FILE"), Path(value).read_text("utf-8").rstrip("\n")
+        except (OSError, UnicodeDecodeError) as exc:
+            faults.append(f"{name}: {type(exc).__name__}")
+            return
+    *parents, leaf = name.removeprefix(PREFIX).lower().split("__")
+    node = tree
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    node[leaf] = value
+
+
+def _variable(location: tuple[str | int, ...]) -> str:
+    parts = [part for part in location if isinstance(part, str)]
+    return PREFIX + "__".join(part.upper() for part in parts) if parts else "settings"
+
+
+def described(model: type[BaseModel] = Settings, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str]]:
+    """Every setting as (variable, default, meaning), in the order of the model."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from described(field.annotation, (*path, name))
+            continue
+        if field.annotation is not None and Subscriber in get_args(field.annotation):
+            yield from described(Subscriber, (*path, name, "<name>"))
+            continue
+        default = "" if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
+        shown = "" if default in ("", (), None, {}) else str(default)
+        variable = PREFIX + "__".join((*path, name)).upper()
+        yield (
+            variable,
+            shown if not isinstance(default, tuple) else ",".join(map(str, default)),
+            field.description or "",
+        )
