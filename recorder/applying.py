@@ -204,7 +204,8 @@ def _link(case: Case, received: ReceivedEvent) -> None:
     ref = inbox.ref(case.service.keyring, event.platform, parent_id)
     parent = calls.by_ref(case.connection, ref)
     if parent is None and not seen.has(case.connection, ref):
-        parent, _ = open_call(case.service, case.connection, event.platform, parent_id, received.received_at, case.now)
+        new = open_call(case.service, case.connection, event.platform, parent_id, received.received_at, case.now)
+        parent = calls.lock_by_ref(case.connection, ref) if new is None else new.call
     if parent is not None and parent.id not in calls.family(case.connection, case.call.id):
         calls.add_leg(case.connection, Leg(id=new_id("leg"), call_id=case.call.id, parent_call_id=parent.id))
 

@@ -7,6 +7,8 @@ overtook their call's opening wait for it in a row of their own. What was once h
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -28,6 +30,8 @@ from storage.inbox import Inbox, InboxItem
 
 FAILED = "event_failed"
 LYING_THERE = ("recording.available", "recording.started")  # events that say a platform has a copy
+
+Known = Mapping[str, Event]  # by inbox id
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +56,10 @@ def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
     applied again: nothing is told of any of it before all of it lasts.
     """
     with service.database.read() as connection:
-        refs = service.inbox.claim_calls(connection, limit)
-    done = [one for ref in refs if (one := _in_turn(service, ref, now)) is not None]
+        items = service.inbox.oldest(connection, limit)
+    known = _opened(service, items, now)
+    refs = dict.fromkeys(item.call_ref for item in items)
+    done = [one for ref in refs if (one := _in_turn(service, ref, known, now)) is not None]
     if any(one.busy for one in done):
         service.wake("apply")  # whoever is at it may have begun before the last event came in
     service.database.flush()
@@ -68,7 +74,7 @@ def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
 
 def apply_call(service: Service, connection: Connection, call_ref: bytes, now: datetime) -> str | None:
     """Lock a call, bring it up to date, and return its id; None where there is no such call any more."""
-    applied = _apply(service, connection, call_ref, now, careful=True)
+    applied = _apply(service, connection, call_ref, {}, now, careful=True)
     audit.append_many(connection, applied.entries, now=now)
     return applied.call_id
 
@@ -97,12 +103,21 @@ def resolve(service: Service, connection: Connection, platform: str, platform_ca
     return None if call is None else call.id
 
 
-def _in_turn(service: Service, ref: bytes, now: datetime) -> Applied | None:
+def _opened(service: Service, items: Sequence[InboxItem], now: datetime) -> Known:
+    """Bodies opened before any lock is held; one that does not open is for whoever holds it."""
+    known = {}
+    for item in items:
+        with suppress(RecorderError):
+            known[item.id] = decode(service.inbox.open_body(item, now))
+    return known
+
+
+def _in_turn(service: Service, ref: bytes, known: Known, now: datetime) -> Applied | None:
     """One call in a transaction of its own; carefully, once something was wrong with it. The others go on."""
     for careful in (False, True):
         try:
             with service.database.write(lasting=False) as connection:
-                applied = _apply(service, connection, ref, now, careful=careful, wait=False)
+                applied = _apply(service, connection, ref, known, now, careful=careful, wait=False)
                 audit.append_many(connection, applied.entries, now=now)
         except DatabaseUnavailableError:
             raise
@@ -134,11 +149,19 @@ def _look_after(service: Service, one: Applied, call_id: str, now: datetime) -> 
 
 
 def _apply(
-    service: Service, connection: Connection, ref: bytes, now: datetime, *, careful: bool, wait: bool = True
+    service: Service,
+    connection: Connection,
+    ref: bytes,
+    known: Known,
+    now: datetime,
+    *,
+    careful: bool,
+    wait: bool = True,
 ) -> Applied:
     """Bring a call up to date. Carefully: an event at fault fails alone; otherwise whatever it raises is raised.
 
-    Without `wait`, raises `DatabaseBusyError` where another worker is at the call.
+    `known` events need not be opened again. Without `wait`, raises `DatabaseBusyError` where another worker is at the
+    call.
     """
     applied = Applied()
     call = calls.lock_by_ref(connection, ref, wait=wait)
@@ -151,11 +174,10 @@ def _apply(
     if not items:
         applied.call_id = call.id if call else None
         return applied
-    events = _decoded(service, connection, items, now)
-    new = False
+    events = _decoded(service, connection, items, known, now)
+    case, new = _taken(service, connection, call, now), False
     if call is None and events:
-        call, new = _opened(service, connection, ref, events, now)
-    case = _taken(service, connection, call, now)
+        case, new = _unexpected(service, connection, ref, events, now)
     if case is None:
         _gone(service, connection, events, applied, now)
         done = [received.inbox_id for received in events]
@@ -220,12 +242,14 @@ def _attempt(case: Case, events: list[ReceivedEvent]) -> bool:
     return True
 
 
-def _decoded(service: Service, connection: Connection, items: list[InboxItem], now: datetime) -> list[ReceivedEvent]:
+def _decoded(
+    service: Service, connection: Connection, items: list[InboxItem], known: Known, now: datetime
+) -> list[ReceivedEvent]:
     """The events in the order to apply them: a call's own start first, then as they came in."""
     events = []
     for item in items:
         try:
-            event = decode(service.inbox.open_body(item, now))
+            event = known.get(item.id) or decode(service.inbox.open_body(item, now))
         except RecorderError as exc:
             if exc.retryable:
                 raise
@@ -241,10 +265,10 @@ def _fail(connection: Connection, inbox_id: str, exc: Exception, now: datetime) 
     tasks.open_task(connection, FAILED, inbox_id, now)
 
 
-def _opened(
+def _unexpected(
     service: Service, connection: Connection, ref: bytes, events: list[ReceivedEvent], now: datetime
-) -> tuple[Call | None, bool]:
-    """A call's row for events nobody expected: its parent's, a new one, or none for what is gone or never was ours.
+) -> tuple[Case | None, bool]:
+    """The call of events nobody expected: its parent, a new one, or none for what is gone or never was ours.
 
     Also says whether it is new.
     """
@@ -253,11 +277,14 @@ def _opened(
     parent = _parent(service, connection, events)
     if parent is not None:
         calls.add_leg(connection, Leg(id=new_id("leg"), call_id=parent.id, ref=ref))
-        return parent, False
+        return _taken(service, connection, parent, now), False
     if not any(one.event.opens for one in events) and any("by_answer" in one.event.data for one in events):
         return None, False
     first = min(events, key=lambda one: one.received_at)
-    return open_call(service, connection, first.event.platform, first.event.call_id, first.received_at, now)
+    case = open_call(service, connection, first.event.platform, first.event.call_id, first.received_at, now)
+    if case is not None:
+        return case, True
+    return _taken(service, connection, calls.lock_by_ref(connection, ref), now), False
 
 
 def _parent(service: Service, connection: Connection, events: list[ReceivedEvent]) -> Call | None:

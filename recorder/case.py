@@ -59,8 +59,8 @@ def put(case: Case, before: Call, data_before: dict[str, Any]) -> None:
 
 def open_call(
     service: Service, connection: Connection, platform: str, platform_call_id: str, received_at: datetime, now: datetime
-) -> tuple[Call | None, bool]:
-    """The row of a call nobody has seen, and whether it is new: two who make it at once make one."""
+) -> Case | None:
+    """A call nobody has seen; None where somebody makes it at the same moment: two make one."""
     call = Call(
         id=new_id("call"),
         platform=platform,
@@ -68,10 +68,9 @@ def open_call(
         opened_at=received_at,
         settle_at=received_at + LONGEST_CALL,
     )
-    call = personal.keyed(service, call, {"platform_call_id": platform_call_id}, now)
-    if calls.insert(connection, call):
-        return call, True
-    return (None if call.ref is None else calls.lock_by_ref(connection, call.ref)), False
+    data = {"platform_call_id": platform_call_id}
+    call, secret = personal.keyed(service, call, data, now)
+    return Case(service, connection, now, call, secret, data) if calls.insert(connection, call) else None
 
 
 def moment(received: ReceivedEvent) -> tuple[datetime, str]:

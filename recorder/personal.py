@@ -21,10 +21,11 @@ MARKED = ("phone", "account", "agent", "case")
 CALL_FIELDS = ("platform_call_id", "from", "to", "account", "agent", "case")
 
 
-def keyed(service: Service, call: Call, data: dict[str, Any], now: datetime) -> Call:
-    """A new call with a key of its own, under the inbox key of the day."""
+def keyed(service: Service, call: Call, data: dict[str, Any], now: datetime) -> tuple[Call, bytes]:
+    """A new call with a key of its own, under the inbox key of the day; and that key."""
     secret = secrets.token_bytes(32)
-    return replace(rewrapped(call, secret, service.keyring.inbox_key(now)), sealed=seal(secret, "calls", call.id, data))
+    wrapped = rewrapped(call, secret, service.keyring.inbox_key(now))
+    return replace(wrapped, sealed=seal(secret, "calls", call.id, data)), secret
 
 
 def rewrapped(call: Call, secret: bytes, key: Key) -> Call:

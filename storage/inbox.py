@@ -22,8 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from storage import columns
 from storage.clock import EPOCH, MICROSECOND
-from storage.database import Database
-from storage.errors import InboxFullError, RecorderError, StorageError
+from storage.database import Database, was_cut_off
+from storage.errors import DatabaseUnavailableError, InboxFullError, RecorderError, StorageError
 from storage.keyring import KeyRing
 from storage.tables import InboxRow
 
@@ -74,11 +74,9 @@ class InboxItem:
     body: bytes
 
 
-_PENDING = (
-    select(*(inbox.c[name] for name in InboxItem.__dataclass_fields__))
-    .where(inbox.c.call_ref == bindparam("ref"), inbox.c.state == "new")
-    .order_by(inbox.c.received_at, inbox.c.id)
-)
+_NEW = select(*(inbox.c[name] for name in InboxItem.__dataclass_fields__)).where(inbox.c.state == "new")
+_OLDEST = _NEW.order_by(inbox.c.received_at).limit(bindparam("limit"))
+_PENDING = _NEW.where(inbox.c.call_ref == bindparam("ref")).order_by(inbox.c.received_at, inbox.c.id)
 _DONE = (
     update(inbox).where(inbox.c.id.in_(bindparam("ids", expanding=True))).values(state="done", body=None, key_id=None)
 )
@@ -140,13 +138,12 @@ class Inbox:
         return columns.unwrap(key, item.body, table="inbox", column="body", row_id=item.id)
 
     @staticmethod
-    def claim_calls(connection: Connection, limit: int) -> list[bytes]:
-        """The calls of the oldest `limit` events not yet applied, oldest first.
+    def oldest(connection: Connection, limit: int) -> list[InboxItem]:
+        """The oldest `limit` events not yet applied.
 
         Nothing is locked: the call's row is, by whoever applies (lock order: call first).
         """
-        oldest = select(inbox.c.call_ref).where(inbox.c.state == "new").order_by(inbox.c.received_at).limit(limit)
-        return list(dict.fromkeys(connection.execute(oldest).scalars()))
+        return [InboxItem(*row) for row in connection.execute(_OLDEST, {"limit": limit})]
 
     @staticmethod
     def pending(connection: Connection, call_ref: bytes) -> list[InboxItem]:
@@ -244,6 +241,14 @@ class Inbox:
             return [_ours(exc)] * len(rows)
 
     def _insert(self, rows: list[_Sealed]) -> list[bool]:
+        try:
+            return self._inserted(rows)
+        except DatabaseUnavailableError as exc:
+            if not was_cut_off(exc):
+                raise
+            return self._inserted(rows)  # what the first had kept without saying so is found by its id
+
+    def _inserted(self, rows: list[_Sealed]) -> list[bool]:
         """One statement for all: each call into the driver hands the interpreter to the event loop and back."""
         place = "?" if self._database.sqlite else "%s"
         values = f"({', '.join([place] * 7)}, 'new', 0)"

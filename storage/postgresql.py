@@ -30,8 +30,11 @@ FULL = frozenset(["53100"])
 UNUSABLE = "42"  # the class of tables, columns and rights that are not there
 
 
-def engine(url: str, *, size: int = STAYING, most: int = AT_MOST) -> Engine:
-    """A pool of connections, each tried before it is used. The URL may set anything of ours differently."""
+def engine(url: str, *, size: int = STAYING, most: int = AT_MOST, autocommit: bool = False) -> Engine:
+    """A pool of connections, each tried before it is used. The URL may set anything of ours differently.
+
+    With `autocommit`, every statement is a transaction and no connection is tried: one trip to the server, not four.
+    """
     said = make_url(url).query
     options = " ".join(f"-c {name}={seconds}s" for name, seconds in SESSION.items())
     ours: dict[str, Any] = {"application_name": "recorder", "connect_timeout": CONNECT_SECONDS, **SILENCE}
@@ -43,7 +46,8 @@ def engine(url: str, *, size: int = STAYING, most: int = AT_MOST) -> Engine:
         pool_size=size,
         max_overflow=most - size,
         pool_timeout=POOL_SECONDS,
-        pool_pre_ping=True,
+        pool_pre_ping=not autocommit,
+        isolation_level="AUTOCOMMIT" if autocommit else None,
         hide_parameters=True,  # a statement in a log must not carry what it was about
     )
 

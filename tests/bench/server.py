@@ -69,7 +69,7 @@ def _wait_for_worker(service: Service) -> None:
     while waiting:
         time.sleep(0.1)
         with service.database.read() as connection:
-            waiting = bool(service.inbox.claim_calls(connection, 1))
+            waiting = bool(service.inbox.oldest(connection, 1))
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ def store_call(service: Service, ended_at: datetime, *, state: str = "over") -> 
         direction="inbound",
         state=state,
     )
-    call = personal.keyed(service, call, {"from": PHONE, "platform_call_id": "pbx-81"}, ended_at)
+    call, _ = personal.keyed(service, call, {"from": PHONE, "platform_call_id": "pbx-81"}, ended_at)
     secret = personal.call_secret(service, call, ended_at)
     assert secret is not None
     key = service.keyring.day_key(utc_day(ended_at + timedelta(days=90)), ended_at)

@@ -201,7 +201,7 @@ def test_p6_a_poisoned_event_blocks_neither_its_call_nor_others(service: Service
     assert the_call(service, "pbx-82").opened
     assert [kind for kind, _ in open_tasks(service)] == ["event_failed"]
     with service.database.read() as connection:
-        assert service.inbox.claim_calls(connection, 10) == []
+        assert service.inbox.oldest(connection, 10) == []
 
 
 def test_p6_what_could_not_be_applied_is_tried_again_by_the_next_start(
@@ -258,7 +258,7 @@ def test_p6_events_of_a_call_whose_key_is_destroyed_are_done_with(service: Servi
 
     assert left_at_source(service, clock.now) == ["unknown_call"]
     with service.database.read() as connection:
-        assert service.inbox.claim_calls(connection, 10) == []
+        assert service.inbox.oldest(connection, 10) == []
 
 
 def test_p6_several_who_apply_at_once_apply_each_event_once(service: Service, clock: MovingClock) -> None:

@@ -172,7 +172,7 @@ def test_p3_inbox_keys_go_after_eight_days_and_what_hangs_on_them_is_blanked(
     service: Service, clock: MovingClock
 ) -> None:
     key = service.keyring.inbox_key(clock.now)
-    call = personal.keyed(service, calls.Call("cal_1", "standard", clock.now), {"from": "+4520123456"}, clock.now)
+    call, _ = personal.keyed(service, calls.Call("cal_1", "standard", clock.now), {"from": "+4520123456"}, clock.now)
     call = replace(call, ref=b"ref of the call", started_at=clock.now)
     with service.database.write() as connection:
         calls.insert(connection, call)

@@ -146,14 +146,26 @@ def test_acceptance_waits_for_no_connection(database: Database) -> None:
     assert foreseen(database) == {"20261201": 1}
 
 
-def test_p6_a_server_that_is_restarted_under_load_loses_nothing_it_was_told(doomed: Server, tmp_path: Path) -> None:
-    database = Database(doomed.create())
-    migrate(database)
-    keyring = KeyRing(database, FolderStore(tmp_path / "keys"), bytes(32))
+def taking_in(database: Database, folder: Path) -> Inbox:
+    keyring = KeyRing(database, FolderStore(folder / "keys"), bytes(32))
     keyring.open(NOW)
     keyring.ensure(NOW)
     inbox = Inbox(database, keyring)
     inbox.start()
+    return inbox
+
+
+@pytest.fixture
+def keeping(database: Database, tmp_path: Path) -> Iterator[Inbox]:
+    inbox = taking_in(database, tmp_path)
+    yield inbox
+    inbox.close()
+
+
+def test_p6_a_server_that_is_restarted_under_load_loses_nothing_it_was_told(doomed: Server, tmp_path: Path) -> None:
+    database = Database(doomed.create())
+    migrate(database)
+    inbox = taking_in(database, tmp_path)
     stop, refused, answered = threading.Event(), threading.Event(), threading.Event()
     accepted: list[bytes] = []
     faults: list[BaseException] = []
@@ -193,6 +205,19 @@ def test_p6_a_server_that_is_restarted_under_load_loses_nothing_it_was_told(doom
         kept = set(connection.execute(text("SELECT dedupe FROM inbox")).scalars())
     assert set(accepted) <= kept
     database.close()
+
+
+def test_p6_a_connection_that_was_ended_while_nothing_came_in_costs_no_event(
+    keeping: Inbox, database: Database
+) -> None:
+    assert keeping.submit("standard", b"call", b"1", b"{}", NOW).result(10)
+    with database.write() as connection:
+        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ended = connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid, 5000) {others}").scalars().all()
+
+    assert any(ended)
+    assert keeping.submit("standard", b"call", b"2", b"{}", NOW).result(10)
+    assert not keeping.submit("standard", b"call", b"1", b"{}", NOW).result(10)
 
 
 def until(true: Callable[[], bool]) -> None:
