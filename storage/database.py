@@ -42,7 +42,7 @@ class Database:
         self.sqlite = url.startswith("sqlite:")
         self.engine = _sqlite(url) if self.sqlite else postgresql.engine(url)
         # Whatever else is going on, events are taken in: they wait for no connection.
-        self._accepting = self.engine if self.sqlite else postgresql.engine(url, size=1, most=1)
+        self._accepting = self.engine if self.sqlite else postgresql.engine(url, size=1, most=1, autocommit=True)
         self._reading = self.engine if self.sqlite else self.engine.execution_options(**SNAPSHOT)
         self._lock = WriteLock(_path(url)) if self.sqlite else None
         self._written = 0  # transactions since this process last emptied the write-ahead log
@@ -64,6 +64,8 @@ class Database:
         One that is not `lasting` is for work that may wait, would be done again from rows that last, and that nobody
         outside is told of before `flush` (docs/adr/0013). It lets crowds of webhooks pass first, and its commit does
         not wait for the disk: a power failure may take it back, the death of the process does not.
+
+        With `accepting`, webhooks are taken in: before everybody else, and on PostgreSQL each statement commits alone.
         """
         with self._writing(accepting=accepting, lasting=lasting) as connection:
             if self.fence is not None:
@@ -103,7 +105,10 @@ class Database:
             if self.sqlite:
                 connection.exec_driver_sql("BEGIN")
             yield connection
-            connection.rollback()
+            if self.sqlite:
+                connection.rollback()
+            else:
+                connection.commit()  # nothing was written; a rollback would cost psycopg all it has prepared
 
     def server_time(self) -> datetime | None:
         """The database server's clock, where there is a server: a second opinion on ours."""
@@ -112,6 +117,15 @@ class Database:
         with self.read() as connection:
             moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
             return moment
+
+    def give_way(self) -> None:
+        """From now on, offer the processor to others after every statement: for a process whose work may wait.
+
+        Linux lets who is running finish a slice of some milliseconds, however much nicer it is than those who wake up
+        meanwhile. Answers to webhooks, woken several times each, would wait for it every time.
+        """
+        if offer := getattr(os, "sched_yield", None):
+            event.listen(self.engine, "after_cursor_execute", lambda *_: offer())
 
     def crowd(self, *, present: bool) -> None:
         """Say whether webhooks are coming in crowds: what may wait, in any process, lets them pass."""
@@ -227,6 +241,11 @@ def translated() -> Iterator[None]:
         if _is_away(exc) or postgresql.is_unusable(exc):
             raise DatabaseUnavailableError from exc
         raise
+
+
+def was_cut_off(error: DatabaseUnavailableError) -> bool:
+    """Whether a connection was lost that had been made; another one may do at once."""
+    return isinstance(error.__cause__, DBAPIError) and error.__cause__.connection_invalidated
 
 
 def _is_full(exc: BaseException) -> bool:
