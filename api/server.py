@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from api import heap
 from api.app import create_app
 from api.routing import DRAINING, UNDER_WAY
 from api.worker import Worker
@@ -125,6 +126,7 @@ def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[i
             if exc.errno == errno.EADDRINUSE:
                 raise ConfigurationError(f"port {http.port} is in use; set RECORDER_HTTP__PORT") from exc
             raise ConfigurationError(f"cannot listen on {http.host}:{http.port}: {exc.strerror}") from exc
+        heap.settle()
         jobs.start()
         yield runner.addresses[0][1]
         app[DRAINING].set()  # readiness is refused from here on, work is not

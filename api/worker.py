@@ -19,7 +19,7 @@ from typing import IO, cast
 
 import structlog
 
-from api import logs
+from api import heap, logs
 from recorder.errors import RecorderError
 from recorder.jobs import OWN, Jobs
 from recorder.ports import Service
@@ -136,6 +136,8 @@ def main() -> None:
             jobs = Jobs(service)
             if isinstance(service.wake, Bell):
                 service.wake.answer = jobs.wake
+            heap.settle()
+            service.database.give_way()
             jobs.start()
             try:
                 for name in sys.stdin.buffer:

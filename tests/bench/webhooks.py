@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+from recorder.audio.coder import ffmpeg, step_back
 from tests.bench.figures import Figure, alternated, ratio
 from tests.servers import postgresql
 
@@ -88,10 +89,13 @@ def load(port: int, how: str, number: float) -> dict[str, float]:
 
 @contextmanager
 def encoders() -> Iterator[None]:
-    """Two MP3 encoders at nice 19, as two captures would run them."""
-    command = ["nice", "-n", "19", "ffmpeg", "-v", "quiet", "-f", "lavfi", "-i", "sine=frequency=300:sample_rate=8000"]
-    running = [subprocess.Popen([*command, "-f", "mp3", "-y", "/dev/null"]) for _ in range(2)]
+    """Two MP3 encoders, as far in the background as captures run them."""
+    command = [ffmpeg(), "-v", "quiet", "-f", "lavfi", "-i", "sine=frequency=300:sample_rate=8000"]
+    running = []
     try:
+        for _ in range(2):
+            running.append(subprocess.Popen([*command, "-f", "mp3", "-y", "/dev/null"], process_group=0))
+            step_back(running[-1].pid)  # before it has threads
         yield
     finally:
         for process in running:
