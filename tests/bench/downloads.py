@@ -49,11 +49,19 @@ def get(port: int, path: str, token: str = "", span: str = "") -> tuple[float, f
 
 
 @contextmanager
-def nginx(folder: Path) -> Iterator[int]:
-    """nginx serving a folder, one worker; gives its port."""
-    with socket.socket() as probe:
+def nginx() -> Iterator[tuple[int, Path]]:
+    """nginx serving a folder, one worker; gives its port and the folder."""
+    with tempfile.TemporaryDirectory() as place, socket.socket() as probe:
+        folder = Path(place)
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+        probe.close()
+        with _nginx(folder, port):
+            yield port, folder
+
+
+@contextmanager
+def _nginx(folder: Path, port: int) -> Iterator[None]:
     config = folder / "nginx.conf"
     config.write_text(
         f"user root; worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;\n"
@@ -68,7 +76,7 @@ def nginx(folder: Path) -> Iterator[int]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.02)
-        yield port
+        yield
     finally:
         process.terminate()
         process.wait()
@@ -95,10 +103,25 @@ def recordings(place: Place) -> Iterator[tuple[int, str, dict[int, str]]]:
 
 def figures() -> Iterator[Figure]:
     for place in places():
-        with recordings(place) as (port, token, ids):
+        with recordings(place) as (port, token, ids), nginx() as (plain, folder):
             library = Library(port, token, ids)
-            yield from against_nginx(library) if place.gateway is None else against_the_store(library, place)
-            yield from in_the_middle(library, place)
+            with on_the_other_core():
+                if place.gateway is None:
+                    yield from against_nginx(library, plain, folder)
+                else:
+                    yield from against_the_store(library, place)
+                yield from in_the_middle(library, place)
+
+
+@contextmanager
+def on_the_other_core() -> Iterator[None]:
+    """Ask from a core that is not the servers', be it ours or the one it is compared with."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 @dataclass(frozen=True)
@@ -127,13 +150,11 @@ def span(seconds: int, share: float) -> str:
     return f"{start}-{start + RANGE - 1}"
 
 
-def against_nginx(library: Library) -> Iterator[Figure]:
+def against_nginx(library: Library, plain: int, folder: Path) -> Iterator[Figure]:
     whole = library.lengths[0]
-    with tempfile.TemporaryDirectory() as folder:
-        size = library.get(whole)[2]
-        Path(folder, "plain").write_bytes(bytes(size))
-        with nginx(Path(folder)) as plain:
-            theirs, ours = alternated(31, lambda: get(plain, "/plain")[1], lambda: library.get(whole)[1])
+    size = library.get(whole)[2]
+    (folder / "plain").write_bytes(bytes(size))
+    theirs, ours = alternated(31, lambda: get(plain, "/plain")[1], lambda: library.get(whole)[1])
     yield faster(size, ours, theirs, "nginx, plain file", 0.65)
 
 
