@@ -43,6 +43,7 @@ def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     with opened(settings) as service:
         doubts = sound(checkup.examine_start(service, service.clock()))
         with listening(service, Worker(service)) as port:
+            heap.settle()
             for line in (*greeting(settings, port), *told(doubts, public=not is_loopback(settings.http.public_url))):
                 announce(line)
             stop.wait()
@@ -126,7 +127,6 @@ def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[i
             if exc.errno == errno.EADDRINUSE:
                 raise ConfigurationError(f"port {http.port} is in use; set RECORDER_HTTP__PORT") from exc
             raise ConfigurationError(f"cannot listen on {http.host}:{http.port}: {exc.strerror}") from exc
-        heap.settle()
         jobs.start()
         yield runner.addresses[0][1]
         app[DRAINING].set()  # readiness is refused from here on, work is not

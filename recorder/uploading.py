@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -136,10 +137,14 @@ class Uploading:
             reached("capture.receiving")
 
     def commit(self) -> list[Attempt]:
-        """Make the objects durable; returns the rows that say so, to be written in the transaction that keeps them."""
+        """Make the objects durable; returns the rows that say so, to be written in the transaction that keeps them.
+
+        All at once: a store far away is waited for as long as its slowest object takes.
+        """
         done = []
-        for rendition, writer in self._writers.items():
-            sealed = writer.commit()
+        with ThreadPoolExecutor(len(RENDITIONS), thread_name_prefix="commit") as pool:
+            sealed_ones = pool.map(SealedWriter.commit, self._writers.values())
+        for rendition, sealed in zip(self._writers, sealed_ones, strict=True):
             done.append(
                 replace(
                     self._rows[rendition],

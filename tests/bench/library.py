@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+from api import heap
 from api.server import listening
 from recorder import capture, finding, tokens
 from recorder.ports import Actor
@@ -41,6 +42,7 @@ def main() -> None:
             ids += [item.recording.id for item in stored if item.recording.id not in ids]
         token, _ = tokens.create(service, "dpo", "bench", service.clock())
         with listening(service) as port:
+            heap.settle()
             print(port, token, *ids, flush=True)
             threading.Event().wait()
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from api import heap
 from api.app import create_app
 from api.server import listening
 from api.worker import Worker
@@ -99,6 +100,7 @@ def main() -> None:
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         with listening(service, Worker(service)) as port:
+            heap.settle()
             _wait_for_worker(service)
             print(port, flush=True)
             stop.wait()
