@@ -34,7 +34,7 @@ async def answer(request: web.Request, recording_id: str, *, purpose: str, rendi
         still_there(moment)
         heard.recheck(moment)
 
-    return await ranges.respond(request, heard.reader, heard.content_type, recheck=recheck, etag=recording_id)
+    return await ranges.respond(request, heard.reader, heard.content_type, recheck=recheck, etag=heard.etag)
 
 
 def _still_admitted(request: web.Request) -> Callable[[datetime], None]:

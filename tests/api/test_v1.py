@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from yarl import URL
 
 from api.app import all_routes
@@ -192,6 +193,19 @@ async def test_audio_is_sent_whole_and_by_range_for_a_purpose(house: House) -> N
     assert (several.status, len(await several.read())) == (200, len(audio))
     beyond = await house.client.get(address, headers=headers | {"Range": f"bytes={len(audio)}-"})
     assert beyond.status == 416
+
+
+async def test_a_download_that_was_broken_off_does_not_go_on_in_audio_that_was_cut_anew_meanwhile(house: House) -> None:
+    recording = house.stored(audio=speech())
+    headers, address = house.bearer("reviewer"), f"/v1/recordings/{recording}/audio?purpose=quality"
+    tag = (await house.client.get(address, headers=headers)).headers["ETag"]
+    resume = headers | {"Range": "bytes=40000-", "If-Range": tag}
+    assert (await house.client.get(address, headers=resume)).status == 206
+
+    with house.service.database.write() as connection:  # as another cut leaves it: another attempt is kept
+        connection.execute(text("UPDATE attempts SET id = id || 'b' WHERE recording_id = :id"), {"id": recording})
+
+    assert (await house.client.get(address, headers=resume)).status == 200
 
 
 async def test_p4_listening_is_noted_once_in_half_an_hour_for_each_purpose(house: House) -> None:
