@@ -126,7 +126,7 @@ def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             fcntl.flock(starting, fcntl.LOCK_UN)
             yield Cluster(**known | {"folder": Path(known["folder"])})
             return
-        with ceph_gateway(root / "ceph", lifecycle_day_s=2) as gateway:
+        with ceph_gateway(root / "ceph") as gateway:
             note.write_text(json.dumps(asdict(gateway), default=str))
             fcntl.flock(starting, fcntl.LOCK_UN)
             yield gateway
