@@ -107,7 +107,7 @@ def _opened(service: Service, items: Sequence[InboxItem], now: datetime) -> Know
     """Bodies opened before any lock is held; one that does not open is for whoever holds it."""
     known = {}
     for item in items:
-        with suppress(RecorderError):
+        with suppress(Exception):
             known[item.id] = decode(service.inbox.open_body(item, now))
     return known
 

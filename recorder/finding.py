@@ -29,7 +29,7 @@ from storage.catalogue.evidence import Consent
 from storage.catalogue.holds import Hold
 from storage.catalogue.recordings import Position, Recording
 from storage.clock import EPOCH, MICROSECOND
-from storage.columns import mark, place
+from storage.columns import marks, place
 from storage.errors import KeyDestroyedError
 
 STATES = ("announced", "capturing", "stored", "erasing", "failed", "discarded")
@@ -152,7 +152,7 @@ def _marks(service: Service, query: Query, now: datetime) -> list[list[bytes]]:
     if not wanted:
         return []
     keys = service.keyring.search_keys(now)
-    return [[mark(key, name, value) for key in keys] for name, value in wanted]
+    return [marks(keys, name, value) for name, value in wanted]
 
 
 def _dressed(connection: Connection, rows: Sequence[Recording]) -> list[Dressed]:

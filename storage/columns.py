@@ -10,6 +10,7 @@ import hmac
 import json
 import secrets
 import struct
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -48,7 +49,13 @@ def open_sealed(secret: bytes, blob: bytes, *, table: str, row_id: str, column: 
 
 def mark(kek: Key, kind: str, value: str) -> bytes:
     """A blind-index entry: equal for equal values under one day key, and meaningless once that key is gone."""
-    return hmac.digest(kek.index_key, place(kind, value), sha256)
+    return marks([kek], kind, value)[0]
+
+
+def marks(keks: Sequence[Key], kind: str, value: str) -> list[bytes]:
+    """The same value's entry under each of these day keys."""
+    entry = place(kind, value)
+    return [hmac.digest(kek.index_key, entry, sha256) for kek in keks]
 
 
 def encrypt(aead: AESGCM, secret: bytes, bound_to: bytes) -> bytes:

@@ -29,7 +29,7 @@ from storage.writelock import WriteLock
 BUSY_SECONDS = 10
 PATIENCE_SECONDS = 0.05  # what may wait lets crowds pass for so long
 READER_SECONDS = 0.02  # until a look whether an old reader has gone
-TIDY_EVERY = 512  # background transactions between two copies of the write-ahead log: each delays a flush
+TIDY_EVERY = 1024  # background transactions between two copies of the write-ahead log: each delays a flush
 SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}  # of PostgreSQL; SQLite has no other
 BACKSTOP_PAGES = 30_000  # of that log, before a webhook must copy it after all
 

@@ -19,7 +19,7 @@ from tests.bench.places import Place
 
 BATCH = 1000
 WAVE = 2 * BATCH  # swept at once
-ROUNDS = 2
+ROUNDS = 3
 LIMIT = 1.4
 OBJECT = bytes(1000)
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from recorder.audio import Cut, Limits, Produced, Rendition, ffmpeg, produce, read_peaks_header, sniff
+from recorder.audio.coder import mp3_encoder
 from recorder.audio.peaks import HEADER_BYTES
+from recorder.audio.wav import PcmFormat
 from recorder.errors import (
     AudioEmptyError,
     AudioError,
@@ -345,3 +350,9 @@ def test_what_a_source_raises_comes_through() -> None:
             open_sinks=lambda wanted: {rendition: io.BytesIO() for rendition in wanted},
             limits=LIMITS,
         )
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="Linux alone has this class")
+def test_an_encoder_computes_when_nobody_else_would() -> None:
+    with closing(mp3_encoder(PcmFormat(channels=2, rate=8000), time.monotonic() + 10)) as encoder:
+        assert os.sched_getscheduler(encoder._process.pid) == os.SCHED_IDLE

@@ -158,3 +158,17 @@ def test_a_database_that_is_away_is_retryable(tmp_path: Path) -> None:
 def test_a_database_in_memory_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="file"):
         Database("sqlite:///:memory:")
+
+
+def test_who_gives_way_offers_the_processor_after_every_statement(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offers: list[int] = []
+    monkeypatch.setattr(os, "sched_yield", lambda: offers.append(1), raising=False)
+    assert _count(database) == 0
+    assert offers == []
+
+    database.give_way()
+    assert _count(database) == 0
+
+    assert offers

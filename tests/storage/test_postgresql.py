@@ -87,6 +87,17 @@ def test_a_read_sees_one_moment_and_writes_nothing(database: Database) -> None:
     assert foreseen(database) == {"20261201": 1, "20261202": 2}
 
 
+def test_reading_leaves_prepared_what_was_prepared(database: Database) -> None:
+    """psycopg throws everything away on a rollback, and would have each statement parsed anew after every read."""
+    for _ in range(8):
+        with database.read() as connection:
+            connection.execute(text("SELECT due FROM forecast WHERE day = '20261201'"))
+    with database.read() as connection:
+        statements = connection.execute(text("SELECT statement FROM pg_prepared_statements")).scalars().all()
+
+    assert any("20261201" in statement for statement in statements)
+
+
 def test_of_two_who_wait_for_each_other_one_is_told_to_try_again(database: Database) -> None:
     with database.write() as connection:
         foresee(connection, "a", 0)
