@@ -53,8 +53,13 @@ def _stored(service: Service, call: str) -> str | None:
 
 
 def _ask(service: Service, now: datetime) -> bool:
-    """An access request, approved; one that matches nothing is refused and asked again."""
-    asked = subject_requests.open_request(service, "access", phone=CUSTOMER, actor=DPO, now=now)
+    """An access request, approved; one that matches nothing is refused and asked again.
+
+    One that was left open by a death is taken up first: as long as nobody answers, what it is about is kept.
+    """
+    with service.database.read() as connection:
+        left = [one for one in requests.open_ones(connection) if one.state == "received"]
+    asked = left[0] if left else subject_requests.open_request(service, "access", phone=CUSTOMER, actor=DPO, now=now)
     with service.database.read() as connection:
         chosen = [one.recording_id for one in requests.matched(connection, asked.id)]
     if not chosen:
