@@ -79,7 +79,8 @@ def absent() -> list[str]:
 def ceph_gateway(folder: Path, *, lifecycle_day_s: int | None = None) -> Iterator[Cluster]:
     """Start a cluster in an empty folder (whose path is short: sockets lie in it), and end it afterwards.
 
-    `lifecycle_day_s` is how many seconds a "day" of lifecycle rules lasts. The processes die with the caller's thread.
+    `lifecycle_day_s` is how many seconds a "day" of lifecycle rules lasts; without it they are never carried out.
+    The processes die with the caller's thread.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_configuration(folder, lifecycle_day_s)
@@ -171,6 +172,8 @@ def _write_configuration(folder: Path, lifecycle_day_s: int | None) -> None:
     ]
     if lifecycle_day_s is not None:
         lines.append(f"rgw_lc_debug_interval = {lifecycle_day_s}")
+    else:  # they run from midnight to six, and a gateway that is killed meanwhile keeps setting rules waiting
+        lines.append("rgw_enable_lc_threads = false")
     (folder / "ceph.conf").write_text("\n".join(lines) + "\n")
     for part in ("mon", "osd", "rgw"):
         (folder / part).mkdir()
