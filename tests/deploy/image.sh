@@ -36,8 +36,9 @@ echo 'FROM scratch
 COPY base /' | b bud --quiet --tag "docker.io/library/$BASE" --file - "$work" >/dev/null
 rm -rf --one-file-system "$work/base"
 
-# How this machine's pip is set up, for the build alone: index, certificates, and folders it reads.
-python3 -m pip config list | sed -nE "s/^global\.([a-z-]+)='(.*)'$/\1 = \2/p" | grep -v '^cert' >"$work/options" || true
+# Where this machine's pip finds packages, for the build alone: the lock decides which, so no constraint of the machine's.
+places='index-url|extra-index-url|find-links|no-index|trusted-host|proxy|timeout|retries'
+python3 -m pip config list | sed -nE "s/^global\.($places)='(.*)'$/\1 = \2/p" >"$work/options"
 { echo '[global]'; cat "$work/options"; } >"$work/pip.conf"
 mounts=()
 certificates=${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}
