@@ -3,11 +3,12 @@
 Both fetch the same bytes with the same client and write them to the same store, named by `RECORDER_STORE__…` or else a
 folder; the capture decides, hashes, seals, checks, makes peaks, commits and indexes along the way. One small capture
 goes before, so that nothing is measured cold. Captures without peaks, which the service never makes, show what the
-peaks cost; plain files, written and flushed without our store, what the store costs or saves.
+peaks cost; copies without their hash, and plain files written and flushed without our store, what those cost or save.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -43,13 +44,15 @@ then.dial = "+4570000000"
 """
 
 
-def copy(url: str, origin: str, store: ObjectStore) -> float:
-    """Fetch to a store as it comes: what a capture is held against."""
+def copy(url: str, origin: str, store: ObjectStore, *, hashed: bool) -> float:
+    """Fetch to a store as it comes. With its SHA-256, it is what a capture is held against."""
     os.sync()  # or it would wait for what was written before
     started = time.perf_counter()
     with open_url("GET", url, origins=[origin], timeout_s=600, max_bytes=10**10, private_ok=True) as media:
-        upload = store.create("bench/plain", {})
+        upload, digest = store.create("bench/plain", {}), hashlib.sha256()
         for chunk in media.chunks(BLOCK):
+            if hashed:
+                digest.update(chunk)
             upload.write(chunk)
         upload.commit()
     taken = time.perf_counter() - started
@@ -135,11 +138,14 @@ def main() -> None:
             "RECORDER_PLATFORMS__STANDARD__MEDIA_ORIGINS": origin,
         }
     )
-    taken: dict[str, list[float]] = {"copy": [], "plain file": [], "capture": [], "without peaks": []}
+    taken: dict[str, list[float]] = {
+        name: [] for name in ("copy", "unhashed copy", "plain file", "capture", "without peaks")
+    }
     with opened(settings) as service:
         captured(service, f"{origin}/wav/1", 1, "warm")
         for number in range(int(rounds)):
-            taken["copy"].append(copy(url, origin, service.vault.objects))
+            taken["copy"].append(copy(url, origin, service.vault.objects, hashed=True))
+            taken["unhashed copy"].append(copy(url, origin, service.vault.objects, hashed=False))
             taken["plain file"].append(plain_file(url, origin, folder))
             taken["capture"].append(captured(service, url, int(seconds), f"pbx-{number}"))
             taken["without peaks"].append(without_peaks(service, url, int(seconds), f"blank-{number}"))

@@ -49,5 +49,4 @@ def measured(service: Service, place: Place) -> Figure:
         (ours, f"{ours * 1000:.1f} ms"),
         (theirs, f"{theirs * 1000:.1f} ms for {SELECTS} indexed selects"),
         1.0,
-        at_least=False,
     )

@@ -55,7 +55,6 @@ def measured(service: Service, place: Place) -> Figure:
         (sweep_s, f"{sweep_s * 1000:,.0f} ms"),
         (by_hand_s, f"{by_hand_s * 1000:,.0f} ms, the same by SQL and store calls alone"),
         LIMIT,
-        at_least=False,
     )
 
 
