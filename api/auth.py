@@ -10,8 +10,9 @@ from api.origins import origin
 from api.pools import run
 from api.routing import ACTOR, ROUTE, SAFE_METHODS, SERVICE, Roles
 from recorder import tokens
+from recorder.actors import Actor
 from recorder.errors import CrossSiteError, ForbiddenError, UnauthenticatedError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage.catalogue import sessions
 from storage.catalogue.sessions import Session
 

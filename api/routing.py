@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from recorder.ports import Actor, Service
+from recorder.actors import Actor
+from recorder.ports import Service
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

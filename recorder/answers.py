@@ -13,11 +13,11 @@ import structlog
 
 from recorder import prompts, scripts
 from recorder.events import Event
+from recorder.lines import Line
 from recorder.platforms.twilio import BY_CONSENT, CAUSE, consent_requested, played
 from recorder.ports import Service
 from recorder.prompts import Voice
 from recorder.scripts import Script
-from recorder.segments import Line
 
 log = structlog.get_logger(__name__)
 

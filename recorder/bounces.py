@@ -13,9 +13,10 @@ from email.message import Message as Mail
 from typing import Literal
 
 from recorder import access_links, letters
+from recorder.actors import Actor
 from recorder.errors import InvalidInputError, NotFoundError
 from recorder.letters import StoppedError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import outbox, tasks
 

@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from recorder import calls
+from recorder.actors import Actor
 from recorder.errors import CallNotFoundError
 from recorder.events import Event, EventType
 from recorder.once import WITHOUT_KEY, Once
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage.clock import new_id
 from storage.inbox import ref
 

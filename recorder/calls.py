@@ -17,10 +17,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from recorder import announcing, applying, leftovers, relabelling, settling
+from recorder.actors import SYSTEM
 from recorder.case import Case, open_call, put, take
 from recorder.errors import CallNotFoundError
 from recorder.events import Event, ReceivedEvent, decode, encode
-from recorder.ports import SYSTEM, Service
+from recorder.ports import Service
 from storage import audit, inbox
 from storage.catalogue import calls, seen, tasks
 from storage.catalogue.calls import Call, Leg

@@ -16,8 +16,8 @@ from recorder import canary_callers, erasure, listening, personal, scripts
 from recorder.audio import tones
 from recorder.canary_callers import CANARY
 from recorder.errors import AudioError, InvalidInputError
+from recorder.lines import Line
 from recorder.ports import Service
-from recorder.segments import Line
 from storage import audit
 from storage.catalogue import calls, canaries, erasing, evidence, recordings, tasks
 from storage.catalogue.evidence import Consent

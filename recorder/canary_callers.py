@@ -11,13 +11,14 @@ from datetime import UTC, timedelta
 from typing import Protocol
 
 from recorder import prompts, scripts, tokens
+from recorder.actors import Actor
 from recorder.audio import tones
 from recorder.couriers.twilio import TwilioCaller
 from recorder.errors import InvalidInputError, PlatformError
 from recorder.fetch import call, origin_of
+from recorder.lines import Line
 from recorder.platforms import standard
-from recorder.ports import Actor, Service
-from recorder.segments import Line
+from recorder.ports import Service
 from storage.clock import rfc3339
 
 CANARY = Actor("canary", "operator")

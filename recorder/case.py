@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from recorder import personal
+from recorder.actors import SYSTEM
 from recorder.events import ReceivedEvent
-from recorder.ports import SYSTEM, Service
+from recorder.ports import Service
 from storage import audit, inbox
 from storage.catalogue import calls
 from storage.catalogue.calls import Call

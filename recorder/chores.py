@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from recorder.actors import Actor
 from recorder.errors import NotFoundError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import tasks
 from storage.catalogue.tasks import Task

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from recorder import sources
-from recorder.ports import SYSTEM, Service
+from recorder.actors import SYSTEM
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import attempts, recordings, tasks
 from storage.catalogue import calls as call_rows

@@ -13,12 +13,13 @@ import structlog
 
 from recorder import access_links, erasure, facts, listening, mp3, request_course, scripts, waveform
 from recorder.access_links import Visit
+from recorder.actors import Actor
 from recorder.erasure import Choice, Withdrawal
 from recorder.errors import RecorderError, RecordingNotFoundError
 from recorder.finding import past
 from recorder.listening import Act, Listening
 from recorder.notices import last_whole_day
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from recorder.scripts import Script
 from recorder.settings import Organisation
 from storage.catalogue import attempts, calls, evidence, holds, listenings, recordings, requests, tombstones

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from recorder import certificates, erasure_notes, subscriptions
+from recorder.actors import SYSTEM
 from recorder.certificates import Certificate
 from recorder.faultpoints import reached
-from recorder.ports import SYSTEM, Service
+from recorder.ports import Service
 from storage import audit
 from storage.audit import Entry
 from storage.catalogue import erasing, tasks, tombstones

@@ -14,12 +14,13 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from recorder import certificates, disposal, personal, sources
+from recorder.actors import SYSTEM, Actor
 from recorder.certificates import EXPIRED, Certificate
 from recorder.discarding import discard
 from recorder.errors import ChoiceNeededError, ErasingError, HeldError, RecordingNotFoundError
 from recorder.faultpoints import reached
 from recorder.hold_matrix import cause_of, verdict
-from recorder.ports import SYSTEM, Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.audit import Entry
 from storage.catalogue import calls, erasing, evidence, holds, recordings, tombstones

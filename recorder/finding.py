@@ -20,8 +20,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from recorder import personal, phones
+from recorder.actors import Actor
 from recorder.errors import CursorError, ForbiddenError, InvalidInputError, RecordingNotFoundError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from recorder.segments import SEGMENTS
 from storage.catalogue import calls, evidence, holds, recordings
 from storage.catalogue.calls import Call

@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Connection
 
 from recorder import erasure, personal
+from recorder.actors import SYSTEM, Actor
 from recorder.errors import (
     ConflictError,
     ErasingError,
@@ -24,7 +25,7 @@ from recorder.errors import (
 )
 from recorder.hold_matrix import KINDS
 from recorder.once import WITHOUT_KEY, Once
-from recorder.ports import SYSTEM, Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.audit import Entry
 from storage.catalogue import calls, forecast, recordings, rewrapping, tasks

@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from recorder import access_links, request_course
+from recorder.actors import SYSTEM, Actor
 from recorder.errors import ConflictError, RequestNotFoundError
 from recorder.once import WITHOUT_KEY, Once
-from recorder.ports import SYSTEM, Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import outbox, requests, tasks
 from storage.catalogue.requests import Request

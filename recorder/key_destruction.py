@@ -13,10 +13,11 @@ import structlog
 from sqlalchemy import Connection
 
 from recorder import erasure
+from recorder.actors import SYSTEM
 from recorder.calls import FAILED as EVENT_FAILED
 from recorder.faultpoints import reached
 from recorder.holds import review_holds
-from recorder.ports import SYSTEM, Service
+from recorder.ports import Service
 from storage import audit
 from storage.audit import Entry
 from storage.catalogue import erasing, sweeping, tasks

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
+from recorder.actors import Actor
 from recorder.errors import ConfigurationError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.keys import KEY_BYTES
 from storage.rootkey import save_root_key

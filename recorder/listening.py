@@ -10,8 +10,9 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from recorder import facts, retention
+from recorder.actors import Actor
 from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import attempts, calls, holds, listenings, recordings
 from storage.catalogue.attempts import Attempt

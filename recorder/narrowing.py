@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from recorder import erasure, facts, personal, storing
+from recorder.actors import SYSTEM
 from recorder.audio import Cut, Limits, produce
 from recorder.consent import Decision, narrowed
 from recorder.errors import LeaseLostError
 from recorder.faultpoints import reached
-from recorder.ports import SYSTEM, Service
+from recorder.ports import Service
 from recorder.spans import UNTIL_END, Span, Spans
 from recorder.uploading import Claim, Uploading, claim
 from storage.catalogue import attempts, recordings

@@ -15,8 +15,9 @@ from hashlib import sha256
 from sqlalchemy import Connection
 
 from recorder import faultpoints
+from recorder.actors import Actor
 from recorder.errors import KeyInUseError, KeyReusedError, LeaseLostError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage.catalogue import idempotency
 from storage.catalogue.idempotency import Asked
 from storage.clock import new_id

@@ -10,23 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from recorder.events import Event
-    from recorder.segments import Lines
+    from recorder.lines import Lines
     from recorder.settings import Settings
     from storage.database import Database
     from storage.inbox import Inbox
     from storage.keyring import KeyRing
     from storage.vault import Vault
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who does it: a random id and a role, fit for the audit log. `system` acts by rule."""
-
-    id: str
-    role: str  # platform | agent | reviewer | dpo | operator | auditor | customer | system
-
-
-SYSTEM = Actor("system", "system")
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape, quoteattr
 
+from recorder.lines import Line
 from recorder.scripts import Script
-from recorder.segments import Line
 from recorder.settings import Organisation
 
 LOCALES = {"da": "da-DK", "en": "en-GB"}

@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from recorder import personal
-from recorder.ports import SYSTEM, Service
+from recorder.actors import SYSTEM
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import calls, recordings
 from storage.catalogue.calls import Call

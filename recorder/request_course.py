@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from recorder import access_links, contacts, erasure, holds
+from recorder.actors import SYSTEM, Actor
 from recorder.errors import ErasingError, RecordingNotFoundError, RequestNotFoundError
-from recorder.ports import SYSTEM, Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import holds as hold_rows
 from storage.catalogue import links, outbox, recordings, requests, tasks

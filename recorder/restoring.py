@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from recorder import disposal, erasure, erasure_notes
-from recorder.ports import SYSTEM, Service
+from recorder.actors import SYSTEM
+from recorder.ports import Service
 from recorder.segments import SEGMENTS
 from storage import audit
 from storage.catalogue import attempts, erasing, tasks

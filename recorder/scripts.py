@@ -17,8 +17,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from recorder.actors import SYSTEM
 from recorder.errors import ConflictError, InvalidInputError, NotFoundError
-from recorder.ports import SYSTEM
 from recorder.texts import BUILT_IN
 from storage import audit
 from storage.catalogue import scripts as catalogue

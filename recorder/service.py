@@ -13,8 +13,8 @@ from recorder import platforms, restoring, scripts
 from recorder.couriers import caller_for, mailer_for, texter_for
 from recorder.directory import directory_for
 from recorder.errors import ConfigurationError, UnsafeError
+from recorder.lines import Lines
 from recorder.ports import Service
-from recorder.segments import Lines
 from recorder.settings import Settings
 from storage.clock import utc_now
 from storage.database import Database

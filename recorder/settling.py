@@ -12,11 +12,12 @@ import structlog
 from sqlalchemy import Connection
 
 from recorder import announcing, facts, personal
+from recorder.actors import SYSTEM
 from recorder.case import LONGEST_CALL, Case, put, take
 from recorder.consent import barred, standing
 from recorder.discarding import discard
 from recorder.errors import DirectoryUnavailableError
-from recorder.ports import SYSTEM, Customer, Service
+from recorder.ports import Customer, Service
 from recorder.retention import anchor, expires_at
 from recorder.segments import segment_of
 from storage import audit

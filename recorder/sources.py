@@ -14,9 +14,10 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
+from recorder.actors import SYSTEM
 from recorder.errors import PlatformError
 from recorder.faultpoints import reached
-from recorder.ports import SYSTEM, Service, Source
+from recorder.ports import Service, Source
 from storage import audit, columns
 from storage.catalogue import source_deletions, tasks
 from storage.catalogue.recordings import Recording

@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from recorder import calls, facts, personal, sources, subscriptions
+from recorder.actors import SYSTEM
 from recorder.audio import Produced
 from recorder.consent import Decision, narrowed
 from recorder.errors import AudioError, LeaseLostError, PlatformError
-from recorder.ports import SYSTEM, Service
+from recorder.ports import Service
 from recorder.uploading import Claim
 from storage import audit
 from storage.catalogue import attempts, capturing, forecast, recordings, tasks

@@ -14,9 +14,10 @@ import structlog
 from sqlalchemy import Connection
 
 from recorder import access_links, contacts, deadlines, identity_check, matching, request_course, subscriptions
+from recorder.actors import SYSTEM, Actor
 from recorder.errors import ConflictError, InvalidInputError, RecorderError, RequestNotFoundError
 from recorder.once import WITHOUT_KEY, Once
-from recorder.ports import SYSTEM, Actor, Service
+from recorder.ports import Service
 from recorder.request_course import DELETING, DISCLOSING, TASKS
 from storage import audit
 from storage.catalogue import codes, outbox, requests, tasks

@@ -15,8 +15,9 @@ import structlog
 from sqlalchemy import Connection
 
 from recorder import faultpoints, fetch, signing
+from recorder.actors import SYSTEM
 from recorder.errors import PlatformError
-from recorder.ports import SYSTEM, Service
+from recorder.ports import Service
 from recorder.settings import BulletinType
 from storage.catalogue import bulletins, tasks
 from storage.catalogue.bulletins import Bulletin

@@ -13,12 +13,13 @@ from datetime import date, datetime, timedelta
 import structlog
 
 from recorder import brakes, erasure, erasure_notes, once, subscriptions
+from recorder.actors import SYSTEM, Actor
 from recorder.brakes import Brake
 from recorder.errors import BrakeError
 from recorder.faultpoints import reached
 from recorder.holds import review_holds
 from recorder.key_destruction import destroy_due_keys
-from recorder.ports import SYSTEM, Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import bulletins, idempotency, seen, sessions, source_deletions, sweeping, tasks
 from storage.clock import utc_day

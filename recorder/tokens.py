@@ -6,8 +6,9 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
+from recorder.actors import SYSTEM, Actor
 from recorder.errors import InvalidInputError, NotFoundError, UnauthenticatedError
-from recorder.ports import SYSTEM, Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import sessions
 from storage.catalogue import tokens as catalogue

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from recorder.ports import Actor, Service
+from recorder.actors import Actor
+from recorder.ports import Service
 
 OPERATOR = Actor("cli", "operator")
 stderr = Console(stderr=True)

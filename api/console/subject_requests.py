@@ -14,9 +14,10 @@ from api.pages import render
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Route, staff
 from recorder import finding, identity_check, subject_requests
+from recorder.actors import Actor
 from recorder.errors import InvalidInputError, RecordingNotFoundError, RequestNotFoundError
 from recorder.finding import Found
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from recorder.request_course import DISCLOSING
 from storage.catalogue import requests
 from storage.catalogue.requests import Match, Request

@@ -17,7 +17,8 @@ from sqlalchemy import select
 
 from api.app import create_app
 from recorder import delivery, listening, subject_requests
-from recorder.ports import Actor, Service
+from recorder.actors import Actor
+from recorder.ports import Service
 from storage.tables import metadata
 from tests.api.conftest import SAME_ORIGIN, House, speech
 from tests.conftest import MovingClock

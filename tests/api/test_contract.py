@@ -26,7 +26,8 @@ from api.app import all_routes
 from api.openapi import document
 from api.server import listening
 from recorder import holds, signing, subject_requests, tokens
-from recorder.ports import SYSTEM, Service
+from recorder.actors import SYSTEM
+from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
 from storage.clock import new_id, rfc3339

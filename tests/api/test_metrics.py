@@ -13,7 +13,8 @@ from sqlalchemy import Engine, event, text
 
 from api.metrics import Metrics
 from recorder import erasure
-from recorder.ports import Actor, Service
+from recorder.actors import Actor
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import figures
 from storage.tables import metadata

@@ -9,8 +9,9 @@ import time
 from datetime import timedelta
 
 from recorder import finding
+from recorder.actors import Actor
 from recorder.finding import Query
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage.catalogue import recordings
 from tests.bench import crowd
 from tests.bench.figures import Figure, alternated, ratio

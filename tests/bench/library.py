@@ -10,7 +10,7 @@ from pathlib import Path
 from api import heap
 from api.server import listening
 from recorder import capture, finding, tokens
-from recorder.ports import Actor
+from recorder.actors import Actor
 from recorder.service import opened
 from recorder.settings import load
 from tests.bench.capturing import LINES, announce

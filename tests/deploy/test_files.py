@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from recorder.segments import Lines
+from recorder.lines import Lines
 from recorder.settings import described, load
 from tests.deploy.test_monitoring import ROOT
 

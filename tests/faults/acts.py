@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recorder import calls, erasure, holds, subject_requests
-from recorder.ports import Actor, Service
+from recorder.actors import Actor
+from recorder.ports import Service
 from storage.catalogue import holds as hold_rows
 from storage.catalogue import recordings, requests
 from tests.faults.story import CUSTOMER

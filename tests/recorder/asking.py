@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from recorder import access_links, delivery, subject_requests
 from recorder.access_links import Visit
-from recorder.ports import Actor, Service
+from recorder.actors import Actor
+from recorder.ports import Service
 from storage.catalogue import links, requests
 from storage.catalogue.links import Link
 from storage.catalogue.requests import Match, Request

@@ -7,8 +7,9 @@ from email.message import EmailMessage
 import pytest
 
 from recorder import access_links, bounces, delivery, subject_requests
+from recorder.actors import Actor
 from recorder.errors import InvalidInputError, LinkError, NotFoundError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage.catalogue import tasks
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, granted, link_rows, mails, stored, token, visiting

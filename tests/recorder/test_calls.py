@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from recorder import applying, buttons, calls, facts, leftovers, personal, settling
+from recorder.actors import Actor
 from recorder.errors import CallNotFoundError, DirectoryUnavailableError
 from recorder.events import Event, encode
-from recorder.ports import Actor, Customer, Service
+from recorder.ports import Customer, Service
 from recorder.service import opened
 from storage import audit, columns, inbox
 from storage.catalogue import calls as call_rows

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from recorder import calls, capture, erasure, personal
+from recorder.actors import Actor
 from recorder.audio import sniff
 from recorder.errors import (
     AudioTruncatedError,
@@ -24,7 +25,7 @@ from recorder.errors import (
     InvalidInputError,
     TooLargeError,
 )
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from recorder.settings import load
 from storage import audit, columns
 from storage.catalogue import attempts, forecast, recordings, tasks

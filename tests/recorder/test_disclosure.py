@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from recorder import disclosure, holds
-from recorder.ports import Actor, Service
+from recorder.actors import Actor
+from recorder.ports import Service
 from storage.catalogue import holds as hold_rows
 from storage.catalogue import recordings
 from tests.conftest import MovingClock

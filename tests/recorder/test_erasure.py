@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from recorder import erasure, holds
+from recorder.actors import Actor
 from recorder.errors import ChoiceNeededError, ErasingError, HeldError, RecordingNotFoundError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import attempts, calls, erasing, evidence, forecast, recordings, seen, tasks
 from storage.errors import StoreRefusedError, StoreUnavailableError

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from recorder import erasure, holds, personal, sweep
+from recorder.actors import Actor
 from recorder.errors import ErasingError, InvalidInputError, NotFoundError, RecordingNotFoundError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage.catalogue import calls, forecast, recordings, tasks
 from storage.clock import utc_day
 from storage.errors import KeyDestroyedError, KeyUnavailableError

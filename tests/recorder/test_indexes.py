@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import event
 
 from recorder import calls, capture, erasure, finding, holds, listening, matching, sheltering, sources, sweep
+from recorder.actors import Actor
 from recorder.finding import Query
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from tests.conftest import MovingClock
 from tests.recorder.stored import PHONE, store
 

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import func, select
 
 from recorder import erasure, holds, listening
+from recorder.actors import Actor
 from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
 from recorder.listening import Listening
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage.catalogue import evidence, listenings
 from storage.catalogue.evidence import Consent
 from storage.catalogue.listenings import Listened

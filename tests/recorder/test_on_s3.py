@@ -11,8 +11,9 @@ import pytest
 
 from api.server import sound
 from recorder import capture, checkup, erasure, faultpoints, holds, listening, sheltering, sweep
+from recorder.actors import Actor
 from recorder.errors import RecordingNotFoundError, UnsafeError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from recorder.service import opened, store_for
 from recorder.settings import load
 from storage.catalogue import recordings

@@ -14,9 +14,10 @@ import pytest
 from sqlalchemy import select
 
 from recorder import buttons, once, subject_requests, sweep
+from recorder.actors import Actor
 from recorder.errors import ConflictError, KeyInUseError, KeyReusedError, RequestNotFoundError
 from recorder.once import Once
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
 from storage.catalogue import evidence, requests
@@ -170,7 +171,7 @@ DYING = """
 import os, signal, sys
 from datetime import datetime
 from recorder import faultpoints, once, subject_requests
-from recorder.ports import Actor
+from recorder.actors import Actor
 from recorder.service import opened
 from recorder.settings import load
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from recorder import prompts
+from recorder.lines import Line
 from recorder.prompts import Voice
 from recorder.scripts import Script
-from recorder.segments import Line
 from recorder.settings import Organisation
 from recorder.texts import BUILT_IN
 

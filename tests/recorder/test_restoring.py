@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from recorder import erasure, erasure_notes, holds, keys, listening, restoring, sweep
+from recorder.actors import Actor
 from recorder.errors import RecordingNotFoundError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import tasks
 from storage.errors import KeyDestroyedError, StoreUnavailableError

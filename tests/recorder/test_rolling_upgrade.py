@@ -11,7 +11,8 @@ import pytest
 from alembic.config import Config
 
 from recorder import capture, erasure
-from recorder.ports import Actor, Service
+from recorder.actors import Actor
+from recorder.ports import Service
 from recorder.service import opened as opening
 from recorder.settings import Settings
 from storage import audit

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from recorder import calls, holds, personal
-from recorder.ports import Actor, Service
+from recorder.actors import Actor
+from recorder.ports import Service
 from storage.catalogue import calls as call_rows
 from storage.catalogue.calls import Call
 from storage.clock import utc_day

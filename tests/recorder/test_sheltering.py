@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from recorder import erasure, faultpoints, holds, sheltering, sweep
-from recorder.ports import Actor, Service
+from recorder.actors import Actor
+from recorder.ports import Service
 from storage.catalogue import attempts
 from storage.catalogue.recordings import Recording
 from tests.conftest import DATABASES, MovingClock

@@ -22,8 +22,9 @@ from sqlalchemy import func, select
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from recorder import chores, erasure, subject_requests, subscriptions
+from recorder.actors import Actor
 from recorder.errors import ConfigurationError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
 from storage.catalogue import bulletins, tasks

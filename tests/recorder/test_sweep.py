@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import func, select, update
 
 from recorder import erasure, holds, personal, sweep
+from recorder.actors import SYSTEM, Actor
 from recorder.errors import BrakeError
-from recorder.ports import SYSTEM, Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import calls, forecast, recordings, source_deletions, tasks
 from storage.catalogue.recordings import Recording

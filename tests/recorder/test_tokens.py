@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recorder import tokens
+from recorder.actors import Actor
 from recorder.errors import InvalidInputError, NotFoundError, UnauthenticatedError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from storage import audit
 from storage.catalogue import sessions
 from tests.rows import written_down

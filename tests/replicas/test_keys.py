@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from recorder import erasure, listening
+from recorder.actors import Actor
 from recorder.errors import RecordingNotFoundError
-from recorder.ports import Actor, Service
+from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import Settings
 from storage.errors import KeyDestroyedError

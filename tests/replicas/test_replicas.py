@@ -19,7 +19,8 @@ import pytest
 from sqlalchemy import text
 
 from recorder import subject_requests, tokens
-from recorder.ports import Actor, Service
+from recorder.actors import Actor
+from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
 from storage import audit

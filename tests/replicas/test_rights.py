@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from recorder import capture, erasure, sweep
-from recorder.ports import Actor
+from recorder.actors import Actor
 from recorder.service import opened
 from recorder.settings import load
 from storage import audit
