@@ -1,9 +1,4 @@
-"""Applies what the inbox has taken in: every event once, call by call, whatever order events come in.
-
-Only a call's first webhook opens a call. Where a platform's answers are ours, so that its call's own webhook must
-have come first, a recording of an unknown call is deleted at its source at once. Events of other platforms that
-overtook their call's opening wait for it in a row of their own. What was once here and is gone never comes back.
-"""
+"""Applies what the inbox has taken in: every event once, call by call, whatever order events come in."""
 
 from __future__ import annotations
 
@@ -16,21 +11,18 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from recorder import announcing, applying, leftovers, relabelling, settling
+from recorder import announcing, applying, newcomers, relabelling, settling
 from recorder.actors import SYSTEM
-from recorder.case import Case, open_call, put, take
+from recorder.case import Case, put, taken
 from recorder.errors import CallNotFoundError
 from recorder.events import Event, ReceivedEvent, decode, encode
 from recorder.ports import Service
 from storage import audit, inbox
-from storage.catalogue import calls, seen, tasks
-from storage.catalogue.calls import Call, Leg
-from storage.clock import new_id
-from storage.errors import DatabaseBusyError, DatabaseUnavailableError, KeyDestroyedError, RecorderError
+from storage.catalogue import calls, tasks
+from storage.errors import DatabaseBusyError, DatabaseUnavailableError, RecorderError
 from storage.inbox import Inbox, InboxItem
 
 FAILED = "event_failed"
-LYING_THERE = ("recording.available", "recording.started")  # events that say a platform has a copy
 
 Known = Mapping[str, Event]  # by inbox id
 
@@ -176,11 +168,12 @@ def _apply(
         applied.call_id = call.id if call else None
         return applied
     events = _decoded(service, connection, items, known, now)
-    case, new = _taken(service, connection, call, now), False
+    case, new = taken(service, connection, call, now), False
     if call is None and events:
-        case, new = _unexpected(service, connection, ref, events, now)
+        case, new = newcomers.admit(service, connection, ref, events, now)
     if case is None:
-        _gone(service, connection, events, applied, now)
+        if newcomers.turn_away(service, connection, events, now):
+            applied.jobs.add("source")
         done = [received.inbox_id for received in events]
     else:
         done = _bring_up(case, events, applied, new=new, careful=careful)
@@ -190,14 +183,6 @@ def _apply(
             tasks.close_task(connection, FAILED, item.id, SYSTEM.id, now)
     applied.count = len(items)
     return applied
-
-
-def _taken(service: Service, connection: Connection, call: Call | None, now: datetime) -> Case | None:
-    """The call, opened; one whose key is destroyed is as good as gone."""
-    try:
-        return None if call is None else take(service, connection, call, now)
-    except KeyDestroyedError:
-        return None
 
 
 def _bring_up(case: Case, events: list[ReceivedEvent], applied: Applied, *, new: bool, careful: bool) -> list[str]:
@@ -264,47 +249,3 @@ def _fail(connection: Connection, inbox_id: str, exc: Exception, now: datetime) 
     log.error("event.failed", inbox_id=inbox_id, error=type(exc).__name__)
     Inbox.failed(connection, inbox_id)
     tasks.open_task(connection, FAILED, inbox_id, now)
-
-
-def _unexpected(
-    service: Service, connection: Connection, ref: bytes, events: list[ReceivedEvent], now: datetime
-) -> tuple[Case | None, bool]:
-    """The call of events nobody expected: its parent, a new one, or none for what is gone or never was ours.
-
-    Also says whether it is new.
-    """
-    if seen.has(connection, ref):
-        return None, False
-    parent = _parent(service, connection, events)
-    if parent is not None:
-        calls.add_leg(connection, Leg(id=new_id("leg"), call_id=parent.id, ref=ref))
-        return _taken(service, connection, parent, now), False
-    if not any(one.event.opens for one in events) and any("by_answer" in one.event.data for one in events):
-        return None, False
-    first = min(events, key=lambda one: one.received_at)
-    case = open_call(service, connection, first.event.platform, first.event.call_id, first.received_at, now)
-    if case is not None:
-        return case, True
-    return _taken(service, connection, calls.lock_by_ref(connection, ref), now), False
-
-
-def _parent(service: Service, connection: Connection, events: list[ReceivedEvent]) -> Call | None:
-    """The call these events' call came out of: a leg without a life of its own belongs to it."""
-    if any(one.event.type == "call.started" for one in events):
-        return None
-    for one in events:
-        parent_id = one.event.data.get("parent_call_id")
-        if parent_id is not None and parent_id != one.event.call_id:
-            return calls.lock_by_ref(connection, inbox.ref(service.keyring, one.event.platform, parent_id))
-    return None
-
-
-def _gone(
-    service: Service, connection: Connection, events: list[ReceivedEvent], applied: Applied, now: datetime
-) -> None:
-    """Events of a call that is gone or never was ours: what a platform recorded of it is deleted there."""
-    for received in events:
-        event = received.event
-        if event.recording_id is not None and event.type in LYING_THERE:
-            leftovers.leave(service, connection, event, "unknown_call", now)
-            applied.jobs.add("source")

@@ -16,6 +16,7 @@ from storage import audit, inbox
 from storage.catalogue import calls
 from storage.catalogue.calls import Call
 from storage.clock import new_id
+from storage.errors import KeyDestroyedError
 
 AHEAD = timedelta(minutes=5)  # a time this far after its own arrival is a wrong clock's
 LONGEST_CALL = timedelta(hours=24)
@@ -47,6 +48,14 @@ def take(service: Service, connection: Connection, call: Call | None, now: datet
         return None
     data = personal.unseal(secret, "calls", call.id, call.sealed)
     return Case(service, connection, now, call, secret, data)
+
+
+def taken(service: Service, connection: Connection, call: Call | None, now: datetime) -> Case | None:
+    """The call, opened; one whose key is destroyed is as good as gone."""
+    try:
+        return None if call is None else take(service, connection, call, now)
+    except KeyDestroyedError:
+        return None
 
 
 def put(case: Case, before: Call, data_before: dict[str, Any]) -> None:
