@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 import uuid
@@ -41,9 +42,12 @@ class Cluster(Gateway):
         return _run(self.folder, "radosgw-admin", *words)
 
     @contextmanager
-    def another(self) -> Iterator[Another]:
-        """One more gateway to the same buckets, to be stopped and started again in the middle of things."""
-        door = Another(self.folder, _free_port())
+    def another(self, certificate: Path | None = None) -> Iterator[Another]:
+        """One more gateway to the same buckets, to be stopped and started again in the middle of things.
+
+        With a `certificate` (a PEM file of a key and its chain) it speaks TLS, as localhost.
+        """
+        door = Another(self.folder, _free_port(), certificate)
         door.start()
         try:
             yield door
@@ -52,14 +56,14 @@ class Cluster(Gateway):
 
 
 class Another:
-    def __init__(self, folder: Path, port: int) -> None:
-        self.endpoint = f"http://127.0.0.1:{port}"
-        self._folder, self._port = folder, port
+    def __init__(self, folder: Path, port: int, certificate: Path | None) -> None:
+        self.endpoint = f"https://localhost:{port}" if certificate else f"http://127.0.0.1:{port}"
+        self._folder, self._port, self._certificate = folder, port, certificate
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         name = f"port{self._port}"
-        self._process = _spawn(self._folder, name, *_radosgw(self._port))
+        self._process = _spawn(self._folder, name, *_radosgw(self._port, self._certificate))
         _until(lambda: _answers(self.endpoint), f"a gateway on {self._port}", self._process)
 
     def stop(self) -> None:
@@ -205,9 +209,11 @@ def _make_osd(folder: Path) -> str:
     return identity
 
 
-def _radosgw(port: int) -> list[str]:
+def _radosgw(port: int, certificate: Path | None = None) -> list[str]:
     """Without `tcp_nodelay` every small answer waits 40 ms for our kernel's acknowledgement."""
-    return ["radosgw", "-n", "client.rgw", f"--rgw-frontends=beast endpoint=127.0.0.1:{port} tcp_nodelay=1"]
+    place = f"127.0.0.1:{port}"
+    door = f"ssl_endpoint={place} ssl_certificate={certificate}" if certificate else f"endpoint={place}"
+    return ["radosgw", "-n", "client.rgw", f"--rgw-frontends=beast {door} tcp_nodelay=1"]
 
 
 def _user(folder: Path, endpoint: str) -> Cluster:
@@ -248,8 +254,9 @@ def _until(true: Callable[[], bool], what: str, process: subprocess.Popen[bytes]
 
 
 def _answers(endpoint: str) -> bool:
+    anybody = ssl._create_unverified_context()  # who it is, is for the tests to ask
     try:
-        with urlopen(endpoint, timeout=5):
+        with urlopen(endpoint, timeout=5, context=anybody):
             return True
     except HTTPError:
         return True
