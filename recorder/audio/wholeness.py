@@ -54,9 +54,21 @@ def _ogg_ends(tail: bytes) -> bool:
     return len(page) >= OGG_HEADER_BYTES + segments + sum(lengths)
 
 
+def _id3_bytes(head: bytes) -> int:
+    """How long the tag before an MP3's first frame is (ID3v2 §3.1): titles say anything, "Info" too."""
+    if head[:3] != b"ID3":
+        return 0
+    size = 0
+    for byte in head[6:10]:
+        size = size << 7 | byte & 127
+    return 10 + size
+
+
 def _xing_bytes(head: bytes) -> int:
     """How long an MP3 says that it is; 0 where it does not."""
-    at = max(head.find(b"Xing"), head.find(b"Info"))
+    first = _id3_bytes(head)
+    within = first, first + XING_LATEST + len(b"Xing")
+    at = max(head.find(b"Xing", *within), head.find(b"Info", *within))
     flags = int.from_bytes(head[at + 4 : at + 8], "big") if at >= 0 else 0
     if not flags & 2:
         return 0

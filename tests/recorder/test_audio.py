@@ -356,3 +356,14 @@ def test_what_a_source_raises_comes_through() -> None:
 def test_an_encoder_computes_when_nobody_else_would() -> None:
     with closing(mp3_encoder(PcmFormat(channels=2, rate=8000), time.monotonic() + 10)) as encoder:
         assert os.sched_getscheduler(encoder._process.pid) == os.SCHED_IDLE
+
+
+@pytest.mark.parametrize("title", ["Call 81", "Call Info: Bo Hansen", "Xing: Oslo"])
+def test_p6_the_words_of_a_tag_are_no_index_of_an_mp3(title: str) -> None:
+    text = b"\0" + title.encode()
+    frame = b"TIT2" + struct.pack(">I", len(text)) + b"\0\0" + text
+    tag = b"ID3\3\0\0\0\0\0" + bytes([len(frame)]) + frame
+    sound = encoded(
+        speechlike(3, 1), "-c:a", "libmp3lame", "-b:a", "32k", "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3"
+    )
+    assert Kept(tag + sound).produced.frames > 2.9 * RATE
