@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from recorder import leftovers, personal
+from recorder.actors import SYSTEM
 from recorder.case import Case, plausible
 from recorder.errors import InvalidEventError
 from recorder.events import Event, ReceivedEvent
@@ -46,13 +47,15 @@ def timed(case: Case, recording: Recording, edge: str, at: datetime) -> None:
 
 
 def available(case: Case, received: ReceivedEvent) -> None:
-    """It can be fetched; one that is no more is deleted at its source."""
+    """It can be fetched, be it after it was given up; one that is no more is deleted at its source."""
     recording, data = announced(case, received), received.event.data
     if recording is None or recording.state in GONE:
         leftovers.leave(case.service, case.connection, received.event, "gone", case.now, recording=recording)
         case.jobs.add("source")
         return
-    if recording.state != "announced" or recording.available_at is not None:
+    given_up = recording.state == "failed"
+    if not given_up and (recording.state != "announced" or recording.available_at is not None):
+        _moved(case, recording, received.event)
         return
     started_at = datetime.fromisoformat(data["started_at"]) if data.get("started_at") else recording.started_at
     duration_ms = data.get("duration_ms")
@@ -62,7 +65,10 @@ def available(case: Case, received: ReceivedEvent) -> None:
     recordings.change(
         case.connection,
         recording.id,
-        when={"state": "announced"},
+        when={"state": recording.state},
+        state="announced",
+        reason=None,
+        tries=0,
         started_at=started_at,
         ended_at=ended_at,
         available_at=received.received_at,
@@ -72,6 +78,19 @@ def available(case: Case, received: ReceivedEvent) -> None:
         sealed=personal.seal(case.secret, "recordings", recording.id, _own(received.event)),
         next_try_at=case.now,
     )
+    if given_up:
+        tasks.close_task(case.connection, "capture_failed", recording.id, SYSTEM.id, case.now)
+
+
+def _moved(case: Case, recording: Recording, event: Event) -> None:
+    """The same recording at another address, as when the first has run out: the next try goes there."""
+    if recording.state not in {"announced", "capturing"} or event.data.get("url") is None:
+        return
+    own = personal.unseal(case.secret, "recordings", recording.id, recording.sealed)
+    if own.get("url") == event.data["url"]:
+        return
+    sealed = personal.seal(case.secret, "recordings", recording.id, own | {"url": event.data["url"]})
+    recordings.change(case.connection, recording.id, when={"state": recording.state}, sealed=sealed)
 
 
 def absent(case: Case, received: ReceivedEvent) -> None:
