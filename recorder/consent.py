@@ -180,6 +180,8 @@ def _caused(call: CallFacts, recording: RecordingFacts, grants: list[ConsentFact
         return False
     if recording.by_answer:
         return True
+    if call.skew_us is not None and not Timeline(None, call.skew_us).clocks_agree:
+        return False
     earliest = min(fact.received_at for fact in ours) - GUARD
     return recording.maybe_by_answer and recording.started_at is not None and recording.started_at >= earliest
 

@@ -394,3 +394,10 @@ def test_p1_a_final_decision_stays_final(call: CallFacts, recording: RecordingFa
     first = decision(call, recording)
     if first.kind != "wait":
         assert decision(call, recording, now=END + DAY + DAY) == first
+
+
+def test_p1_across_clocks_that_disagree_no_recording_is_perhaps_ours() -> None:
+    """The platform's clock is 30 s ahead, and we know. By ours the recording began at -30 s, the yes came at -10 s."""
+    call = a_call(said("granted", -10, "service"), skew_us=-30_000_000)
+
+    assert decision(call, a_recording(maybe_by_answer=True)).kind == "wait"
