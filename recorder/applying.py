@@ -28,6 +28,7 @@ NARROWING = frozenset(
         "recording.paused",
         "recording.resumed",
         "party.joined",
+        "party.left",
         "call.transferred",
     ]
 )
@@ -189,6 +190,8 @@ def _edge(case: Case, received: ReceivedEvent) -> None:
         received_at=received.received_at,
     )
     evidence.add_edge(case.connection, row)
+    if recording is not None and recording.state == "stored":
+        case.looked_at_again |= {"stored"}
     if recording is None:
         case.note(event.type)
     elif event.type in {"recording.started", "recording.stopped"} and clock == "platform":

@@ -101,7 +101,7 @@ def attempt(service: Service, job: Job, now: datetime, media: OpenMedia) -> None
                 limits=Limits(service.settings.capture.max_seconds, service.settings.capture.fetch_timeout_s),
             )
         reached("capture.produced")
-        kept = storing.Kept(dek, key, produced, uploading.commit(), job.decision)
+        kept = storing.Kept(dek, key, produced, uploading.commit(), job.decision, produced.lag_ms)
         storing.store(service, job.claim, job.data, kept, uploading.now)
     except BaseException:
         uploading.abort()

@@ -11,12 +11,13 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from recorder import announcing, applying, newcomers, relabelling, settling
+from recorder import announcing, applying, newcomers, settling
 from recorder.actors import SYSTEM
 from recorder.case import Case, put, taken
 from recorder.errors import CallNotFoundError
 from recorder.events import Event, ReceivedEvent, decode, encode
 from recorder.ports import Service
+from recorder.relabelling import labels
 from storage import audit, inbox
 from storage.catalogue import calls, tasks
 from storage.errors import DatabaseBusyError, DatabaseUnavailableError, RecorderError
@@ -36,7 +37,6 @@ class Applied:
     call_id: str | None = None
     count: int = 0
     unknown: bool = False  # whose call it is must be asked of the directory
-    news: bool = False  # something is known of the call that its recordings may not show
     entries: list[audit.Entry] = field(default_factory=list)
     jobs: set[str] = field(default_factory=set)
     busy: bool = False  # another worker is at the call
@@ -135,8 +135,6 @@ def _look_after(service: Service, one: Applied, call_id: str, now: datetime) -> 
     try:
         if one.unknown:
             settling.classify(service, call_id, now)
-        if one.news:
-            relabelling.relabel(service, call_id, now)
     except RecorderError as exc:
         log.warning("call.not_looked_after", call_id=call_id, code=exc.code)
 
@@ -193,9 +191,11 @@ def _bring_up(case: Case, events: list[ReceivedEvent], applied: Applied, *, new:
         for received in events:
             applying.apply(case, received)
     put(case, before, data_before)
-    if not new or any(received.event.recording_id for received in done):  # a new call has no recordings
+    if not new and labels(case.call, case.data) != labels(before, data_before):
+        case.looked_at_again |= {"stored"}
+    # A new call has no recordings, but those it came out of may have.
+    if not new or "stored" in case.looked_at_again or any(received.event.recording_id for received in done):
         announcing.refresh(case)
-        applied.news = case.data != data_before or case.call.queue != before.queue
     applied.call_id, applied.entries, applied.jobs = case.call.id, case.entries, case.jobs
     agreed = any(entry.type == "consent.granted" for entry in case.entries)
     applied.unknown = case.call.segment is None or (agreed and case.data.get("account") is None)

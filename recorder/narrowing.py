@@ -1,6 +1,7 @@
 """A late pause, refusal or withdrawal takes from what is stored: it is cut narrower, or erased. Never wider again.
 
-The audio comes from our own sealed original, since the platform's copy is gone. Handles plaintext audio and keys.
+News that takes nothing away is what the recording is found by from now on. The audio comes from our own sealed
+original, since the platform's copy is gone. Handles plaintext audio and keys.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from recorder.consent import Decision, narrowed
 from recorder.errors import LeaseLostError
 from recorder.faultpoints import reached
 from recorder.ports import Service
+from recorder.relabelling import late, relabel
 from recorder.spans import UNTIL_END, Span, Spans
 from recorder.uploading import Claim, Uploading, claim
 from storage.catalogue import attempts, recordings
@@ -34,6 +36,7 @@ class _Job:
     recording: Recording
     before: Decision
     after: Decision
+    lag_ms: int
     original: Attempt
     claim: Claim
     data: dict[str, Any] = field(repr=False)
@@ -46,6 +49,7 @@ def narrow(service: Service, stored: Recording, now: datetime) -> bool:
         erasure.erase(service, stored.id, reason=job, actor=SYSTEM, now=now)
         return True
     if job is None:
+        relabel(service, stored, now)
         return True
     recording = job.recording
     key = service.keyring.key(recording.key_id or "", now)
@@ -56,12 +60,13 @@ def narrow(service: Service, stored: Recording, now: datetime) -> bool:
     try:
         produced = produce(
             uploading.guarded(_original(service, job, old_dek), settings.max_bytes),
-            cut=recut(job.before.keep, job.after),
+            cut=recut(job.before.keep, job.after, job.lag_ms),
             open_sinks=uploading.open,
             limits=Limits(settings.max_seconds, settings.fetch_timeout_s),
         )
         reached("capture.produced")
-        kept = storing.Kept(dek, key, produced, uploading.commit(), job.after)
+        lag_ms = max(job.lag_ms, produced.lag_ms)
+        kept = storing.Kept(dek, key, produced, uploading.commit(), job.after, lag_ms)
         _replace(service, job, kept, uploading.now)
     except storing.NothingKeptError:
         uploading.abort()
@@ -76,20 +81,24 @@ def narrow(service: Service, stored: Recording, now: datetime) -> bool:
     return True
 
 
-def recut(before: Spans, after: Decision) -> Cut:
+def recut(before: Spans, after: Decision, lag_ms: int = 0) -> Cut:
     """`after` on the timeline of what `before` has left of the recording.
 
     Each earlier cut dropped up to two samples more than its milliseconds say, so what stands behind it may stand that
-    much earlier: ends move in and silences begin sooner, a millisecond per cut.
+    much earlier: ends move in and silences begin sooner, a millisecond per cut. What was cut out of an MP3 stands up
+    to `lag_ms` later than it was said, until the first beginning that was cut by as much; behind each of those, up to
+    as much earlier.
     """
-    offset, keep, mute = 0, [], []
+    offset, dropped, keep, mute = 0, 0, [], []
     for index, (start, stop) in enumerate(before):
-        slack = index + 1 if before != ((0, UNTIL_END),) else 0
+        dropped += lag_ms if start > 0 else 0
+        late = 0 if dropped else lag_ms
+        slack = dropped + (index + 1 if before != ((0, UNTIL_END),) else 0)
         for first, last in _inside(after.keep, (start, stop)):
-            end = offset + last - start
-            keep.append((offset + first - start, end if last == stop else end - slack))
+            begin, end = offset + first - start, offset + last - start
+            keep.append((begin if first == start else begin + late, end if last == stop else end - slack))
         for first, last in _inside(after.mute, (start, stop)):
-            mute.append((max(0, offset + first - start - slack), offset + last - start))
+            mute.append((max(0, offset + first - start - slack), offset + last - start + late))
         offset += stop - start
     return Cut(tuple(span for span in keep if span[0] < span[1]), tuple(mute))
 
@@ -128,7 +137,7 @@ def _begin(service: Service, stored: Recording, now: datetime) -> _Job | str | N
             expires_at=recording.expires_at,
             now=now,
         )
-        return _Job(recording, before, after, original, claimed, data)
+        return _Job(recording, before, after, recording.spans.get("lag_ms", 0), original, claimed, data)
 
 
 def _original(service: Service, job: _Job, dek: bytes) -> Iterator[bytes]:
@@ -155,7 +164,7 @@ def _replace(service: Service, job: _Job, kept: storing.Kept, now: datetime) -> 
         if (recording.key_id, recording.dek) != (job.recording.key_id, job.recording.dek):
             raise ConflictError("the recording was moved to another day's key")
         service.keyring.require_open(connection, kept.key.id)
-        own = storing.own_data(call, job.data, kept.produced)
+        own = storing.own_data(call, {**job.data, **late(service, call, now)}, kept.produced)
         news = recording.next_try_at is not None and recording.next_try_at != job.claim.until
         values = {"next_try_at": recording.next_try_at if news else None}
         storing.put(connection, service, job.claim, kept, own, values)

@@ -1,8 +1,10 @@
-"""What becomes known of a call after its recordings are stored: they are found by it too. Handles personal data."""
+"""What becomes known of a call once its recordings are captured: they are found by it too. Handles personal data."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -17,37 +19,39 @@ from storage.catalogue.recordings import Recording
 LATE = ("account", "agent", "case")  # who was called, and by whom, does not change
 
 
-def relabel(service: Service, call_id: str, now: datetime) -> int:
-    """Let a call's stored recordings show its account, agent, case and queue as they are known now; returns how many.
+def labels(call: Call, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a call its recordings are found by and may be told late."""
+    return {name: data.get(name) for name in LATE} | {"queue": call.queue}
 
-    Raises `StorageError` where a key cannot be had: the next event of the call tries again.
+
+def late(service: Service, call: Call, now: datetime) -> dict[str, Any]:
+    """What is known by now of a locked call: it goes over what was known when work on its audio began."""
+    told = personal.of_call(service, call, now)
+    return {name: told[name] for name in LATE if told.get(name) is not None}
+
+
+def relabel(service: Service, recording: Recording, now: datetime) -> bool:
+    """Let a stored recording show its call's account, agent, case and queue as they are known now; whether it did.
+
+    Raises `StorageError` where a key cannot be had.
     """
-    with service.database.read() as connection:
-        stored = [one for one in recordings.of_call(connection, call_id) if one.state == "stored"]
-    for one in stored:
-        # Keys may have to be fetched: before the transaction, which then finds them at hand.
-        service.keyring.key(one.key_id or "", now)
-    changed = 0
-    for one in stored:
-        with service.database.write() as connection:
-            call = calls.lock(connection, call_id)
-            recording = recordings.lock(connection, one.id)
-            if call is not None and recording is not None and _relabel(service, connection, call, recording, now):
-                changed += 1
-                body = {"queue": call.queue is not None}
-                audit.append(
-                    connection, type="recording.relabelled", actor=SYSTEM.id, subject=one.id, body=body, now=now
-                )
-    return changed
+    service.keyring.key(recording.key_id or "", now)  # may have to be fetched: before the transaction
+    with service.database.write() as connection:
+        call = calls.lock(connection, recording.call_id)
+        current = recordings.lock(connection, recording.id)
+        if call is None or current is None or not _relabel(service, connection, call, current, now):
+            return False
+        body = {"queue": call.queue is not None}
+        audit.append(connection, type="recording.relabelled", actor=SYSTEM.id, subject=current.id, body=body, now=now)
+    return True
 
 
 def _relabel(service: Service, connection: Connection, call: Call, recording: Recording, now: datetime) -> bool:
     if recording.state != "stored" or recording.dek is None or recording.key_id is None:
         return False
-    data = personal.of_call(service, call, now)
     dek = service.vault.unwrap_dek(recording.id, recording.key_id, recording.dek, now)
     own = personal.unseal(dek, "recordings", recording.id, recording.sealed)
-    told = own | {name: data[name] for name in LATE if data.get(name) is not None}
+    told = own | late(service, call, now)
     queue = call.queue or recording.queue
     if (told, queue) == (own, recording.queue):
         return False

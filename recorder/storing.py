@@ -15,6 +15,7 @@ from recorder.audio import Produced
 from recorder.consent import Decision, narrowed
 from recorder.errors import AudioError, LeaseLostError, PlatformError
 from recorder.ports import Service
+from recorder.relabelling import late
 from recorder.uploading import Claim
 from storage import audit
 from storage.catalogue import attempts, capturing, forecast, recordings, tasks
@@ -48,6 +49,7 @@ class Kept:
     produced: Produced
     rows: list[Attempt]
     decision: Decision
+    lag_ms: int = 0  # what was cut out of an MP3 stands up to so much later than it was said
 
 
 def expiry_day(claimed: Claim) -> date:
@@ -66,7 +68,7 @@ def store(service: Service, claimed: Claim, data: Mapping[str, Any], kept: Kept,
         call, recording = _still_same(service, connection, claimed, kept.decision, now)
         service.keyring.require_open(connection, kept.key.id)
         day = f"{expiry_day(claimed):%Y%m%d}"
-        own = own_data(call, data, kept.produced)
+        own = own_data(call, {**data, **late(service, call, now)}, kept.produced)
         values = {
             "state": "stored",
             "reason": None,
@@ -116,7 +118,8 @@ def put(
         spans={
             "keep": [list(span) for span in kept.decision.keep],
             "mute": [list(span) for span in kept.decision.mute],
-        },
+        }
+        | ({"lag_ms": kept.lag_ms} if kept.lag_ms else {}),
         channels=kept.produced.channels,
         duration_ms=kept.produced.duration_ms,
         size_bytes=kept.produced.size_bytes,

@@ -33,7 +33,9 @@ class Limits:
 class Produced:
     """What was written: `content_type`, `size_bytes` and `sha256` are the original's; `frames` 0 means nothing kept.
 
-    `received_sha256` is of the bytes as they came, whatever was cut: the same recording sent again is known by it.
+    `lag_ms` is how much later than it was said sound may stand in an original that was cut out of an MP3. The MP3
+    itself is not cut: whoever reads it again allows for its lag anew. `received_sha256` is of the bytes as they came,
+    whatever was cut: the same recording sent again is known by it.
     """
 
     content_type: str
@@ -43,6 +45,7 @@ class Produced:
     size_bytes: int
     sha256: bytes
     received_sha256: bytes
+    lag_ms: int = 0
 
     @property
     def duration_ms(self) -> int:
@@ -59,6 +62,7 @@ def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sinks: OpenSinks, 
     """
     with closing(Ahead(chunks)) as blocks, ExitStack() as stack:
         head, kind, is_pcm = _opening(blocks)
+        lag = MP3_LAG_FRAMES if kind == "mp3" else 0
         deadline = time.monotonic() + limits.timeout_s
         playback = cut is not None or not (is_pcm or kind == "mp3")
         sinks = None if cut is not None else open_sinks(_untouched(kind, playback=playback))
@@ -68,7 +72,7 @@ def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sinks: OpenSinks, 
             deadline=deadline,
             max_seconds=limits.max_seconds,
             cut=cut,
-            lag=MP3_LAG_FRAMES if kind == "mp3" else 0,
+            lag=lag,
             playback=playback,
         )
         stack.enter_context(closing(outputs))
@@ -91,6 +95,7 @@ def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sinks: OpenSinks, 
         size_bytes=outputs.flac.size if outputs.flac else blocks.size,
         sha256=outputs.flac.hash.digest() if outputs.flac else blocks.sha256,
         received_sha256=blocks.sha256,
+        lag_ms=0 if cut is None else -(-lag * 1000 // sound.format.rate),
     )
 
 

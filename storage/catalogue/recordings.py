@@ -147,7 +147,7 @@ def change_of_call(
 
 def look_again(connection: Connection, call_ids: Collection[str], at: datetime) -> None:
     """Have what waits, or is stored, of these calls decided on anew."""
-    waiting = recordings.c.call_id.in_(call_ids) & recordings.c.state.in_(("announced", "stored"))
+    waiting = recordings.c.call_id.in_(call_ids) & recordings.c.state.in_(("announced", "capturing", "stored"))
     connection.execute(update(recordings).where(waiting).values(next_try_at=at))
 
 

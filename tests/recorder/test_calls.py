@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from recorder import applying, buttons, calls, facts, leftovers, personal, settling
+from recorder import applying, buttons, calls, capture, facts, leftovers, personal, settling
 from recorder.actors import Actor
 from recorder.errors import CallNotFoundError, DirectoryUnavailableError
 from recorder.events import Event, encode
@@ -458,6 +458,7 @@ def test_a_stored_recording_is_found_by_what_is_told_late(service: Service, cloc
         call_rows.change(connection, call.id, ref=ref)
 
     tell(service, an_event("call.updated", clock.now, agent="a-17", case="c-9", queue="billing"))
+    capture.capture_due(service, clock.now)
 
     with service.database.read() as connection:
         found = recordings.get(connection, recording.id)

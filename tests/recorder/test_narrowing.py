@@ -1,0 +1,160 @@
+"""What is learnt late takes from what is stored as much as it would have taken before, whichever way it is learnt."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recorder import capture, facts
+from recorder.audio import Cut
+from recorder.consent import Decision
+from recorder.narrowing import recut
+from recorder.ports import Service
+from recorder.spans import UNTIL_END, WHOLE
+from storage.catalogue import recordings
+from tests.conftest import MovingClock
+from tests.recorder import test_capture as cap
+from tests.recorder.exchange import Exchange, Story
+from tests.recorder.test_audio import RATE, Kept, decoded, encoded, speechlike
+from tests.recorder.test_calls import an_event, its_recordings, started, tell, the_call, whole_story
+from tests.recorder.test_capture import at, environment, exchange, objects, only, opened, told
+
+__all__ = ["environment", "exchange"]  # fixtures
+
+FROM_START = Decision("keep", "stored", WHOLE, ((1000, 1200),))
+FROM_YES = Decision("keep", "stored", ((1500, UNTIL_END),))
+NARROWER = {
+    "a pause after a cut": (FROM_YES, Decision("keep", "", FROM_YES.keep, ((4000, 5000),))),
+    "a second pause": (FROM_START, Decision("keep", "", WHOLE, ((1000, 1200), (4000, 5000)))),
+    "an outsider after a cut": (FROM_YES, Decision("keep", "", ((1500, 4000), (5000, UNTIL_END)))),
+    "a later yes after a pause": (FROM_START, Decision("keep", "", ((5000, UNTIL_END),))),
+}
+QUIET = 200  # what an encoder leaves of silence
+
+
+def mp3(xing: str = "1") -> bytes:
+    """Eight seconds, loud from the fourth to the fifth."""
+    samples = speechlike(8, 1)
+    samples[: 4 * RATE] = samples[5 * RATE :] = 0
+    return encoded(samples, "-c:a", "libmp3lame", "-b:a", "64k", "-write_xing", xing, "-f", "mp3")
+
+
+def loudest(flac: bytes) -> int:
+    return int(np.abs(decoded(flac, "flac").astype(int)).max())
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_p1_a_withdrawal_in_a_linked_call_taken_in_with_its_start_reaches_what_is_stored(
+    service: Service, clock: MovingClock, together: bool
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, *whole_story(MovingClock(begun)))
+    (recording,) = its_recordings(service, the_call(service))
+    with service.database.write() as connection:
+        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+    events = [
+        started(begun, call="pbx-82"),
+        an_event("party.joined", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"}),
+        an_event("consent.withdrawn", clock.now, call="pbx-82"),
+    ]
+    for batch in [events] if together else [[one] for one in events]:
+        tell(service, *batch)
+
+    (recording,) = its_recordings(service, the_call(service))
+    assert recording.next_try_at == clock.now
+
+
+def outsider_left(story: Story) -> None:
+    story.tell("party.left", 3, party={"role": "outside", "number": "+4511111111"})
+
+
+def restarted(story: Story) -> None:
+    story.tell("recording.stopped", 3, recording_id=story.recording)
+    story.tell("recording.started", 4, recording_id=story.recording)
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("act", [outsider_left, restarted])
+def test_p1_whatever_narrows_does_so_late_too(
+    service: Service, exchange: Exchange, act: Callable[[Story], None], late: bool
+) -> None:
+    story = Story(service, cap.START)
+    exchange.recordings[cap.PATH] = cap.WHOLE
+    story.begin()
+    story.record()
+    story.consent(0)
+    if not late:
+        act(story)
+    story.end(10)
+    story.available(exchange.origin + cap.PATH, 12)
+    capture.capture_due(service, at(13))
+    if late:
+        act(story)
+        for seconds in (30, 400, 4000):
+            capture.capture_due(service, at(seconds))
+    assert only(service).spans in (
+        {"keep": [[3000, UNTIL_END]], "mute": []},
+        {"keep": [[0, UNTIL_END]], "mute": [[3000, UNTIL_END]]},
+    )
+
+
+def test_p1_a_withdrawal_in_a_linked_call_while_the_other_is_being_stored(
+    service: Service, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = told(service, exchange)
+    child = Story(service, at(5), name="pbx-child")
+    child.begin()
+    child.tell("party.joined", 1, parent_call_id=story.call_id, party={"role": "agent"})
+    withdrawing = threading.Thread(target=child.consent, args=(4, "withdrawn"))
+    decided = facts.decided
+
+    def meanwhile(*arguments: Any) -> Decision:
+        """In the transaction that will say stored: the withdrawal is taken in, or waits for that transaction's end."""
+        found = decided(*arguments)
+        if arguments[3].state == "capturing" and withdrawing.ident is None:
+            withdrawing.start()
+            withdrawing.join(1)
+        return found
+
+    monkeypatch.setattr(facts, "decided", meanwhile)
+    capture.capture_due(service, at(13))
+    withdrawing.join(10)
+    for seconds in (20, 100, 4000, 100_000):
+        capture.capture_due(service, at(seconds))
+
+    with service.database.read() as connection:
+        assert recordings.search(connection, recordings.Filter()).items == []
+    assert objects(service) == []
+
+
+@pytest.mark.parametrize("xing", ["0", "1"])
+@pytest.mark.parametrize("name", NARROWER)
+def test_p1_what_is_taken_from_a_cut_mp3_later_is_gone(name: str, xing: str) -> None:
+    before, after = NARROWER[name]
+
+    at_once = Kept(mp3(xing), Cut(after.keep, after.mute))
+    first = Kept(mp3(xing), Cut(before.keep, before.mute))
+    second = Kept(first["original"], recut(before.keep, after, first.produced.lag_ms))
+
+    assert (first.produced.lag_ms, second.produced.lag_ms) == (288, 0)
+    assert loudest(at_once["original"]) < QUIET
+    assert loudest(second["original"]) < QUIET
+
+
+def test_p1_that_a_recording_was_an_mp3_is_remembered_through_every_cut(service: Service, exchange: Exchange) -> None:
+    story = told(service, exchange, consent_s=1.5, audio=mp3())
+    capture.capture_due(service, at(13))
+    for begun in (2, 4):
+        story.tell("recording.paused", begun, recording_id=story.recording)
+        story.tell("recording.resumed", begun + 1, recording_id=story.recording)
+        capture.capture_due(service, at(20 + begun))
+
+        spans = only(service).spans
+        assert spans is not None
+        assert spans["lag_ms"] == 288
+    assert loudest(opened(service, only(service))) < QUIET
