@@ -7,12 +7,13 @@ held still hangs on stays, and people are told.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 
 import structlog
 from sqlalchemy import Connection
 
-from recorder import erasure
+from recorder import erasure, personal, sources
 from recorder.actors import SYSTEM
 from recorder.calls import FAILED as EVENT_FAILED
 from recorder.faultpoints import reached
@@ -21,7 +22,7 @@ from recorder.ports import Service
 from storage import audit
 from storage.audit import Entry
 from storage.catalogue import erasing, sweeping, tasks
-from storage.errors import StorageError
+from storage.errors import IntegrityError, KeyDestroyedError, StorageError
 from storage.keyobjects import KeyName
 from storage.keyring import INBOX_DAYS
 
@@ -70,12 +71,17 @@ def _release(service: Service, name: KeyName, now: datetime) -> bool:
     with service.database.write() as connection:
         if sweeping.named_by_stored(connection, name.id):
             return False
-        _let_go(connection, name, now)
+        _let_go(service, connection, name, now)
     return True
 
 
-def _let_go(connection: Connection, name: KeyName, now: datetime) -> None:
+def _let_go(service: Service, connection: Connection, name: KeyName, now: datetime) -> None:
     """What nobody can open any more is not kept half: calls go whole, and people are told of events that are lost."""
+    for call, recording in sweeping.never_stored(connection, name.id):
+        with suppress(KeyDestroyedError, IntegrityError):
+            data = personal.of_recording(service, call, recording, now)
+            sources.note(service, connection, recording, data, "expired", now)
+        tasks.close_task(connection, "capture_failed", recording.id, SYSTEM.id, now)
     let_go = sweeping.let_go_of(connection, name.id, date.fromisoformat(name.folder))
     erasing.blank_calls(connection, let_go.calls, now)
     for event in let_go.events:

@@ -24,7 +24,9 @@ from sqlalchemy import (
     update,
 )
 
-from storage.catalogue import forecast
+from storage.catalogue import calls, forecast, recordings
+from storage.catalogue.calls import Call
+from storage.catalogue.recordings import Recording
 from storage.clock import EPOCH
 from storage.tables import metadata
 
@@ -115,6 +117,17 @@ class LetGo:
     calls: list[str]
     recordings: list[str]  # that never came to be stored
     events: list[str]  # that were never applied
+
+
+def never_stored(connection: Connection, key_id: str) -> list[tuple[Call, Recording]]:
+    """What was announced of a key's calls and never came to be kept here: it may lie at its platform."""
+    of_key = select(_calls.c.id).where(_calls.c.key_id == key_id)
+    rows = recordings.RECORDING.where(
+        _recordings.c.call_id.in_(of_key), _recordings.c.state.in_(("announced", "capturing", "failed"))
+    )
+    found = [Recording(*row) for row in connection.execute(rows)]
+    its_call = calls.many(connection, {one.call_id for one in found}) if found else {}
+    return [(its_call[one.call_id], one) for one in found]
 
 
 def let_go_of(connection: Connection, key_id: str, day: date) -> LetGo:

@@ -1,0 +1,57 @@
+"""What a key takes with it when its day is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from recorder import personal, sweep
+from recorder.ports import Service
+from storage.catalogue import calls, evidence, recordings, source_deletions
+from storage.catalogue.calls import Call
+from storage.catalogue.evidence import Consent
+from storage.catalogue.recordings import Recording
+from storage.clock import new_id
+from tests.conftest import MovingClock
+from tests.recorder.stored import row
+
+
+def test_p3_what_was_never_captured_and_goes_with_its_key_goes_at_its_platform_too(
+    service: Service, clock: MovingClock
+) -> None:
+    """As after nine days in which nothing ran."""
+    now = clock.now
+    call = Call(
+        id=new_id("cal"),
+        platform="standard",
+        opened_at=now,
+        started_at=now,
+        ended_at=now,
+        opened=True,
+        ref=b"ref-1",
+        segment="private_inbound",
+        direction="inbound",
+        state="over",
+        settle_at=now + timedelta(hours=24),
+    )
+    call, secret = personal.keyed(service, call, {"from": "+4520123456", "platform_call_id": "pbx-81"}, now)
+    announced = Recording(
+        id=new_id("rec"), call_id=call.id, platform="standard", ref=b"ref-2", available_at=now, next_try_at=now
+    )
+    where = {"platform_recording_id": "r-1", "platform_call_id": "pbx-81", "url": "https://pbx.example/r-1.wav"}
+    announced = replace(announced, sealed=personal.seal(secret, "recordings", announced.id, where))
+    with service.database.write() as connection:
+        calls.insert(connection, call)
+        evidence.add_consent(connection, Consent(new_id("con"), call.id, "granted", now, digit="1"))
+        recordings.insert(connection, announced)
+
+    now = clock.advance(days=9)
+    service.keyring.ensure(now)
+    sweep.sweep(service, now, unattended=False)
+
+    assert row(service, announced.id).state == "discarded"
+    with service.database.read() as connection:
+        noted = connection.execute(select(source_deletions.source_deletions.c.recording_id)).scalars().all()
+    assert noted == [announced.id]
