@@ -6,6 +6,7 @@ to be told that there was a restore; where there was none they find nothing.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -19,6 +20,7 @@ from storage import audit
 from storage.catalogue import attempts, erasing, tasks
 from storage.catalogue.erasing import Order
 from storage.clock import utc_day
+from storage.objects import HELD
 
 TASK = "restored"
 DAYS_BACK = 7  # of prefixes looked at: an object of a day that is over should be gone within the hour
@@ -54,8 +56,8 @@ def erase_again(service: Service, now: datetime) -> int:
 def clear_past_days(service: Service, now: datetime) -> int:
     """Delete objects of days that are over and that no recording knows; returns how many there were.
 
-    Captured after the backup that was restored, they can be opened by nobody: their data keys went with their rows.
-    Raises `StorageError`.
+    Captured, or moved for a hold, after the backup that was restored, they can be opened by nobody: their data keys
+    went with their rows, or with their day. Raises `StorageError`.
     """
     cleared = 0
     for back in range(1, DAYS_BACK + 1):
@@ -63,7 +65,20 @@ def clear_past_days(service: Service, now: datetime) -> int:
         for segment in SEGMENTS:
             for keys in _in_batches(list(service.vault.objects.keys(f"{segment}/{day}/"))):
                 cleared += _clear(service, day, keys, now)
+    for day, held in sorted(_held(service).items()):  # of every day: no rule of a bucket ever reaches these
+        if day < f"{utc_day(now):%Y%m%d}":
+            for keys in _in_batches(held):
+                cleared += _clear(service, day, keys, now)
     return cleared
+
+
+def _held(service: Service) -> dict[str, list[str]]:
+    """What lies there for holds, by the day on which it would have expired without one."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for key in service.vault.objects.keys(HELD):
+        _held, _segment, day, _name = key.split("/")
+        found[day].append(key)
+    return found
 
 
 def _clear(service: Service, day: str, keys: Sequence[str], now: datetime) -> int:

@@ -17,7 +17,7 @@ from recorder.segments import SEGMENTS
 from recorder.uploading import erase_buried, erase_lost
 from storage.catalogue import attempts, recordings
 from storage.catalogue.attempts import Attempt
-from storage.clock import new_id
+from storage.clock import new_id, utc_day
 from storage.errors import StorageError
 from storage.objects import HELD
 
@@ -60,10 +60,13 @@ def _shelter(service: Service, recording_id: str, now: datetime) -> bool:
 def _begin(service: Service, recording_id: str, now: datetime) -> list[tuple[Attempt, Attempt]]:
     with service.database.write() as connection:
         recording = recordings.lock(connection, recording_id)
-        if recording is None or recording.state != "stored" or not recording.holds or recording.segment is None:
+        if recording is None or recording.state != "stored" or not recording.holds:
+            return []
+        if recording.segment is None or recording.expires_at is None:
             return []
         away = [one for one in attempts.kept(connection, recording_id).values() if not one.object_key.startswith(HELD)]
-        copies = [(old, _copy(service, old, recording.segment, now)) for old in away]
+        day = utc_day(recording.expires_at)
+        copies = [(old, _copy(service, old, service.vault.held_key(recording.segment, day), now)) for old in away]
         attempts.begin_copies(connection, recording_id, [copy for _, copy in copies])
     reached("hold.copying")
     return copies
@@ -83,7 +86,6 @@ def _end(service: Service, recording_id: str, copies: list[tuple[Attempt, Attemp
     return taken and bool(copies)
 
 
-def _copy(service: Service, old: Attempt, segment: str, now: datetime) -> Attempt:
-    vault = service.vault
-    key, upload_id = vault.held_key(segment), vault.upload_id()
+def _copy(service: Service, old: Attempt, key: str, now: datetime) -> Attempt:
+    upload_id = service.vault.upload_id()
     return replace(old, id=new_id("att"), object_key=key, upload_id=upload_id, created_at=now, state="open")

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 
 from storage import columns
 from storage.container import FEED, HEAD, Block, Opener, Opening, Sealer, context
-from storage.errors import IntegrityError
+from storage.errors import IntegrityError, StorageError
 from storage.keyring import KeyRing
 from storage.keys import KEY_BYTES, Key
 from storage.objects import BLOCK, HELD, Cached, ObjectStore, Upload
@@ -229,9 +229,9 @@ class Vault:
         opener = Opener(dek, context(recording_id, rendition), head, sealed_bytes)
         return SealedReader(self.objects, object_key, opener)
 
-    def held_key(self, segment: str) -> str:
+    def held_key(self, segment: str, expiry: date) -> str:
         """A new key for the copy of an object that must stay, where no bucket's lifecycle rule reaches it."""
-        return f"{HELD}{segment}/{secrets.token_hex(16)}"
+        return HELD + self.object_key(segment, expiry)
 
     def copy_object(self, object_key: str, copy_key: str, *, sealed_bytes: int, tags: Mapping[str, str]) -> None:
         """Copy one sealed object within the store: the same bytes, the same data key."""
@@ -245,6 +245,14 @@ class Vault:
     def erase_objects(self, object_keys: Sequence[str]) -> dict[str, int]:
         """The same for many at once, in as few requests as the store allows."""
         return self.objects.delete_many(object_keys)
+
+    def answers(self) -> bool:
+        """Whether the store is there at all: what it refuses of one object is then about that object."""
+        try:
+            self.objects.remaining("nothing/at/all")
+        except StorageError:
+            return False
+        return True
 
     def remaining(self, *object_keys: str) -> int:
         """How many versions and unfinished uploads the store still shows: erased means none."""

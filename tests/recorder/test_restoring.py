@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder import erasure, erasure_notes, holds, keys, listening, restoring, sweep
+from recorder import erasure, erasure_notes, holds, keys, listening, restoring, sheltering, sweep
 from recorder.actors import Actor
 from recorder.errors import RecordingNotFoundError
 from recorder.ports import Service
@@ -127,6 +127,26 @@ def test_p3_what_was_captured_after_the_backup_goes_when_its_day_is_over(house: 
         assert row(service, known.id).state == "stored"
         entries = [line for line in audit.export(service.database) if "objects.cleared" in line]
         assert len(entries) == 1
+
+
+def test_p3_what_a_hold_moved_after_the_backup_goes_with_its_day(house: House, tmp_path: Path) -> None:
+    clock = house.clock
+    with house.running() as service:
+        recording = store(service, clock.now, days=3)
+        house.back_up(tmp_path / "backup")
+        holds.place(service, recording.id, "access", None, DPO, clock.now)
+        assert sheltering.shelter(service, clock.now) == 1
+        shutil.copytree(house.data / "objects", tmp_path / "bucket")
+    house.restore(tmp_path / "backup")
+    shutil.rmtree(house.data / "objects")
+    shutil.copytree(tmp_path / "bucket", house.data / "objects")
+
+    with house.running() as service:
+        assert restoring.clear_past_days(service, clock.now) == 0
+        clock.advance(days=3, hours=24)
+        sweep.sweep(service, clock.now, unattended=False)
+        assert restoring.clear_past_days(service, clock.now) == 3
+        assert objects_left(service) == []
 
 
 def test_a_note_outlives_a_new_root_key_and_goes_with_its_day(house: House) -> None:
