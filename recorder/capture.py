@@ -6,7 +6,6 @@ that dies anywhere leaves an attempt on record: the next one starts over and era
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -22,6 +21,7 @@ from recorder.sources import delete_at_sources
 from recorder.uploading import erase_lost
 from storage.catalogue import capturing
 from storage.catalogue.recordings import Recording
+from storage.clock import running
 from storage.errors import KeyDestroyedError, RecorderError, StorageError
 
 __all__ = ["capture_due", "capture_one", "delete_at_sources", "push"]
@@ -36,11 +36,11 @@ log = structlog.get_logger(__name__)
 
 def capture_due(service: Service, now: datetime, limit: int = 10) -> int:
     """Look at recordings that are due and take them on; returns how many. Also erases what lost attempts left."""
-    started, done = time.monotonic(), 0
+    clock, done = running(now), 0
     with service.database.read() as connection:
         due = capturing.due(connection, now, limit + OTHERS)
     for recording in due:
-        done += _tried(service, recording, _later(now, started))
+        done += _tried(service, recording, clock())
         if done == limit:
             break
     try:
@@ -81,23 +81,23 @@ def _tried(service: Service, recording: Recording, now: datetime) -> bool:
 
 def run(service: Service, job: Job, now: datetime, media: OpenMedia) -> bool:
     """Do a claimed job. Every failure leaves the recording free again, and nothing of this attempt in the store."""
-    started = time.monotonic()
+    clock = running(now)
     try:
         attempt(service, job, now, media)
     except LeaseLostError:
         return False
     except (PlatformError, AudioError) as error:
-        storing.put_off(service, job.claim, error, _later(now, started))
+        storing.put_off(service, job.claim, error, clock())
         return True
     except storing.NarrowedMeanwhileError:
-        give_back(service, job.claim, _later(now, started))
+        give_back(service, job.claim, clock())
         service.wake("capture")
     except storing.NothingKeptError:
-        discard_claimed(service, job, "uncovered", _later(now, started))
+        discard_claimed(service, job, "uncovered", clock())
     except KeyDestroyedError:
-        give_back(service, job.claim, _later(now, started))  # its day is over: the next look says so
+        give_back(service, job.claim, clock())  # its day is over: the next look says so
     except Exception:
-        give_back(service, job.claim, _later(now, started) + WHILE_AWAY)
+        give_back(service, job.claim, clock() + WHILE_AWAY)
         raise
     service.wake("source")
     return True
@@ -116,10 +116,6 @@ def fetched(service: Service, now: datetime) -> OpenMedia:
             yield media.chunks(CHUNK_BYTES)
 
     return opened
-
-
-def _later(now: datetime, started: float) -> datetime:
-    return now + timedelta(seconds=time.monotonic() - started)
 
 
 def _require_ok(media: Media) -> None:

@@ -5,7 +5,7 @@ Works on recordings already claimed (`erasing`), whose keys are gone. May be rep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -20,7 +20,8 @@ from storage.audit import Entry
 from storage.catalogue import erasing, tasks, tombstones
 from storage.catalogue.erasing import Claimed
 from storage.catalogue.tombstones import Tombstone
-from storage.errors import StorageError, StoreRefusedError, StoreUnavailableError
+from storage.clock import running
+from storage.errors import StorageError
 
 LATE_AFTER = timedelta(hours=1)  # P3: within the hour no version of the object is left
 LATE = "erasure_late"
@@ -34,11 +35,12 @@ def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Cer
         rows = erasing.rows(connection, ids)
         objects = erasing.objects(connection, ids)
         days = erasing.last_key_days(connection, ids)
+    clock = running(now)
     service.vault.forget(*(recording.id for recording in rows))
     noted = [recording for recording in rows if _noted(service, recording, days.get(recording.id), now)]
-    removed = _delete(service, rows, objects, now)
+    removed = _delete(service, rows, objects, clock)
     reached("erase.deleted")
-    stones = _bury(service, {one.id: removed[one.id] for one in noted if one.id in removed}, now)
+    stones = _bury(service, {one.id: removed[one.id] for one in noted if one.id in removed}, clock())
     reached("erase.buried")
     if rows:
         service.database.forget()  # their keys too, should the objects have to wait
@@ -58,7 +60,7 @@ def _noted(service: Service, recording: Claimed, last_key_day: str | None, now: 
 
 
 def _delete(
-    service: Service, rows: Sequence[Claimed], objects: dict[str, dict[str, str]], now: datetime
+    service: Service, rows: Sequence[Claimed], objects: dict[str, dict[str, str]], clock: Callable[[], datetime]
 ) -> dict[str, int]:
     """How many objects went of each recording of which nothing is left.
 
@@ -72,9 +74,9 @@ def _delete(
         try:
             removed |= _deleted(service, {one.id: objects.get(one.id, {}) for one in some})
         except StorageError as error:
-            away = isinstance(error, StoreUnavailableError) and not isinstance(error, StoreRefusedError)
+            away = not service.vault.answers()
             if away or len(some) == 1:
-                _try_again(service, some[0], error, now)
+                _try_again(service, some[0], error, clock())
             else:
                 waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
             if away:

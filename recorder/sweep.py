@@ -22,7 +22,7 @@ from recorder.key_destruction import destroy_due_keys
 from recorder.ports import Service
 from storage import audit
 from storage.catalogue import bulletins, idempotency, seen, sessions, source_deletions, sweeping, tasks
-from storage.clock import utc_day
+from storage.clock import running, utc_day
 from storage.errors import StorageError
 
 __all__ = ["SweepPlan", "SweepReport", "destroy_due_keys", "plan", "review_holds", "sweep"]
@@ -108,6 +108,7 @@ def sweep(
     Unattended it raises `BrakeError` before touching anything, with a task for people, for a day at most. May run
     beside another one: every claim is conditional. `progress` is told how many are erased so far.
     """
+    clock = running(now)
     found = plan(service, now)
     if unattended:
         _obey(service, found.brakes, now)
@@ -118,7 +119,7 @@ def sweep(
     keys_destroyed = destroy_due_keys(service, now)
     reached("sweep.keys_destroyed")
     erased = 0
-    while done := erasure.finish_erasures(service, now, BATCH):
+    while done := erasure.finish_erasures(service, clock(), BATCH):
         erased += done
         if progress is not None:
             progress(erased)

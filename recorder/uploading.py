@@ -22,7 +22,7 @@ from recorder.ports import Service
 from storage.catalogue import attempts, recordings
 from storage.catalogue.attempts import Attempt
 from storage.catalogue.recordings import Recording
-from storage.clock import new_id, utc_day
+from storage.clock import new_id, running, utc_day
 from storage.errors import StorageError
 from storage.vault import SealedWriter
 
@@ -93,15 +93,15 @@ class Uploading:
         self._service = service
         self._claim = claimed
         self._dek = dek
-        self._now = now
-        self._started = self._renewed = time.monotonic()
+        self._clock = running(now)
+        self._renewed = time.monotonic()
         self._rows = dict(zip(RENDITIONS, claimed.rows, strict=True))
         self._writers: dict[Rendition, SealedWriter] = {}
 
     @property
     def now(self) -> datetime:
         """The time the work has reached."""
-        return self._now + timedelta(seconds=time.monotonic() - self._started)
+        return self._clock()
 
     def open(self, wanted: Mapping[Rendition, str]) -> Mapping[Rendition, Sink]:
         """Start the uploads of these renditions (with their content types); they are on record since the claim."""
@@ -177,17 +177,28 @@ class Uploading:
 
 
 def erase_lost(service: Service, recording_id: str | None = None) -> int:
-    """Erase the objects of attempts given up; returns how many attempts are clean. Raises what the store raises."""
+    """Erase the objects of attempts given up; returns how many attempts are clean.
+
+    Raises what the store raised, after everything else it lets go of is gone.
+    """
     with service.database.read() as connection:
         lost = attempts.lost(connection, ERASED_AT_ONCE, recording_id=recording_id)
-    clean = []
+    clean: list[str] = []
+    failure: StorageError | None = None
     for attempt in lost:
-        service.vault.erase_object(attempt.object_key)
-        if service.vault.remaining(attempt.object_key) == 0:
-            clean.append(attempt.id)
+        try:
+            service.vault.erase_object(attempt.object_key)
+            if service.vault.remaining(attempt.object_key) == 0:
+                clean.append(attempt.id)
+        except StorageError as error:
+            failure = error
+            if not service.vault.answers():
+                break
     if clean:
         with service.database.write() as connection:
             attempts.gone(connection, clean)
+    if failure is not None:
+        raise failure
     return len(clean)
 
 

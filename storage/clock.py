@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from time import monotonic
 
 from sqlalchemy import BigInteger
 from sqlalchemy.engine import Dialect
@@ -30,6 +32,12 @@ class Instant(TypeDecorator[datetime]):
 def utc_now() -> datetime:
     """The clock of the edge; everything below it is handed `now`."""
     return datetime.now(UTC)
+
+
+def running(now: datetime) -> Callable[[], datetime]:
+    """A clock that shows `now` at first and then goes on, for work that takes its time: what ends, ends later."""
+    started = monotonic()
+    return lambda: now + timedelta(seconds=monotonic() - started)
 
 
 def utc_day(moment: datetime) -> date:

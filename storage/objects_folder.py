@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from storage.errors import ConflictError, ObjectNotFoundError, StoreFullError, StoreUnavailableError
+from storage.errors import ConflictError, ObjectNotFoundError, StoreFullError, StoreRefusedError, StoreUnavailableError
 from storage.objects import BLOCK, checked
 from storage.probe import StoreTruth
 
@@ -218,10 +218,15 @@ class FolderStore:
         self._present()
         with translated():
             files = _files_of(paths.values())
-            removed = {key: _remove(path, files[path]) for key, path in paths.items()}
+            removed: dict[str, int] = {}
+            for key, path in paths.items():
+                with suppress(OSError):  # the others are not to wait for it
+                    removed[key] = _remove(path, files[path])
             for folder in {path.parent for path in paths.values()}:  # one sync for all that went from it
                 if folder.exists():
                     _sync_folder(folder)
+        if len(removed) < len(paths):
+            raise StoreRefusedError(f"the folder does not let go of {len(paths) - len(removed)} objects")
         return removed
 
     def remaining(self, *keys: str) -> int:

@@ -14,6 +14,7 @@ from recorder.actors import Actor
 from recorder.errors import ChoiceNeededError, ErasingError, HeldError, RecordingNotFoundError
 from recorder.ports import Service
 from storage import audit
+from storage import clock as clocks
 from storage.catalogue import attempts, calls, erasing, evidence, forecast, recordings, seen, tasks
 from storage.errors import StoreRefusedError, StoreUnavailableError
 from tests.conftest import MovingClock
@@ -46,7 +47,10 @@ def objects_left(service: Service) -> list[str]:
     return list(service.vault.objects.keys(""))
 
 
-def test_an_order_erases_at_once_and_certifies_to_the_second(service: Service, clock: MovingClock) -> None:
+def test_an_order_erases_at_once_and_certifies_to_the_second(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clocks, "monotonic", lambda: 0.0)
     recording = store(service, clock.now)
     ordered = clock.advance(days=1)
     certificate = erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=ordered)

@@ -1,0 +1,112 @@
+"""The end of an erasure: what will not go keeps back nothing else, and a certificate says when all was gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder import erasure, sweep, uploading
+from recorder.actors import Actor
+from recorder.ports import Service
+from storage import clock as clocks
+from storage.catalogue import attempts, sweeping, tasks
+from storage.errors import StoreRefusedError, StoreUnavailableError
+from storage.objects_folder import FolderStore
+from tests.conftest import MovingClock
+from tests.recorder.stored import store
+
+DPO = Actor("tok_dpo", "dpo")
+
+
+def key_of(service: Service, recording_id: str) -> str:
+    with service.database.read() as connection:
+        return attempts.kept(connection, recording_id)["original"].object_key
+
+
+def stuck(service: Service, key: str) -> None:
+    """Make a file that cannot be removed, whoever tries."""
+    objects = service.vault.objects
+    assert isinstance(objects, FolderStore)
+    path: Path = objects.path / key
+    path.unlink()
+    path.mkdir()
+    (path / "x").touch()
+
+
+def test_p3_one_object_that_will_not_go_keeps_back_no_other(service: Service, clock: MovingClock) -> None:
+    rows = sorted((store(service, clock.now) for _ in range(40)), key=lambda one: one.id)
+    key = key_of(service, rows[15].id)
+    stuck(service, key)
+    sweep.sweep(service, clock.advance(days=90), unattended=False)
+    for _ in range(75):
+        erasure.finish_erasures(service, clock.advance(seconds=61))
+
+    with service.database.read() as connection:
+        left = sweeping.count_erasing(connection)
+        late = [task.subject_id for task in tasks.open_tasks(connection) if task.kind == "erasure_late"]
+    assert (left, late) == (1, [rows[15].id])
+    assert [one for one in service.vault.objects.keys("") if not one.startswith(key)] == []
+
+
+@pytest.mark.parametrize("refusal", [StoreRefusedError, StoreUnavailableError])
+def test_p3_one_given_up_upload_that_will_not_go_keeps_back_no_other(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch, refusal: type[StoreUnavailableError]
+) -> None:
+    rows = [store(service, clock.now) for _ in range(5)]
+    with service.database.write() as connection:
+        for one in rows:
+            attempts.lose(connection, one.id, kept=True)
+    with service.database.read() as connection:
+        first = attempts.lost(connection, 100)[0].object_key
+    delete = service.vault.objects.delete
+
+    def refusing(key: str) -> int:
+        if key == first:
+            raise refusal
+        return delete(key)
+
+    monkeypatch.setattr(service.vault.objects, "delete", refusing)
+    with pytest.raises(refusal):
+        uploading.erase_lost(service)
+
+    assert list(service.vault.objects.keys("")) == [first]
+
+
+def test_a_store_that_is_away_is_not_asked_for_each(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        store(service, clock.now)
+    asked = []
+
+    def away(*keys: object) -> int:
+        asked.append(keys)
+        raise StoreUnavailableError
+
+    for name in ("delete_many", "remaining"):
+        monkeypatch.setattr(service.vault.objects, name, away)
+    sweep.sweep(service, clock.advance(days=90), unattended=False)
+
+    assert len(asked) == 2  # all at once, and then whether it is there
+
+
+def test_p5_a_certificate_does_not_say_verified_before_the_last_object_went(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = store(service, clock.now)
+    passed = [0.0]
+    monkeypatch.setattr(clocks, "monotonic", lambda: passed[0])
+    delete = service.vault.objects.delete_many
+
+    def slow(keys: Sequence[str]) -> dict[str, int]:
+        passed[0] += 90
+        return delete(keys)
+
+    monkeypatch.setattr(service.vault.objects, "delete_many", slow)
+    certificate = erasure.erase(service, recording.id, reason="ordered", actor=DPO, now=clock.now)
+
+    assert certificate is not None
+    assert certificate.verified_at == clocks.rfc3339(clock.now + timedelta(seconds=90))
