@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
@@ -14,6 +15,7 @@ from api.words import ZONE
 from recorder.errors import InvalidInputError
 
 LONGEST_TEXT = 1000
+MOST_FIELDS = 2000
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -77,11 +79,15 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 async def form(request: web.Request) -> dict[str, str]:
     """The fields of a posted form, trimmed, without the empty ones; the last of a name counts."""
+    return {name: value.strip() for name, value in await pairs(request) if value.strip()}
+
+
+async def pairs(request: web.Request) -> list[tuple[str, str]]:
+    """The fields of a posted form as they stand, in UTF-8 whatever the sender calls it."""
     try:
-        fields = await request.post()
-    except (ValueError, LookupError) as exc:  # a charset or a multipart body that is none
+        return parse_qsl((await request.read()).decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError as exc:
         raise InvalidInputError("the body is not a form") from exc
-    return {name: value.strip() for name, value in fields.items() if isinstance(value, str) and value.strip()}
 
 
 def text(fields: Mapping[str, Any], name: str, *, required: bool = False, longest: int = LONGEST_TEXT) -> str | None:

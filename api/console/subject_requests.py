@@ -58,9 +58,9 @@ async def look(request: web.Request) -> web.Response:
 
 async def approve(request: web.Request) -> web.Response:
     """Give the chosen recordings and send the link."""
-    fields = await request.post()
-    chosen = [value for value in fields.getall("recording", []) if isinstance(value, str)]
-    method = fields.get("identity")
+    fields = await inputs.pairs(request)
+    chosen = [value for name, value in fields if name == "recording"]
+    method = dict(fields).get("identity")
     if not chosen or method not in subject_requests.IDENTITY_METHODS:
         return await _look(request, fault="none_chosen", status=400)
     return await _done(request, subject_requests.approve, chosen, method)
