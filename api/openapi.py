@@ -252,7 +252,7 @@ def _codes(route: Route, contract: Contract) -> set[str]:
         codes.update(WITH_BODY)
     if contract.once:
         codes.update(("idempotency_in_use", "idempotency_reused"))
-    if route.pool != "default":
+    if route.pool in {"audio", "push"}:
         codes.update(AUDIO)
     if "{id}" in route.path:
         codes.add("not_found")

@@ -18,7 +18,7 @@ from api.routing import ROUTE
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SIZES = {"default": 8, "audio": 8, "push": 4}
+SIZES = {"default": 8, "webhook": 4, "audio": 8, "push": 4}
 Pools = dict[str, ThreadPoolExecutor]
 
 POOLS = web.AppKey("pools", Pools)

@@ -83,7 +83,7 @@ class Route:
     path: str
     handler: Handler
     permission: Permission
-    pool: Literal["default", "audio", "push"] = "default"
+    pool: Literal["default", "webhook", "audio", "push"] = "default"
     streams: bool = False
     contract: Contract | None = None  # None: a page, not part of the API
 

@@ -40,12 +40,12 @@ log = structlog.get_logger(__name__)
 
 def routes(_service: Service) -> list[Route]:
     return [
-        Route("POST", "/webhooks/twilio/voice", voice, "signature", contract=ANSWERED),
-        Route("POST", "/webhooks/twilio/consent", consent, "signature", contract=ANSWERED),
-        Route("POST", "/webhooks/twilio/recording", recording, "signature", contract=NOTED),
-        Route("POST", "/webhooks/twilio/status", status, "signature", contract=NOTED),
-        Route("POST", spoken_codes.PATH, code, "signature"),
-        Route("POST", "/webhooks/events", events, "signature", contract=CANONICAL),
+        Route("POST", "/webhooks/twilio/voice", voice, "signature", pool="webhook", contract=ANSWERED),
+        Route("POST", "/webhooks/twilio/consent", consent, "signature", pool="webhook", contract=ANSWERED),
+        Route("POST", "/webhooks/twilio/recording", recording, "signature", pool="webhook", contract=NOTED),
+        Route("POST", "/webhooks/twilio/status", status, "signature", pool="webhook", contract=NOTED),
+        Route("POST", spoken_codes.PATH, code, "signature", pool="webhook"),
+        Route("POST", "/webhooks/events", events, "signature", pool="webhook", contract=CANONICAL),
     ]
 
 
