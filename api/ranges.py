@@ -124,7 +124,7 @@ async def respond(
         # Opened before the status is sent: what cannot be read at all is an error, not a broken body.
         first = await anext(pieces, None)
         await response.prepare(request)
-        await _send(request, response, first, pieces, recheck)
+        await send(request, response, first, pieces, recheck)
     return response
 
 
@@ -219,13 +219,17 @@ class Watch:
         _abort(self._request)
 
 
-async def _send(
+async def send(
     request: web.Request,
     response: web.StreamResponse,
-    piece: memoryview | None,
-    pieces: AsyncGenerator[memoryview],
+    piece: bytes | memoryview | None,
+    pieces: AsyncGenerator[bytes] | AsyncGenerator[memoryview],
     recheck: Callable[[datetime], None] | None,
 ) -> None:
+    """Send a prepared response's pieces, the first and then the others, as long as `recheck` lets them go out.
+
+    What goes wrong drops the connection; so does a client that reads nothing for ten minutes.
+    """
     watch = Watch(request, recheck)
     guard = asyncio.create_task(watch.guard())
     try:

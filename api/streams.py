@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import aclosing
 from datetime import datetime
 
-import structlog
 from aiohttp import web
 
+from api import ranges
 from api.pools import run
-from api.ranges import RECHECK
-from api.routing import SERVICE
-from storage.errors import RecorderError
 
 BATCH_BYTES = 64 * 1024
-
-log = structlog.get_logger()
 
 
 async def send_encoded(
@@ -26,27 +22,20 @@ async def send_encoded(
     recheck: Callable[[datetime], None],
 ) -> web.StreamResponse:
     """Send pieces as a download. What fails before the first is an error; what fails later drops the connection."""
-    clock = request.app[SERVICE].clock
-    checked_at = clock()
-    try:
-        batch = await run(request, _gathered, pieces)
-        response = web.StreamResponse(
-            headers={"Content-Type": content_type, "Content-Disposition": f'attachment; filename="{filename}"'}
-        )
+    response = web.StreamResponse(
+        headers={"Content-Type": content_type, "Content-Disposition": f'attachment; filename="{filename}"'}
+    )
+    async with aclosing(_batches(request, pieces)) as batches:
+        first = await anext(batches, None)
         await response.prepare(request)
-        try:
-            while batch:
-                if clock() - checked_at >= RECHECK:
-                    checked_at = clock()
-                    await run(request, recheck, checked_at)
-                await response.write(batch)
-                batch = await run(request, _gathered, pieces)
-            await response.write_eof()
-        except RecorderError as exc:
-            log.warning("stream.aborted", code=exc.code)
-            if request.transport is not None:
-                request.transport.abort()
-        return response
+        await ranges.send(request, response, first, batches, recheck)
+    return response
+
+
+async def _batches(request: web.Request, pieces: Iterator[bytes]) -> AsyncGenerator[bytes]:
+    try:
+        while batch := await run(request, _gathered, pieces):
+            yield batch
     finally:
         if isinstance(pieces, Generator):
             await run(request, pieces.close)
