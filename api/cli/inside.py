@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated
 
 import typer
@@ -103,7 +104,8 @@ def config_show() -> None:
     """Print every setting as it stands; secrets as dots."""
     from recorder.settings import load
 
-    print(json.dumps(load().model_dump(mode="json"), indent=2, ensure_ascii=False))
+    shown = json.dumps(load().model_dump(mode="json"), indent=2, ensure_ascii=False)
+    print(re.sub(r'://[^/"?#]*@', "://**********@", shown))  # some URLs carry a password
 
 
 @lines.command("check")

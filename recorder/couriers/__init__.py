@@ -16,7 +16,7 @@ from recorder.couriers.smtp import SmtpMailer
 from recorder.couriers.twilio import TwilioCaller, TwilioTexter
 from recorder.errors import ConfigurationError
 from recorder.ports import Caller, Mailer, Texter
-from recorder.settings import Settings
+from recorder.settings import Settings, is_loopback
 
 __all__ = ["caller_for", "mailer_for", "texter_for"]
 
@@ -37,7 +37,8 @@ def texter_for(settings: Settings) -> Texter:
         return FolderTexter(Path(unquote(parts.path)))
     if parts.scheme == "twilio" and parts.netloc:
         return TwilioTexter(settings.platforms.twilio, sender=unquote(parts.netloc))
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(settings.sms_url))
+    if not parts.hostname or not secure:
         raise ConfigurationError("RECORDER_SMS__URL must be twilio://, https:// or file:///")
     return GatewayTexter(settings.sms_url)
 

@@ -162,6 +162,14 @@ class Twilio(Section):
     )
     region: str = Field("ie1", description="Twilio region; only regions in the EU/EEA are accepted")
 
+    @model_validator(mode="after")
+    def _asked_in_its_region(self) -> Twilio:
+        parts = urlsplit(self.rest_url)
+        theirs = parts.scheme == "https" and (parts.hostname or "").endswith(f".{self.region}.twilio.com")
+        if not theirs and not is_loopback(self.rest_url):
+            raise ValueError(f"api_url must be https://….{self.region}.twilio.com or a loopback address")
+        return self
+
     @property
     def rest_url(self) -> str:
         return self.api_url.rstrip("/") or f"https://api.dublin.{self.region}.twilio.com"

@@ -51,3 +51,24 @@ def test_a_line_table_that_cannot_be_read_is_a_setting_that_is_wrong(home: Path)
     (home / "lines.toml").write_text("[[line")
 
     assert ended("lines", "check") == 2
+
+
+@pytest.mark.usefixtures("home")
+def test_settings_are_shown_without_what_is_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (
+        ("MAIL__URL", "smtp://bob:s3cr3t-mail@mail.example.dk:587"),
+        ("MAIL__COUNTRY", "DK"),
+        ("SMS__URL", "https://user:s3cr3t-sms@sms.example.dk/send"),
+        ("SMS__COUNTRY", "DK"),
+        ("DATABASE__URL", "postgresql+psycopg://rec:s3cr3t-rows@127.0.0.1/x"),
+        ("PLATFORMS__TWILIO__AUTH_TOKENS", "s3cr3t-token"),
+    ):
+        monkeypatch.setenv(f"RECORDER_{name}", value)
+
+    assert ended("config", "show") == 0
+
+    printed = capsys.readouterr().out
+    assert "s3cr3t" not in printed
+    assert "@mail.example.dk:587" in printed

@@ -88,6 +88,14 @@ def test_a_declared_country_and_loopback_may_start() -> None:
     )
 
 
+@pytest.mark.parametrize("url", ["http://api.dublin.ie1.twilio.com", "https://api.twilio.com", "https://x.example/ie1"])
+def test_twilio_is_asked_in_its_region_under_tls_or_on_this_machine(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="api_url"):
+        load({"RECORDER_PLATFORMS__TWILIO__API_URL": url})
+    for allowed in ("https://api.ie1.twilio.com", "http://127.0.0.1:9000"):
+        load({"RECORDER_PLATFORMS__TWILIO__API_URL": allowed})
+
+
 @pytest.mark.parametrize("url", ["http://calls.example.com", "ftp://x", "https://x/?q=1", "not a url"])
 def test_public_url_is_https_unless_loopback(url: str) -> None:
     with pytest.raises(ConfigurationError, match="HTTP"):

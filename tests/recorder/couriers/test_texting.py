@@ -165,3 +165,11 @@ def test_sms_by_twilio_stays_in_the_eea_without_saying_so_twice() -> None:
     assert ("sms", "IE") in load(environment).declared_countries()
     with pytest.raises(ConfigurationError, match=r"sms \(US\)"):
         load(environment | {"RECORDER_PLATFORMS__TWILIO__REGION": "us1"})
+
+
+def test_p2_a_gateway_is_told_codes_under_tls_or_on_this_machine() -> None:
+    environment = {"RECORDER_SMS__URL": "http://sms.example.dk/send", "RECORDER_SMS__COUNTRY": "DK"}
+    with pytest.raises(ConfigurationError, match="https"):
+        texter_for(load(environment))
+    for url in ("https://sms.example.dk/send", "http://127.0.0.1:9000/send"):
+        assert isinstance(texter_for(load(environment | {"RECORDER_SMS__URL": url})), GatewayTexter)
