@@ -46,9 +46,8 @@ def report(service: Service, message_id: str, actor: Actor, now: datetime) -> Ou
         return "nothing"
     with service.database.write() as connection:
         outbox.bounced(connection, message.id)
-        if writing.link is not None:
-            access_links.stop(connection, writing.link.id)
-        if not tasks.open_task(connection, "delivery_failed", writing.request.id, now):
+        ended = writing.link is not None and access_links.stop(connection, writing.link.id)
+        if not tasks.open_task(connection, "delivery_failed", writing.request.id, now) and not ended:
             return "nothing"
         body = {"message_id": message.id, "reason": "bounced"}
         audit.append(connection, type="message.stopped", actor=actor.id, subject=writing.request.id, body=body, now=now)

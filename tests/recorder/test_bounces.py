@@ -10,9 +10,10 @@ from recorder import access_links, bounces, delivery, subject_requests
 from recorder.actors import Actor
 from recorder.errors import InvalidInputError, LinkError, NotFoundError
 from recorder.ports import Service
+from storage import audit
 from storage.catalogue import tasks
 from tests.conftest import MovingClock
-from tests.recorder.asking import DPO, granted, link_rows, mails, stored, token, visiting
+from tests.recorder.asking import DPO, ask, granted, link_rows, mails, matches, stored, token, visiting
 
 OPERATOR = Actor("tok_operator", "operator")
 
@@ -59,6 +60,11 @@ def dsn(
 def open_tasks(service: Service) -> list[tuple[str, str]]:
     with service.database.read() as connection:
         return [(task.kind, task.subject_id) for task in tasks.open_tasks(connection)]
+
+
+def entries(service: Service) -> list[str]:
+    with service.database.read() as connection:
+        return [kind for _seq, kind, _body in audit.after(connection, 0, 1000)]
 
 
 @pytest.fixture
@@ -137,3 +143,23 @@ def test_an_old_bounce_leaves_a_newer_link_alone(service: Service, clock: Moving
 
     assert bounces.report_mail(service, dsn(old), OPERATOR, clock()) == "nothing"
     assert visiting(service, clock)
+
+
+def test_p5_a_bounce_that_ends_a_link_is_written_down_though_people_were_asked_already(
+    service: Service, clock: MovingClock
+) -> None:
+    stored(service, clock)
+    request = ask(service, clock)
+    clock.advance(hours=2)
+    delivery.deliver_due(service, clock())
+    assert bounces.report(service, sent(service), OPERATOR, clock()) == "stopped"  # the receipt came back
+    found = [one.recording_id for one in matches(service, request.id)]
+    subject_requests.approve(service, request.id, found, "callback", DPO, clock())
+    delivery.deliver_due(service, clock())
+    before = entries(service)
+
+    assert bounces.report(service, sent(service), OPERATOR, clock()) == "stopped"
+
+    assert [link.state for link in link_rows(service, request.id)] == ["void"]
+    assert entries(service) == [*before, "message.stopped"]
+    assert bounces.report(service, sent(service), OPERATOR, clock()) == "nothing"
