@@ -72,7 +72,7 @@ def render(
 def _switch(request: web.Request, lang: str) -> dict[str, str]:
     """The other language and where this page is in it. A page that answered a form links to itself as it stands."""
     other = "en" if lang == "da" else "da"
-    return {"lang": other, "href": str(request.rel_url.update_query(lang=other).with_fragment(None))}
+    return {"lang": other, "href": "?" + request.rel_url.update_query(lang=other).raw_query_string}
 
 
 def asset(name: str) -> str:
