@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, BindParameter, Connection, Select, bindparam, delete, func, or_, select, update
 
+from storage.catalogue.among import among
 from storage.catalogue.still import narrowed
 from storage.catalogue.upsert import insert_new
 from storage.errors import DatabaseBusyError
@@ -173,7 +174,7 @@ def remove_legs(connection: Connection, call_id: str) -> None:
 
 def many(connection: Connection, call_ids: Iterable[str]) -> dict[str, Call]:
     """Calls by id."""
-    rows = connection.execute(_CALL.where(calls.c.id.in_(list(call_ids))))
+    rows = connection.execute(_CALL.where(among(calls.c.id, call_ids)))
     return {row.id: Call(*row) for row in rows}
 
 

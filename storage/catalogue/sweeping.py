@@ -121,11 +121,7 @@ class LetGo:
 
 def never_stored(connection: Connection, key_id: str) -> list[tuple[Call, Recording]]:
     """What was announced of a key's calls and never came to be kept here: it may lie at its platform."""
-    of_key = select(_calls.c.id).where(_calls.c.key_id == key_id)
-    rows = recordings.RECORDING.where(
-        _recordings.c.call_id.in_(of_key), _recordings.c.state.in_(("announced", "capturing", "failed"))
-    )
-    found = [Recording(*row) for row in connection.execute(rows)]
+    found = [Recording(*row) for row in connection.execute(recordings.RECORDING.where(_never_stored(key_id)))]
     its_call = calls.many(connection, {one.call_id for one in found}) if found else {}
     return [(its_call[one.call_id], one) for one in found]
 
@@ -136,7 +132,7 @@ def let_go_of(connection: Connection, key_id: str, day: date) -> LetGo:
     Recordings that never came to be stored, calls, requests, webhooks never applied, notes of copies at a platform.
     """
     call_ids = list(connection.execute(select(_calls.c.id).where(_calls.c.key_id == key_id)).scalars())
-    never = _recordings.c.call_id.in_(call_ids) & _recordings.c.state.in_(("announced", "capturing", "failed"))
+    never = _never_stored(key_id)
     discarded = update(_recordings).where(never).values(state="discarded", reason="expired", lease=None)
     recording_ids = list(connection.execute(discarded.returning(_recordings.c.id)).scalars())
     gone = {"key_id": None, "sealed": None}
@@ -153,6 +149,11 @@ def let_go_of(connection: Connection, key_id: str, day: date) -> LetGo:
         connection.execute(update(table).where(table.c.key_id == key_id, where).values(key_id=None, body=None))
     lost = update(_inbox).where(_inbox.c.body.is_(None), _inbox.c.state == "new").values(state="failed")
     return LetGo(call_ids, recording_ids, list(connection.execute(lost.returning(_inbox.c.id)).scalars()))
+
+
+def _never_stored(key_id: str) -> ColumnElement[bool]:
+    calls_of_key = select(_calls.c.id).where(_calls.c.key_id == key_id)
+    return _recordings.c.call_id.in_(calls_of_key) & _recordings.c.state.in_(("announced", "capturing", "failed"))
 
 
 def count_erasing(connection: Connection) -> int:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from recorder import personal, sweep
 from recorder.ports import Service
-from storage.catalogue import calls, evidence, recordings, source_deletions
+from storage.catalogue import calls, evidence, recordings, source_deletions, sweeping
 from storage.catalogue.calls import Call
 from storage.catalogue.evidence import Consent
 from storage.catalogue.recordings import Recording
 from storage.clock import new_id
+from storage.tables import metadata
 from tests.conftest import MovingClock
 from tests.recorder.stored import row
 
@@ -55,3 +56,16 @@ def test_p3_what_was_never_captured_and_goes_with_its_key_goes_at_its_platform_t
     with service.database.read() as connection:
         noted = connection.execute(select(source_deletions.source_deletions.c.recording_id)).scalars().all()
     assert noted == [announced.id]
+
+
+def test_p3_a_key_goes_however_many_calls_hang_on_it(service: Service, clock: MovingClock) -> None:
+    """More than a statement of PostgreSQL takes parameters for."""
+    many = 66_000
+    with service.database.write() as connection:
+        rows = [
+            {"id": f"call_{n}", "platform": "standard", "opened_at": clock.now, "key_id": "day_x"} for n in range(many)
+        ]
+        connection.execute(insert(metadata.tables["calls"]), rows)
+        let_go = sweeping.let_go_of(connection, "day_x", clock.now.date())
+
+    assert len(let_go.calls) == many
