@@ -31,6 +31,7 @@ QUICK: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # read off an index of 
     ("erasures_overdue", "recordings past their time and not held", ()),
     ("erasures_late", "recordings that should have been gone for more than an hour (P3)", ()),
     ("erasing", "erasures begun and not yet verified", ()),
+    ("leftovers", "objects that were replaced or given up and are still there", ()),
     ("keys_ahead", "day keys ready for the days to come", ()),
     ("keys_overdue", "keys whose time is over and that are not destroyed", ("purpose",)),
     ("outbox_oldest_seconds", "time since the first message not handed over was due", ("kind",)),
@@ -92,14 +93,15 @@ def _queues(connection: Connection, now: datetime) -> Figures:
 
 
 def _erasures(connection: Connection, now: datetime) -> Figures:
-    recordings = metadata.tables["recordings"]
-    erasing = recordings.c.state == "erasing"
+    recordings, attempts = metadata.tables["recordings"], metadata.tables["attempts"]
+    erasing, lost = recordings.c.state == "erasing", attempts.c.state == literal_column("'lost'")
     (begun,) = _one(connection, select(func.count()).where(erasing, recordings.c.erase_due_at <= now - LATE)).values()
     (unclaimed,) = _one(connection, select(func.count()).where(*is_due(now - LATE))).values()
     return {
         "erasures_overdue": _one(connection, select(func.count()).where(*is_due(now))),
         "erasures_late": {(): begun + unclaimed},
         "erasing": _one(connection, select(func.count()).where(erasing)),
+        "leftovers": _one(connection, select(func.count()).where(lost)),
     }
 
 

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from api.metrics import Metrics
-from recorder import erasure
+from recorder import erasure, uploading
 from recorder.actors import Actor
 from recorder.ports import Service
 from storage import audit
-from storage.catalogue import figures
+from storage.catalogue import attempts, figures
 from storage.tables import metadata
 from tests.conftest import DATABASES, MovingClock
 from tests.recorder.stored import store
@@ -54,6 +54,16 @@ def test_p3_what_is_past_its_hour_is_counted_until_it_is_gone(service: Service, 
     assert (figure(metrics, "erasing"), figure(metrics, "erasures_late")) == ({"": 1}, {"": 1})
     erasure.finish_erasures(service, clock.now)
     assert (figure(metrics, "erasing"), figure(metrics, "erasures_late")) == ({"": 0}, {"": 0})
+
+
+def test_p3_what_was_given_up_is_counted_until_it_is_gone(service: Service, clock: MovingClock) -> None:
+    metrics = Metrics(service)
+    recording = store(service, clock.now)
+    with service.database.write() as connection:
+        attempts.lose(connection, recording.id, kept=True)
+    assert figure(metrics, "leftovers") == {"": 3}
+    uploading.erase_lost(service)
+    assert figure(metrics, "leftovers") == {"": 0}
 
 
 def test_keys_are_counted_ahead_and_overdue(service: Service, clock: MovingClock) -> None:
