@@ -45,7 +45,8 @@ def of_call(service: Service, connection: Connection, call: Call, now: datetime)
 
 
 def of_recording(connection: Connection, call: Call, recording: Recording) -> RecordingFacts:
-    edges = evidence.edges_of(connection, [call.id])
+    # An agent's button is about whatever is recorded then, in the call it is pressed in or in those it belongs to.
+    edges = evidence.edges_of(connection, calls.family(connection, call.id))
     return RecordingFacts(
         started_at=recording.started_at,
         available_at=recording.available_at,

@@ -103,6 +103,23 @@ def test_p1_whatever_narrows_does_so_late_too(
     )
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_p1_a_pause_in_a_linked_call_mutes_what_is_recorded_in_the_other(
+    service: Service, exchange: Exchange, late: bool
+) -> None:
+    story = told(service, exchange)
+    if late:
+        capture.capture_due(service, at(13))
+    child = Story(service, cap.START, name="pbx-child")
+    child.begin()
+    child.tell("party.joined", 1, parent_call_id=story.call_id, party={"role": "agent"})
+    child.tell("recording.paused", 2)
+    child.tell("recording.resumed", 4)
+    capture.capture_due(service, at(20))
+
+    assert only(service).spans == {"keep": [[0, UNTIL_END]], "mute": [[2000, 4000]]}
+
+
 def test_p1_a_withdrawal_in_a_linked_call_while_the_other_is_being_stored(
     service: Service, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
