@@ -95,9 +95,14 @@ class Worker:
             self._stopped.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _run(self) -> int:
+    def _run(self) -> int | None:
+        """The exit code of a process that has ended; None where none began."""
         command = [sys.executable, "-m", "api.worker"]
-        process = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603 -- ourselves
+        try:
+            process = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603 -- ourselves
+        except OSError as error:  # no process, memory or file to be had just now
+            log.error("worker.not_begun", why=error.strerror)  # noqa: TRY400 -- the kernel's word says it all
+            return None
         self._process = process
         pipe = cast("IO[bytes]", process.stdin)
         with suppress(BrokenPipeError):

@@ -65,7 +65,9 @@ def run(service: Service, number: str, *, patience_s: float = PATIENCE_SECONDS) 
 
 def run_due(service: Service, now: datetime) -> int:
     """Call every line whose `canary_minutes` are over since its last test call; says how many were called."""
-    with service.database.read() as connection:
+    with service.database.write() as connection:
+        for gone in canaries.forget_others(connection, [line.number for line in service.lines.all()]):
+            tasks.close_task(connection, TASK, gone, CANARY.id, now)
         last = {one.line: one.ran_at for one in canaries.latest(connection)}
     due = [
         line.number
@@ -73,7 +75,10 @@ def run_due(service: Service, now: datetime) -> int:
         if line.canary_minutes and _due(last.get(line.number), line.canary_minutes, now)
     ]
     for number in due:
-        run(service, number)
+        try:
+            run(service, number)
+        except RecorderError as error:  # one line that cannot be called is a task, and not the next one's trouble
+            _note(service, Report(number, (), "called", (error.code,)), service.clock())
     return len(due)
 
 

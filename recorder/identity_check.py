@@ -43,7 +43,7 @@ def ask(service: Service, request_id: str, actor: Actor, now: datetime, once: On
             connection, request_id, when=["received"], identity_asked_at=now, identity_reminded_at=None, **fresh
         )
         tasks.close_task(connection, "request_due", request_id, actor.id, now)
-        outbox.void(connection, request_id)  # a receipt that still waits would say the same, and less
+        outbox.void(connection, request_id, ["receipt"])  # it would say the same, and less
         outbox.add(connection, "mail", "identity", request_id, now)
         body = {"until": closes_at(now).isoformat()}
         audit.append(connection, type="identity.asked", actor=actor.id, subject=request_id, body=body, now=now)
@@ -62,7 +62,7 @@ def answered(service: Service, request_id: str, actor: Actor, now: datetime, onc
         due_at = request.due_at + (now - request.identity_asked_at)
         values = {"identity_asked_at": None, "identity_reminded_at": None, "reminded_at": None, "due_at": due_at}
         requests.change(connection, request_id, when=["received"], **values)
-        outbox.void(connection, request_id)
+        outbox.void(connection, request_id, ["identity", "identity_reminder"])
         tasks.close_task(connection, TASK, request_id, actor.id, now)
         body = {"due_at": due_at.isoformat()}
         audit.append(connection, type="identity.answered", actor=actor.id, subject=request_id, body=body, now=now)

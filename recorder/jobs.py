@@ -31,7 +31,6 @@ from recorder.runners import Job, Leases, Runner
 
 RENEW_SECONDS = 20
 BREATH_SECONDS = 0.1  # what is said of a call in one breath is applied at one go: half the work under load
-WORKERS = 4  # threads for everything but captures
 
 
 def _apply(service: Service) -> bool:
@@ -134,7 +133,8 @@ class Jobs:
 
     def __init__(self, service: Service, jobs: Sequence[Job] = JOBS) -> None:
         captures = service.settings.capture.workers
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="job")
+        # A thread for each: those who wait for an outside party that is away must not keep one that does not.
+        self._pool = ThreadPoolExecutor(len(jobs), thread_name_prefix="job")
         self._captures = ThreadPoolExecutor(captures, thread_name_prefix="capture")
         self._leases = Leases(service)
         self._runners: dict[str, list[Runner]] = {}

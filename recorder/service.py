@@ -47,7 +47,7 @@ def opened(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> It
     that cannot be reached. Keeps plaintext and keys out of core dumps for the whole process.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(settings)
     with closing(Database(settings.database_url)) as database:
         migrate(database)
         service = _assembled(settings, database, clock)
@@ -63,6 +63,14 @@ def opened(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> It
             yield service
         finally:
             service.inbox.close()
+
+
+def make_home(settings: Settings) -> None:
+    """Make the data folder. Raises `ConfigurationError` where it cannot be."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as exc:
+        raise ConfigurationError(f"RECORDER_DATA_DIR: the folder cannot be made: {exc.strerror}") from exc
 
 
 def _assembled(settings: Settings, database: Database, clock: Callable[[], datetime]) -> Service:

@@ -170,7 +170,7 @@ def extend(
         values = {"extended": True, "due_at": due_at, "reminded_at": None}
         requests.change(connection, request_id, when=["received"], **values)
         tasks.close_task(connection, "request_due", request_id, actor.id, now)
-        outbox.void(connection, request_id)
+        outbox.void(connection, request_id, ["receipt"])
         outbox.add(connection, "mail", "extended", request_id, now, body={"reason": reason})
         body = {"due_at": due_at.isoformat(), "reason": reason}
         audit.append(connection, type="request.extended", actor=actor.id, subject=request_id, body=body, now=now)

@@ -105,7 +105,8 @@ def config_show() -> None:
     from recorder.settings import load
 
     shown = json.dumps(load().model_dump(mode="json"), indent=2, ensure_ascii=False)
-    print(re.sub(r'://[^/"?#]*@', "://**********@", shown))  # some URLs carry a password
+    shown = re.sub(r'://(?:[^"\\]|\\.)*@', "://**********@", shown)  # some URLs carry a password, and those any sign
+    print(re.sub(r'([?&]\w*password=)[^&"]*', r"\1**********", shown))
 
 
 @lines.command("check")
@@ -143,13 +144,20 @@ def scripts_list() -> None:
 
 @script.command("add")
 def scripts_add(
-    file: Annotated[typer.FileText, typer.Argument(help="TOML: name, language, purposes, retention_days, [texts]")],
+    file: Annotated[
+        typer.FileBinaryRead, typer.Argument(help="TOML: name, language, purposes, retention_days, [texts]")
+    ],
 ) -> None:
     """Add a new version of a script; it is played only once it is approved."""
     from recorder import scripts
+    from recorder.errors import InvalidInputError
 
+    try:
+        text = file.read().decode()
+    except UnicodeDecodeError:
+        raise InvalidInputError("not TOML: the file is not UTF-8") from None
     with running() as service, service.database.write() as connection:
-        added = scripts.add_toml(connection, file.read(), service.clock())
+        added = scripts.add_toml(connection, text, service.clock())
         print(added.id)
 
 

@@ -134,12 +134,13 @@ def canary(line: Annotated[str, typer.Argument(help="the number to call, as in l
 
 def migrate() -> None:
     """Bring the database to this version's schema; safe beside `serve` and when there is nothing to do."""
+    from recorder.service import make_home
     from recorder.settings import load
     from storage.database import Database
     from storage.migrations import migrate as upgrade
 
     settings = load()
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(settings)
     database = Database(settings.database_url)
     upgrade(database)
     database.close()

@@ -68,6 +68,8 @@ def _gateway(settings: Settings, prefixes: str, calls: str) -> Finding:
 
 def _twilio(settings: Settings, prefixes: str, calls: str) -> Finding:
     twilio = settings.platforms.twilio
+    if not twilio.account_sid or not twilio.auth_tokens:
+        return found("sms_away", why="RECORDER_PLATFORMS__TWILIO__ACCOUNT_SID or __AUTH_TOKENS is missing")
     login = f"{twilio.account_sid}:{twilio.auth_tokens[0].get_secret_value()}".encode()
     try:
         status = fetch.call(

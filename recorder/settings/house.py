@@ -6,6 +6,7 @@ import base64
 import binascii
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -61,6 +62,17 @@ class Settings(Section):
             unknown = sorted(set(fields) - set(Organisation.model_fields))
             if unknown:
                 raise ValueError(f"brands.{brand} has unknown fields: {', '.join(unknown)}")
+        return self
+
+    @model_validator(mode="after")
+    def _addresses_can_be_read(self) -> Settings:
+        for name, url, _ in self._outside_parties():
+            try:
+                _ = urlsplit(url).port
+            except ValueError:  # whose words may repeat part of a password
+                raise ValueError(
+                    f"{name}: the address cannot be read; a password's / ? # @ are written %2F %3F %23 %40"
+                ) from None
         return self
 
     @model_validator(mode="after")

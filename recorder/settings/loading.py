@@ -60,6 +60,9 @@ def _place(tree: dict[str, Any], name: str, value: str, faults: list[str]) -> No
     node = tree
     for parent in parents:
         node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            faults.append(f"{name}: {parent} is a value already and has no parts")
+            return
     node[leaf] = value
 
 

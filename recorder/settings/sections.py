@@ -71,7 +71,11 @@ class Organisation(Section):
 
 
 class DatabaseSettings(Section):
-    url: str = Field("", description="sqlite:///… or postgresql+psycopg://…; empty: SQLite in the data directory")
+    url: str = Field(
+        "",
+        pattern=r"^(sqlite:///.|postgresql(\+psycopg)?://|$)",
+        description="sqlite:///… or postgresql+psycopg://…; empty: SQLite in the data directory",
+    )
 
 
 class Store(Section):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from storage.tables import CanaryRow
 
@@ -28,6 +28,12 @@ def put(connection: Connection, line: str, now: datetime, failed: str | None, wh
     row = {"ran_at": now, "failed": failed, "why": list(why)}
     if not connection.execute(update(canaries).where(canaries.c.line == line).values(row)).rowcount:
         connection.execute(insert(canaries).values(line=line, **row))
+
+
+def forget_others(connection: Connection, lines: Collection[str]) -> list[str]:
+    """Forget lines that are none of these any more; says which."""
+    gone = delete(canaries).where(canaries.c.line.not_in(list(lines))).returning(canaries.c.line)
+    return list(connection.execute(gone).scalars())
 
 
 def latest(connection: Connection) -> list[Canary]:

@@ -78,7 +78,8 @@ def _queues(connection: Connection, now: datetime) -> Figures:
     # Written out: only then do databases see that their partial indexes are meant.
     new, unsent, there = (rows.c.state == literal_column("'new'") for rows in (inbox, outbox, sources))
     waiting = recordings.c.state.in_(("announced", "capturing")) & recordings.c.available_at.is_not(None)
-    oldest = select(outbox.c.kind, func.min(outbox.c.created_at)).where(unsent).group_by(outbox.c.kind)
+    due = unsent, outbox.c.created_at <= now
+    oldest = select(outbox.c.kind, func.min(outbox.c.created_at)).where(*due).group_by(outbox.c.kind)
     return {
         "inbox_pending": _one(connection, select(func.count()).where(new)),
         "inbox_oldest_seconds": _age(connection, select(func.min(inbox.c.received_at)).where(new), now),
@@ -108,7 +109,9 @@ def _erasures(connection: Connection, now: datetime) -> Figures:
 def _people(connection: Connection, now: datetime) -> Figures:
     t = metadata.tables
     requests = t["requests"]
-    due = _scalar(connection, select(func.min(requests.c.due_at)).where(requests.c.closed_at.is_(None)))
+    # What is answered is in time; while the person is asked who they are, the deadline stands still.
+    unanswered = requests.c.state == "received", requests.c.identity_asked_at.is_(None)
+    due = _scalar(connection, select(func.min(requests.c.due_at)).where(*unanswered))
     return {
         "holds_active": _by(connection, "holds", "kind", t["holds"].c.released_at.is_(None)),
         "requests_open": _by(connection, "requests", "kind", requests.c.closed_at.is_(None)),

@@ -57,8 +57,12 @@ def add(
     not_before: datetime | None = None,
     body: Mapping[str, Any] | None = None,
 ) -> None:
-    """Queue a message, by ids and choices only; `not_before` lets it wait, in case it becomes needless."""
-    message = Message(new_id("msg"), kind, template, subject_id, now, not_before or now, body=dict(body or {}))
+    """Queue a message, by ids and choices only; `not_before` lets it wait, in case it becomes needless.
+
+    How late it is, and when it is given up, counts from when it was due.
+    """
+    due = not_before or now
+    message = Message(new_id("msg"), kind, template, subject_id, due, due, body=dict(body or {}))
     connection.execute(outbox.insert().values(**vars(message)))
 
 
@@ -121,9 +125,11 @@ def hand_over(connection: Connection, message: Message) -> bool:
     return connection.execute(statement.values(body={**(message.body or {}), "handed": True})).rowcount == 1
 
 
-def void(connection: Connection, subject_id: str) -> None:
-    """Take back what has not been handed over about a link, a code or a request."""
+def void(connection: Connection, subject_id: str, templates: Collection[str] = ()) -> None:
+    """Take back what has not been handed over about a link, a code or a request; of these letters only, if any."""
     waiting = (outbox.c.subject_id == subject_id) & (outbox.c.state == "new")
+    if templates:
+        waiting &= outbox.c.template.in_(list(templates))
     connection.execute(update(outbox).where(waiting).values(state="void", lease=None, lease_until=None))
 
 

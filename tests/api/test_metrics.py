@@ -12,13 +12,14 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from api.metrics import Metrics
-from recorder import erasure, uploading
+from recorder import erasure, identity_check, uploading
 from recorder.actors import Actor
 from recorder.ports import Service
 from storage import audit
 from storage.catalogue import attempts, figures
 from storage.tables import metadata
 from tests.conftest import DATABASES, MovingClock
+from tests.recorder.asking import ask, granted, stored
 from tests.recorder.stored import store
 
 DPO = Actor("tok_dpo", "dpo")
@@ -127,3 +128,29 @@ def test_sizes_are_read_every_five_minutes(service: Service, clock: MovingClock)
     assert figure(metrics, "recordings") == {}
     metrics._slow_at -= 301
     assert figure(metrics, "recordings") == {'{state="stored"}': 1}
+
+
+def test_what_is_answered_is_not_due(service: Service, clock: MovingClock) -> None:
+    metrics = Metrics(service)
+    stored(service, clock)
+    granted(service, clock)
+    clock.advance(days=29)
+    assert figure(metrics, "requests_min_days_left") == {"": 31.0}
+
+
+def test_while_the_person_is_asked_nothing_is_due(service: Service, clock: MovingClock) -> None:
+    metrics = Metrics(service)
+    stored(service, clock)
+    identity_check.ask(service, ask(service, clock).id, DPO, clock())
+    clock.advance(days=29)
+    assert figure(metrics, "requests_min_days_left") == {"": 31.0}
+
+
+def test_a_letter_that_may_still_wait_is_not_late(service: Service, clock: MovingClock) -> None:
+    metrics = Metrics(service)
+    stored(service, clock)
+    ask(service, clock)
+    clock.advance(minutes=59)
+    assert figure(metrics, "outbox_oldest_seconds") == {}
+    clock.advance(minutes=3)
+    assert figure(metrics, "outbox_oldest_seconds") == {'{kind="mail"}': 120.0}

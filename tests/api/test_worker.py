@@ -17,12 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 from sqlalchemy import text
 from standardwebhooks.webhooks import Webhook
 
+from api import worker
+from api.worker import Worker
 from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
@@ -197,3 +199,24 @@ def test_a_worker_that_is_told_to_stop_with_its_server_ends_with_it(environment:
         os.kill(worker, signal.SIGTERM)
         assert server.process.wait(WAIT) == 0
     assert not alive(worker)
+
+
+def test_a_worker_that_cannot_begin_is_tried_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    begins, again = subprocess.Popen, threading.Event()
+    tries: list[int] = []
+
+    def begin(*arguments: Any, **more: Any) -> subprocess.Popen[bytes]:
+        tries.append(1)
+        if len(tries) == 1:
+            raise BlockingIOError(11, "Resource temporarily unavailable")  # what fork says where no process is left
+        again.set()
+        return begins(["/bin/cat"], *arguments[1:], **more)
+
+    monkeypatch.setattr(worker, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(subprocess, "Popen", begin)
+    jobs = Worker(service)
+    jobs.start()
+    try:
+        assert again.wait(5)
+    finally:
+        jobs.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -122,3 +123,31 @@ def test_a_check_is_asked_once_and_only_while_the_request_is_open(service: Servi
         with pytest.raises(RequestNotFoundError):
             act(service, "req_none", DPO, clock())
     assert subjects(service, clock) == ["Svar på din henvendelse"], "the question was taken back in time"
+
+
+@pytest.mark.parametrize("extended_first", [False, True])
+def test_asking_who_it_is_and_extending_are_both_told(
+    service: Service, clock: MovingClock, *, extended_first: bool
+) -> None:
+    """Each letter the law asks for leaves, though the relay was away when the next one was written."""
+    stored(service, clock)
+    request = ask(service, clock)
+    acts: list[Callable[..., None]] = [identity_check.ask, subject_requests.extend]
+    for act in reversed(acts) if extended_first else acts:
+        act(service, request.id, DPO, clock())
+        clock.advance(minutes=20)
+
+    delivery.deliver_due(service, clock())
+    assert len(mails(service)) == 2, [mail["Subject"] for mail in mails(service)]
+
+
+def test_an_extension_is_told_though_the_person_answered_first(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    request = ask(service, clock)
+    identity_check.ask(service, request.id, DPO, clock())
+    delivery.deliver_due(service, clock())
+    subject_requests.extend(service, request.id, DPO, clock())
+    identity_check.answered(service, request.id, DPO, clock())
+
+    delivery.deliver_due(service, clock())
+    assert len(mails(service)) == 2, [mail["Subject"] for mail in mails(service)]

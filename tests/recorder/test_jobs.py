@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from recorder import erasure
+from recorder import calls, erasure, identity_check
 from recorder.errors import RecordingNotFoundError
 from recorder.jobs import Jobs
 from recorder.ports import Service
 from tests.conftest import MovingClock
+from tests.recorder.asking import DPO, ask, stored
 from tests.recorder.stored import hear, row, store
 
 
@@ -52,3 +56,39 @@ def test_every_job_that_is_named_can_be_woken(service: Service, name: str) -> No
     jobs = Jobs(service)
     jobs.wake(name)
     jobs.stop()
+
+
+class Silent:
+    """Whoever is asked says nothing until the time-out."""
+
+    def __init__(self) -> None:
+        self.over, self.asked = threading.Event(), threading.Semaphore(0)
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        self.asked.release()
+        self.over.wait(30)
+        raise OSError
+
+    send = __call__
+
+
+def test_an_event_is_applied_while_store_and_relay_say_nothing(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(service, clock)
+    identity_check.ask(service, ask(service, clock).id, DPO, clock())
+    silent, applied = Silent(), threading.Event()
+    for name in ("keys", "clock", "set_backstop"):
+        monkeypatch.setattr(service.vault.objects, name, silent)
+    jobs = Jobs(replace(service, mailer=silent))
+    monkeypatch.setattr(calls, "apply_pending", lambda *_, **__: applied.set() or 0)
+    jobs.start()
+    try:
+        for _ in range(4):
+            assert silent.asked.acquire(timeout=10), "mail, sweep, backstop, clear"
+        applied.clear()
+        jobs.wake("apply")
+        assert applied.wait(5), "what a customer said waits for somebody else's store"
+    finally:
+        silent.over.set()
+        jobs.stop()

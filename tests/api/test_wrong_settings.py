@@ -1,0 +1,91 @@
+"""Settings that are plausible and wrong: each is named, none is repeated, and nothing ends in a traceback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from api.cli import main
+from recorder import checkup
+from recorder.settings import load
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "sqlite"
+
+
+def ended(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        main(list(arguments))
+    return int(exit_.value.code or 0)
+
+
+def setting(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
+    for name, value in (environment | {f"RECORDER_{name}": value for name, value in more.items()}).items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_password_with_any_sign_is_not_shown(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = 'postgresql+psycopg://rec:s3cr3t/"?#+s3cr3t@db.example.dk/x?sslpassword=s3cr3t'
+    setting(environment, monkeypatch, DATABASE__URL=url)
+
+    assert ended("config", "show") == 0
+    assert "s3cr3t" not in (printed := capsys.readouterr().out)
+    assert "@db.example.dk/x" in json.loads(printed)["database"]["url"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"MAIL__URL": "smtp://rec:s3cr3t/abc@relay.example.dk:587", "MAIL__COUNTRY": "DK"},
+        {"SMS__URL": "https://rec:s3cr3t/abc@gateway.example.dk/send", "SMS__COUNTRY": "DK"},
+        {"DATABASE__URL": "postgres://rec:s3cr3t@db.example.dk/x"},
+        {"STORE": "s3://x", "STORE__REGION": "s3cr3t"},
+        {"SUBSCRIBERS__CRM": "https://crm.example.dk", "SUBSCRIBERS__CRM__SECRETS": "s3cr3t"},
+    ],
+)
+def test_a_setting_that_cannot_be_read_is_named_and_not_repeated(
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: dict[str, str],
+) -> None:
+    setting(environment, monkeypatch, **more)
+
+    assert ended("token", "list") == 2
+    told = "".join(capsys.readouterr())
+    assert "[configuration]" in told
+    assert "s3cr3t" not in told
+
+
+def test_a_folder_that_cannot_be_made_is_a_setting_that_is_wrong(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    setting(environment, monkeypatch, DATA_DIR=str(tmp_path / "file" / "data"))
+
+    for command in (["token", "list"], ["migrate"]):
+        assert ended(*command) == 2, command
+    assert ended("doctor") == 1
+
+
+def test_a_script_of_another_encoding_is_a_bad_script(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting(environment, monkeypatch)
+    (tmp_path / "da.toml").write_bytes('name = "på-dansk"\n'.encode("latin-1"))
+
+    assert ended("scripts", "add", str(tmp_path / "da.toml")) == 2
+
+
+def test_the_doctor_says_that_twilio_is_named_without_an_account(environment: dict[str, str]) -> None:
+    wanting = {name: value for name, value in environment.items() if "TWILIO" not in name}
+    settings = load(wanting | {"RECORDER_SMS__URL": "twilio://+4570123456"})
+
+    codes = {finding.code for finding in checkup.consult(settings)}
+    assert {"start_refused", "sms_away", "outside_ok"} <= codes
