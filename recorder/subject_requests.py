@@ -218,7 +218,7 @@ def due(service: Service, now: datetime) -> int:
         outbox.forget_before(connection, now - FORGET)
     with service.database.read() as connection:
         ongoing = requests.open_ones(connection)
-        ended = requests.ended_but_sealed(connection)
+        ended = requests.ended_but_not_let_go(connection)
     closed = 0
     for request in ongoing:
         try:

@@ -6,13 +6,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, delete, or_, select, update
+from sqlalchemy import Connection, Select, delete, exists, or_, select, update
 
 from storage.catalogue.upsert import insert_new
 from storage.tables import metadata
 
 requests = metadata.tables["requests"]
 matches = metadata.tables["matches"]
+holds = metadata.tables["holds"]
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,14 @@ def to_remind(connection: Connection, due_before: datetime) -> list[Request]:
     return [Request(**row) for row in connection.execute(statement).mappings()]
 
 
-def ended_but_sealed(connection: Connection) -> list[str]:
-    """Requests that are over while their personal columns are not gone yet."""
+def ended_but_not_let_go(connection: Connection) -> list[str]:
+    """Requests that are over while their personal columns are not gone yet, or what was held to answer them still is.
+
+    The columns may go before the holds, with their key.
+    """
     ended = requests.c.state.in_(("refused", "closed"))
-    left = or_(requests.c.sealed.is_not(None), requests.c.request_key.is_not(None))
+    of_request = holds.c.request_id == requests.c.id, holds.c.kind == "access", holds.c.released_at.is_(None)
+    left = or_(requests.c.sealed.is_not(None), requests.c.request_key.is_not(None), exists().where(*of_request))
     return list(connection.execute(select(requests.c.id).where(ended, left)).scalars())
 
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from recorder import access_links, delivery, erasure, subject_requests, sweep
+from recorder import access_links, delivery, erasure, request_course, subject_requests, sweep
+from recorder.actors import SYSTEM
 from recorder.errors import ConflictError, InvalidInputError, LinkError, RequestNotFoundError
 from recorder.ports import Service
 from storage.catalogue import calls, holds, recordings, tasks
@@ -291,3 +292,22 @@ def test_messages_and_codes_are_forgotten_after_two_weeks(service: Service, cloc
     clock.advance(days=2)
     subject_requests.due(service, clock())
     assert left() == (0, 0)
+
+
+def test_p3_what_an_ended_request_held_is_let_go_though_the_process_died_and_the_key_went(
+    service: Service, clock: MovingClock
+) -> None:
+    recording = stored(service, clock)
+    request_id = granted(service, clock)
+    with service.database.write() as connection:  # and here it dies
+        request_course.end(connection, request_id, "closed", "answered", SYSTEM, clock())
+    clock.advance(days=122)
+    service.keyring.ensure(clock())
+    sweep.sweep(service, clock(), unattended=False)
+    assert request_row(service, request_id).sealed is None
+    assert held(service, recording) == ["access"]
+
+    subject_requests.due(service, clock())
+    sweep.sweep(service, clock(), unattended=False)
+
+    assert (held(service, recording), state(service, recording)) == ([], "gone")
