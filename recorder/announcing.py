@@ -32,7 +32,8 @@ def announced(case: Case, received: ReceivedEvent) -> Recording | None:
         known = recordings.lock_by_ref(case.connection, ref)
         if known is not None:
             case.note("recording.announced", recording=known.id)
-    if known is None or known.call_id != case.call.id:
+    own = known is not None and known.call_id == case.call.id
+    if known is None or not (own or known.call_id in calls.family(case.connection, case.call.id)):
         raise InvalidEventError("the recording is another call's")
     _narrow_cause(case, known, event)
     return known
@@ -75,7 +76,7 @@ def available(case: Case, received: ReceivedEvent) -> None:
         duration_ms=duration_ms,
         channels=data.get("channels"),
         content_type=data.get("content_type"),
-        sealed=personal.seal(case.secret, "recordings", recording.id, _own(received.event)),
+        sealed=personal.seal(_secret(case, recording), "recordings", recording.id, _own(received.event)),
         next_try_at=case.now,
     )
     if given_up:
@@ -86,11 +87,23 @@ def _moved(case: Case, recording: Recording, event: Event) -> None:
     """The same recording at another address, as when the first has run out: the next try goes there."""
     if recording.state not in {"announced", "capturing"} or event.data.get("url") is None:
         return
-    own = personal.unseal(case.secret, "recordings", recording.id, recording.sealed)
+    secret = _secret(case, recording)
+    own = personal.unseal(secret, "recordings", recording.id, recording.sealed)
     if own.get("url") == event.data["url"]:
         return
-    sealed = personal.seal(case.secret, "recordings", recording.id, own | {"url": event.data["url"]})
+    sealed = personal.seal(secret, "recordings", recording.id, own | {"url": event.data["url"]})
     recordings.change(case.connection, recording.id, when={"state": recording.state}, sealed=sealed)
+
+
+def _secret(case: Case, recording: Recording) -> bytes:
+    """The key of the recording's own call, be the event told of one that this call came out of or went on in."""
+    if recording.call_id == case.call.id:
+        return case.secret
+    call = calls.get(case.connection, recording.call_id)
+    secret = None if call is None else personal.call_secret(case.service, call, case.now)
+    if secret is None:
+        raise InvalidEventError("the recording's call is gone")
+    return secret
 
 
 def absent(case: Case, received: ReceivedEvent) -> None:

@@ -46,7 +46,7 @@ def welcome(service: Service, started: Event, now: datetime) -> Answer:
     if line is None or script is None:
         return Answer(connect(service, started), (started,))
     asked = consent_requested(started, script=script.id, language=script.language, now=now)
-    action = _url(service, "consent", **played(script.id, script.language))
+    action = _url(service, "consent", **played(script.id, script.language), asked=f"{now.timestamp():.0f}")
     return Answer(prompts.question(_voice(service, line, script), action), (started, asked))
 
 

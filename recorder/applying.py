@@ -182,7 +182,7 @@ def _edge(case: Case, received: ReceivedEvent) -> None:
         return
     row = Edge(
         id=new_id("spn"),
-        call_id=case.call.id,
+        call_id=recording.call_id if recording else case.call.id,
         recording_id=recording.id if recording else None,
         edge=event.type.removeprefix("recording."),
         at=at,

@@ -25,6 +25,7 @@ class ConsentFact:
     at: datetime | None
     clock: str  # platform | service
     received_at: datetime
+    method: str | None  # dtmf | verbal | button
 
 
 @dataclass(frozen=True)
@@ -173,17 +174,19 @@ def _starts(grants: list[ConsentFact], timeline: Timeline) -> list[int]:
 def _caused(call: CallFacts, recording: RecordingFacts, grants: list[ConsentFact]) -> bool:
     """Whether a yes given through us started this recording: cause beats clock.
 
-    Not where anybody said no: a yes before it, perhaps one we never heard of, could be the one which started it.
+    Not where anybody said no: a yes before it, perhaps one we never heard of, could be the one which started it. Only a
+    key has an answer of ours: what runs while an agent's button is pressed is ours only if it began after that.
     """
     ours = [fact for fact in grants if fact.clock == "service"]
     if not ours or any(fact.decision in NO for fact in call.consents):
         return False
-    if recording.by_answer:
+    if recording.by_answer and any(fact.method == "dtmf" for fact in ours):
         return True
     if call.skew_us is not None and not Timeline(None, call.skew_us).clocks_agree:
         return False
     earliest = min(fact.received_at for fact in ours) - GUARD
-    return recording.maybe_by_answer and recording.started_at is not None and recording.started_at >= earliest
+    perhaps = recording.by_answer or recording.maybe_by_answer
+    return perhaps and recording.started_at is not None and recording.started_at >= earliest
 
 
 def _closed(call: CallFacts, grants: list[ConsentFact], timeline: Timeline) -> list[Span]:

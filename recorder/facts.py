@@ -34,13 +34,17 @@ def decided(service: Service, connection: Connection, call: Call, recording: Rec
 def of_call(service: Service, connection: Connection, call: Call, now: datetime) -> CallFacts:
     """What is known of a call, with what was said in the calls it came out of or went on in."""
     family = calls.family(connection, call.id)
+    moves = evidence.parties_of(connection, family)
+    customers, movers = _people(service, connection, family, moves, now) if moves or len(family) > 1 else ({}, {})
+    own = customers.get(call.id)
+    strangers = {one for one, number in customers.items() if own is not None and number != own}
     return CallFacts(
         segment=call.segment,
         ended_at=call.ended_at,
         opened=call.opened,
         skew_us=call.skew_us,
-        consents=frozenset(_said(connection, family)),
-        parties=_parties(service, connection, family, now),
+        consents=frozenset(_said(connection, family, strangers)),
+        parties=_parties(moves, movers, {own} if own is not None else set(customers.values()) - {None}),
     )
 
 
@@ -80,8 +84,12 @@ def _standing(connection: Connection, call: Call) -> list[Consent]:
     return [said[fact] for fact in standing(CallFacts(call.segment, skew_us=call.skew_us, consents=frozenset(said)))]
 
 
-def _said(connection: Connection, family: Collection[str]) -> dict[ConsentFact, Consent]:
-    rows = evidence.consents_of(connection, family)
+def _said(
+    connection: Connection, family: Collection[str], strangers: Collection[str] = ()
+) -> dict[ConsentFact, Consent]:
+    """What was said in the family; a yes given in a call of `strangers` speaks for somebody else, a no for all."""
+    said = evidence.consents_of(connection, family)
+    rows = [row for row in said if row.decision != "granted" or row.call_id not in strangers]
     offsets = {row.call_id for row in rows if row.offset_ms is not None}
     starts = {one.id: one.started_at for member in offsets for one in recordings.of_call(connection, member)}
     return {_consent(row, starts): row for row in rows}
@@ -93,28 +101,47 @@ def _consent(row: Consent, starts: Mapping[str, datetime | None]) -> ConsentFact
     if row.offset_ms is not None:
         start = starts.get(row.recording_id or "")
         at, clock = (None if start is None else start + timedelta(milliseconds=row.offset_ms)), "platform"
-    return ConsentFact(row.decision, at, clock, row.received_at)
+    return ConsentFact(row.decision, at, clock, row.received_at, row.method)
 
 
-def _parties(service: Service, connection: Connection, family: Collection[str], now: datetime) -> frozenset[PartyFact]:
-    """Whoever came and went besides agents and the customer the call is with."""
-    rows = [row for row in evidence.parties_of(connection, family) if row.role != "agent"]
-    if not rows:
-        return frozenset()
+def _people(
+    service: Service, connection: Connection, family: Collection[str], moves: Collection[Party], now: datetime
+) -> tuple[dict[str, str | None], dict[str, str | None]]:
+    """The number of each call's customer, None where it is an agent's or not known; and of whoever came or went.
+
+    Not of blank calls: what was said there counts for the one that inherited it.
+    """
     members = calls.many(connection, family)
     secrets = {one.id: personal.call_secret(service, one, now) for one in members.values()}
-    customers = {
-        personal.customer_number(one.direction, personal.of_call(service, one, now)) for one in members.values()
-    } - {None}
-    found = []
-    for row in rows:
+    movers: dict[str, str | None] = {}
+    for row in moves:
         secret = secrets[row.call_id]
-        number = personal.unseal(secret, "parties", row.id, row.sealed).get("number") if secret else None
-        if row.role != "customer" or number not in customers:
+        movers[row.id] = personal.unseal(secret, "parties", row.id, row.sealed).get("number") if secret else None
+    agents = {movers[row.id] for row in moves if row.role == "agent"}
+    customers = {
+        one.id: personal.customer_number(one.direction, personal.unseal(secret, "calls", one.id, one.sealed))
+        for one in members.values()
+        if (secret := secrets[one.id]) is not None
+    }
+    return {call_id: None if number in agents else number for call_id, number in customers.items()}, movers
+
+
+def _parties(
+    moves: Collection[Party], movers: Mapping[str, str | None], customers: Collection[str | None]
+) -> frozenset[PartyFact]:
+    """Whoever came and went besides agents and the customer the call is with."""
+    found = []
+    for row in moves:
+        number = movers[row.id]
+        if row.role != "agent" and (row.role != "customer" or number not in customers):
             found.append((row, row.leg_id or number or row.role))
-    # Of several nobody can tell apart, none is known to be the one who left.
+    # Of several nobody can tell apart, none is known to be the one who left; and a customer is there unannounced.
     nameless = Counter(who for row, who in found if who == row.role and row.joined_at is not None)
-    return frozenset(_party(row, who) for row, who in found if row.joined_at is not None or nameless[who] <= 1)
+    return frozenset(
+        _party(row, who)
+        for row, who in found
+        if row.joined_at is not None or nameless[who] < (1 if who == "customer" else 2)
+    )
 
 
 def _party(row: Party, who: str) -> PartyFact:

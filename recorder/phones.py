@@ -23,8 +23,8 @@ def normalise(text: str, region: str = "DK") -> str | None:
     if len(text) > MAX_LENGTH:
         return None
     text = _user_part(text.strip())
-    if text.lower() in WITHHELD:
-        return None
+    if text.lower() in WITHHELD or any(character.isalpha() for character in text):
+        return None  # the parser would find a number in a name: agent20123456 is nobody's
     if E164.fullmatch(text):  # the form platforms send: not worth a parser
         return text
     try:
@@ -57,6 +57,7 @@ def takes(number: str) -> Literal["sms", "call"] | None:
 
 
 def _user_part(text: str) -> str:
+    text = text.rpartition("<")[2].rstrip(">")  # what stands before it is a display name
     scheme, colon, rest = text.partition(":")
     if colon and scheme.lower() in {"sip", "sips", "tel"}:
         return rest.partition(";")[0].partition("@")[0]

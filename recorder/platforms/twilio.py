@@ -1,6 +1,7 @@
 """Twilio: form webhooks for four steps of a call, and recordings under SIDs.
 
-Twilio signs no time, so a replay is told by its dedupe key alone: (CallSid, answer) and (RecordingSid, status).
+Twilio signs no time, so a replay is told by its dedupe key alone: (CallSid, question, answer) and (RecordingSid,
+status). A caller may be asked again and say the same again; the address of the answer says when the question was asked.
 Media addresses are built from settings and SIDs; the RecordingUrl of a callback is never looked at.
 """
 
@@ -211,7 +212,8 @@ def _consent(call_id: str, fields: Mapping[str, str], query: Mapping[str, str], 
     kind: EventType = "consent.granted" if digits == YES else "consent.refused" if digits else "consent.unanswered"
     data: dict[str, Any] = {"method": "dtmf", "digit": digits or None, **_ends(fields)}
     data |= _played(query)
-    return Event(kind, Twilio.name, call_id, f"{call_id}:consent:{digits}", at=now, clock="service", data=data)
+    key = ":".join([call_id, "consent", *([asked] if (asked := query.get("asked", "")[:64]) else []), digits])
+    return Event(kind, Twilio.name, call_id, key, at=now, clock="service", data=data)
 
 
 def played(script: str, language: str) -> dict[str, str]:

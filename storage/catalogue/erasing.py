@@ -25,6 +25,7 @@ _links = metadata.tables["links"]
 _legs = metadata.tables["legs"]
 _consents = metadata.tables["consents"]
 _parties = metadata.tables["parties"]
+_spans = metadata.tables["spans"]
 
 SATELLITES = ("marks", "listenings", "spans")  # what goes with a recording at once, by `recording_id`
 EVIDENCE = ("consents", "parties", "spans", "legs")  # what goes with a call, by `call_id`
@@ -244,8 +245,10 @@ def _bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
         heir = connection.execute(select(func.min(_recordings.c.call_id)).where(needed)).scalar_one()
         if heir is not None:
             said, came = _consents.c.call_id == dying, (_parties.c.call_id == dying) & (_parties.c.role == "outside")
+            pressed = (_spans.c.call_id == dying) & _spans.c.recording_id.is_(None)
             connection.execute(update(_consents).where(said).values(call_id=heir, sealed=None))
             connection.execute(update(_parties).where(came).values(call_id=heir, sealed=None))
+            connection.execute(update(_spans).where(pressed).values(call_id=heir))
 
 
 def _blank_discarded(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:

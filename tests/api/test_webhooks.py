@@ -144,9 +144,9 @@ async def test_p1_a_call_with_a_yes_is_recorded_from_the_answer_on(twilio: Twili
     ended = await twilio.post("status", CallStatus="completed")
 
     assert [verb.tag for verb in asked] == ["Say", "Gather"]
-    assert (
-        action == f"{service.settings.http.public_url}/webhooks/twilio/consent?script=inbound-da&version=1&language=da"
-    )
+    asked = f"{service.clock().timestamp():.0f}"
+    path = f"/webhooks/twilio/consent?script=inbound-da&version=1&language=da&asked={asked}"
+    assert action == service.settings.http.public_url + path
     assert [verb.tag for verb in answered] == ["Say", "Start", "Dial"]
     assert answered[2].text == AGENT
     assert [response.status for response in (started, completed, ended)] == [204, 204, 204]
@@ -175,6 +175,20 @@ async def test_p1_every_other_answer_connects_to_the_same_place_unrecorded(twili
     assert polite.text == "Helt i orden. Vi optager ikke samtalen."
     assert (dial.tag, dial.text) == ("Dial", AGENT)
     assert answer.find(".//Recording") is None
+
+
+@pytest.mark.parametrize("keys", ["212", "121"])
+async def test_p1_a_caller_who_is_asked_again_may_say_the_same_again(
+    twilio: Twilio, service: Service, clock: MovingClock, keys: str
+) -> None:
+    for key in keys:
+        clock.advance(seconds=10)
+        action = (await twilio.twiml("voice")).findall("Gather")[0].attrib["action"]
+        for _ in range(2):  # Twilio repeats what it got no answer to
+            await twilio.twiml(action, Digits=key)
+
+    answers = [event.data["digit"] for event in accepted(service) if event.data.get("digit")]
+    assert answers == list(keys)
 
 
 async def test_an_answer_that_names_no_question_was_given_to_the_script_of_the_day(twilio: Twilio) -> None:

@@ -20,7 +20,7 @@ from recorder.ports import Customer, Service
 from recorder.service import opened
 from storage import audit, columns, inbox
 from storage.catalogue import calls as call_rows
-from storage.catalogue import evidence, recordings, source_deletions, tasks
+from storage.catalogue import erasing, evidence, recordings, source_deletions, tasks
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
 from storage.clock import rfc3339, utc_day
@@ -579,6 +579,161 @@ def test_p1_of_two_outsiders_nobody_can_tell_apart_none_is_known_to_have_left(
     tell(service, *story, *moves)
 
     assert keep(service, clock) == ((10_000, 20_000),)
+
+
+def test_p1_of_two_customers_nobody_can_tell_apart_none_is_known_to_have_left(
+    service: Service, clock: MovingClock
+) -> None:
+    """The one the call is with is never announced: whoever leaves may be that one."""
+    story, party = whole_story(clock), {"role": "customer", "number": None}
+    joined = an_event("party.joined", clock.now + timedelta(seconds=20), party=party)
+    left = an_event("party.left", clock.now + timedelta(seconds=30), party=party)
+    clock.advance(seconds=61)
+    tell(service, *story, joined, left)
+
+    assert keep(service, clock) == ((10_000, 20_000),)
+
+
+OTHER = "+4599887766"
+AGENTS_PHONE = "+4522222222"
+
+
+@pytest.mark.parametrize(
+    ("to", "agent", "kept"), [(OTHER, None, False), (CUSTOMER, None, True), (AGENTS_PHONE, AGENTS_PHONE, True)]
+)
+def test_p1_a_yes_does_not_speak_for_the_customer_of_a_linked_call(
+    service: Service, clock: MovingClock, to: str, agent: str | None, kept: bool
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, *whole_story(MovingClock(begun)))
+    called = {"direction": "outbound", "from": SALES_LINE, "to": to, "customer_type": "private", "call_kind": "sales"}
+    party = {"role": "agent", "number": agent}
+    at = begun + timedelta(seconds=20)
+    tell(service, an_event("call.started", at, call="pbx-82", **called))
+    tell(
+        service,
+        an_event("call.transferred", at, call="pbx-82", parent_call_id="pbx-81", party=party),
+        an_event("call.ended", clock.now, call="pbx-82"),
+        available(clock.now, recording="rec-2", seconds=41, call="pbx-82"),
+    )
+
+    call = the_call(service, "pbx-82")
+    (recording,) = its_recordings(service, call)
+    with service.database.read() as connection:
+        decided = facts.decided(service, connection, call, recording, clock.now)
+    assert (decided.kind, decided.keep) == (("keep", ((0, 1 << 40),)) if kept else ("wait", ()))
+
+
+def test_p1_a_call_is_not_blanked_while_nobody_has_decided_whom_its_yes_covers(
+    service: Service, clock: MovingClock
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, *whole_story(MovingClock(begun))[:3], an_event("call.ended", clock.now))  # nothing was recorded of it
+    called = {
+        "direction": "outbound",
+        "from": SALES_LINE,
+        "to": OTHER,
+        "customer_type": "private",
+        "call_kind": "sales",
+    }
+    tell(service, an_event("call.started", begun, call="pbx-82", **called))
+    clock.advance(seconds=60)
+    tell(
+        service,
+        an_event("call.transferred", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"}),
+        an_event("call.ended", clock.now, call="pbx-82"),
+        available(clock.now, recording="rec-2", seconds=100, call="pbx-82"),
+    )
+    (recording,) = its_recordings(service, the_call(service, "pbx-82"))
+    for seconds in (86_341, 60):  # the deadline of the first call, of the second
+        clock.advance(seconds=seconds)
+        service.keyring.ensure(clock.now)
+        calls.apply_pending(service, clock.now)
+
+    with service.database.read() as connection:
+        decided = facts.decided(service, connection, the_call(service, "pbx-82"), recording, clock.now)
+    assert (decided.kind, decided.reason) == ("discard", "no_consent")
+    capture.capture_due(service, clock.now)
+    parent = the_call(service).id
+    clock.advance(seconds=301)
+    calls.apply_pending(service, clock.now)
+    with service.database.read() as connection:
+        assert getattr(call_rows.get(connection, parent), "state", None) == "blank"
+
+
+def test_p1_the_customer_of_a_linked_call_who_joins_ends_coverage(service: Service, clock: MovingClock) -> None:
+    begun = clock.now
+    story = whole_story(clock)
+    clock.advance(seconds=61)
+    tell(service, *story)
+    called = {"direction": "outbound", "from": SALES_LINE, "to": OTHER, "customer_type": "private"}
+    tell(service, an_event("call.started", begun, call="pbx-82", **called))
+    party = {"role": "customer", "number": OTHER}
+    tell(
+        service,
+        an_event("call.transferred", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"}),
+        an_event("party.joined", begun + timedelta(seconds=40), party=party),
+    )
+
+    assert keep(service, clock) == ((10_000, 40_000),)
+
+
+def linked(service: Service, begun: datetime) -> None:
+    """The call is put through, and goes on under another id; so does its recording."""
+    tell(service, started(begun, call="pbx-82"))
+    party = {"role": "agent", "number": None}
+    tell(service, an_event("call.transferred", begun, call="pbx-82", parent_call_id="pbx-81", party=party))
+
+
+def test_p1_what_is_told_of_a_recording_under_the_id_its_call_went_on_in_counts(
+    service: Service, clock: MovingClock
+) -> None:
+    begun = clock.now
+    story = whole_story(clock)
+    clock.advance(seconds=61)
+    tell(service, *story[:-1])
+    linked(service, begun)
+    edges = [
+        an_event(f"recording.{edge}", begun + timedelta(seconds=when), call="pbx-82", recording_id="rec-1")
+        for edge, when in (("paused", 20), ("resumed", 30))
+    ]
+    tell(service, *edges, available(clock.now, seconds=61, call="pbx-82"))
+
+    call = the_call(service)
+    (recording,) = its_recordings(service, call)
+    with service.database.read() as connection:
+        decided = facts.decided(service, connection, call, recording, clock.now)
+    assert decided.mute == ((20_000, 30_000),)
+    assert personal.of_recording(service, call, recording, clock.now)["url"] == "https://pbx.example/rec-1"
+    tell(service, an_event("consent.withdrawn", clock.now, call="pbx-82", recording_id="rec-1", offset_ms=40_000))
+    with service.database.read() as connection:
+        assert facts.decided(service, connection, call, recording, clock.now).reason == "withdrawn"
+    assert open_tasks(service) == set()
+
+
+def test_p1_an_agents_pause_holds_for_what_is_recorded_of_a_linked_call(service: Service, clock: MovingClock) -> None:
+    begun = clock.now
+    yes = an_event("consent.granted", begun, method="dtmf", digit="1", script="inbound-da@1")
+    tell(service, started(begun), yes, an_event("recording.started", begun, recording_id="rec-1"))
+    linked(service, begun)
+    clock.advance(seconds=20)
+    buttons.pause(service, "pbx-82", actor=AGENT, now=clock.now)
+    clock.advance(seconds=20)
+    buttons.resume(service, "pbx-82", actor=AGENT, now=clock.now)
+    clock.advance(seconds=21)
+    tell(service, an_event("call.ended", clock.now), available(clock.now, seconds=61))
+
+    call = the_call(service)
+    (recording,) = its_recordings(service, call)
+    with service.database.read() as connection:
+        assert facts.decided(service, connection, call, recording, clock.now).mute == ((18_000, 42_000),)
+    child = the_call(service, "pbx-82")
+    with service.database.write() as connection:  # and outlives the call it was pressed in
+        call_rows.change(connection, child.id, state="over")
+        erasing.blank_calls(connection, [child.id], clock.now)
+        assert facts.decided(service, connection, call, recording, clock.now).mute == ((18_000, 42_000),)
 
 
 def test_p1_a_yes_as_an_offset_counts_on_the_recordings_own_time(service: Service, clock: MovingClock) -> None:

@@ -34,7 +34,7 @@ def at(seconds: float) -> datetime:
 
 def said(decision: str, seconds: float | None, clock: str = "platform", received: float | None = None) -> ConsentFact:
     heard = at(seconds or 0) if received is None else at(received)
-    return ConsentFact(decision, None if seconds is None else at(seconds), clock, heard)
+    return ConsentFact(decision, None if seconds is None else at(seconds), clock, heard, "dtmf")
 
 
 def edge(kind: str, seconds: float, clock: str = "platform") -> EdgeFact:
@@ -85,6 +85,15 @@ def test_p1_a_recording_perhaps_ours_is_ours_only_if_it_followed_the_yes(receive
 
     assert found.kind == kind
     assert found.whole == (kind == "keep")
+
+
+def test_p1_a_button_is_not_answered_by_a_recording() -> None:
+    """On a call of ours that a flow of the house's own has recorded from its start, the yes is the agent's button."""
+    pressed = replace(said("granted", 60, "service"), method="verbal")
+
+    assert decision(a_call(pressed), a_recording(by_answer=True)).keep == ((62_000, UNTIL_END),)
+    assert decision(a_call(pressed), a_recording(by_answer=True, started_at=at(60))).keep == WHOLE
+    assert decision(a_call(pressed, skew_us=None), a_recording(by_answer=True)).kind == "wait"
 
 
 def test_p1_a_second_recording_by_answer_does_not_bring_back_what_was_withdrawn() -> None:
