@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from storage.catalogue.upsert import insert_new
 from storage.clock import new_id
 from storage.database import Database
-from storage.errors import KeyUnavailableError
+from storage.errors import KeyUnavailableError, ObjectNotFoundError
 from storage.keyobjects import KeyName, KeyObjects
 from storage.tables import KeyRow
 
@@ -82,7 +82,10 @@ def _unfinished(database: Database, wanted: Sequence[tuple[str, str]]) -> list[K
 def _write(database: Database, objects: KeyObjects, name: KeyName, now: datetime, own: set[str]) -> KeyName | None:
     """The claim's key, its object in place; None where somebody else has just taken the claim over."""
     if objects.written(name):
-        objects.read(name)
+        try:
+            objects.read(name)
+        except ObjectNotFoundError:  # removed by who wrote it, whose claim was taken over meanwhile
+            return None
         return name
     if name.id not in own:
         found, name = name, KeyName(new_id(name.purpose), name.folder)

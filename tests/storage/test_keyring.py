@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
+from storage import keymaking
 from storage.columns import unwrap, wrap
 from storage.database import Database
 from storage.errors import ConfigurationError, KeyDestroyedError, KeyUnavailableError, StoreUnavailableError
 from storage.keymaking import keys
+from storage.keyobjects import KeyName, KeyObjects, RootKey
 from storage.keyring import DAYS_AHEAD, INBOX_DAYS, KeyRing, load_root_key
 from storage.objects_folder import FolderStore, FolderUpload
 from storage.rootkey import save_root_key
@@ -172,6 +174,29 @@ def _raise(error: OSError) -> Callable[..., None]:
         raise error
 
     return fail
+
+
+def test_p6_a_key_that_its_maker_removes_while_another_looks_is_made_again(
+    database: Database, ring: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The maker was slow, its claim was taken over, and it tidies up."""
+    objects, wanted = KeyObjects(RootKey(ROOT), [ring]), [("day", "20261201")]
+    (maker,) = keymaking._claim(database, wanted, NOW)
+    objects.create(KeyName(maker, "20261201"))
+    written = objects.written
+
+    def seen(name: KeyName) -> bool:
+        there = written(name)
+        if there and name.id == maker:
+            objects.remove(name)
+        return there
+
+    monkeypatch.setattr(objects, "written", seen)
+
+    assert keymaking.make(database, objects, wanted, NOW) == 1
+    with database.read() as connection:
+        (name,) = keymaking.rows_in(connection, "ready")
+    assert objects.read(name)
 
 
 def test_many_threads_make_one_key_for_each_day(database: Database, ring: FolderStore) -> None:
