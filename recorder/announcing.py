@@ -32,8 +32,9 @@ def announced(case: Case, received: ReceivedEvent) -> Recording | None:
         known = recordings.lock_by_ref(case.connection, ref)
         if known is not None:
             case.note("recording.announced", recording=known.id)
-    own = known is not None and known.call_id == case.call.id
-    if known is None or not (own or known.call_id in calls.family(case.connection, case.call.id)):
+    if known is None or not (
+        known.call_id == case.call.id or known.call_id in calls.family(case.connection, case.call.id)
+    ):
         raise InvalidEventError("the recording is another call's")
     _narrow_cause(case, known, event)
     return known

@@ -65,10 +65,12 @@ def run(service: Service, number: str, *, patience_s: float = PATIENCE_SECONDS) 
 
 def run_due(service: Service, now: datetime) -> int:
     """Call every line whose `canary_minutes` are over since its last test call; says how many were called."""
-    with service.database.write() as connection:
-        for gone in canaries.forget_others(connection, [line.number for line in service.lines.all()]):
-            tasks.close_task(connection, TASK, gone, CANARY.id, now)
+    with service.database.read() as connection:
         last = {one.line: one.ran_at for one in canaries.latest(connection)}
+    for gone in last.keys() - {line.number for line in service.lines.all()}:
+        with service.database.write() as connection:
+            canaries.forget(connection, gone)
+            tasks.close_task(connection, TASK, gone, CANARY.id, now)
     due = [
         line.number
         for line in service.lines.all()

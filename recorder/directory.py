@@ -19,7 +19,7 @@ from recorder.errors import ConfigurationError, DirectoryUnavailableError, Platf
 from recorder.ports import Customer, Directory
 from recorder.scripts import LANGUAGES
 from recorder.segments import CUSTOMER_TYPES
-from recorder.settings import Settings, is_loopback
+from recorder.settings import Settings, is_confidential
 
 COLUMNS = ("phone", "account", "email", "mobile", "customer_type", "language")
 CACHE_SECONDS = 60.0  # bursts of one call and one page; not long enough to be a copy
@@ -39,7 +39,7 @@ def directory_for(settings: Settings) -> Directory:
         return CsvDirectory(Path(unquote(parts.path)))
     if parts.scheme == "" and parts.path:
         return CsvDirectory(Path(url))
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)):
+    if is_confidential(url):
         return HttpsDirectory(url, token.get_secret_value() if token else None)
     raise ConfigurationError("RECORDER_DIRECTORY__URL must be a CSV file or an https endpoint")
 

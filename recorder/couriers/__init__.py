@@ -16,7 +16,7 @@ from recorder.couriers.smtp import SmtpMailer
 from recorder.couriers.twilio import TwilioCaller, TwilioTexter
 from recorder.errors import ConfigurationError
 from recorder.ports import Caller, Mailer, Texter
-from recorder.settings import Settings, is_loopback
+from recorder.settings import Settings, is_confidential
 
 __all__ = ["caller_for", "mailer_for", "texter_for"]
 
@@ -37,8 +37,7 @@ def texter_for(settings: Settings) -> Texter:
         return FolderTexter(Path(unquote(parts.path)))
     if parts.scheme == "twilio" and parts.netloc:
         return TwilioTexter(settings.platforms.twilio, sender=unquote(parts.netloc))
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(settings.sms_url))
-    if not parts.hostname or not secure:
+    if not parts.hostname or not is_confidential(settings.sms_url):
         raise ConfigurationError("RECORDER_SMS__URL must be twilio://, https:// or file:///")
     return GatewayTexter(settings.sms_url)
 

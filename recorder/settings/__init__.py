@@ -5,7 +5,7 @@ Order, last wins: defaults, TOML named by RECORDER_CONFIG, files named by `…_F
 
 from recorder.settings.house import Settings
 from recorder.settings.loading import described, load
-from recorder.settings.places import is_loopback
+from recorder.settings.places import is_confidential, is_loopback
 from recorder.settings.sections import (
     BulletinType,
     Capture,
@@ -28,6 +28,7 @@ __all__ = [
     "Standard",
     "Twilio",
     "described",
+    "is_confidential",
     "is_loopback",
     "load",
 ]

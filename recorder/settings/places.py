@@ -23,6 +23,12 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def is_confidential(url: str) -> bool:
+    """Whether nobody on the way reads along: https, or http that stays on this machine."""
+    scheme = urlsplit(url).scheme
+    return scheme == "https" or (scheme == "http" and is_loopback(url))
+
+
 def asked_at(url: str, endpoint_url: str) -> str:
     """Who is asked for a URL: of a bucket, whoever answers at the endpoint."""
     return endpoint_url or url if url.startswith("s3:") else url

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,10 +30,9 @@ def put(connection: Connection, line: str, now: datetime, failed: str | None, wh
         connection.execute(insert(canaries).values(line=line, **row))
 
 
-def forget_others(connection: Connection, lines: Collection[str]) -> list[str]:
-    """Forget lines that are none of these any more; says which."""
-    gone = delete(canaries).where(canaries.c.line.not_in(list(lines))).returning(canaries.c.line)
-    return list(connection.execute(gone).scalars())
+def forget(connection: Connection, line: str) -> None:
+    """A line that is none any more."""
+    connection.execute(delete(canaries).where(canaries.c.line == line))
 
 
 def latest(connection: Connection) -> list[Canary]:
