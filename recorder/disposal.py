@@ -12,7 +12,6 @@ import structlog
 
 from recorder import certificates, erasure_notes, subscriptions
 from recorder.actors import SYSTEM
-from recorder.certificates import Certificate
 from recorder.faultpoints import reached
 from recorder.ports import Service
 from storage import audit
@@ -29,8 +28,8 @@ LATE = "erasure_late"
 log = structlog.get_logger(__name__)
 
 
-def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Certificate]:
-    """Certificates of those whose objects are verified gone; the others are tried again later, and alarm when late."""
+def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Tombstone]:
+    """Tombstones of those whose objects are verified gone; the others are tried again later, and alarm when late."""
     with service.database.read() as connection:
         rows = erasing.rows(connection, ids)
         objects = erasing.objects(connection, ids)
@@ -44,7 +43,7 @@ def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Cer
     reached("erase.buried")
     if rows:
         service.database.forget()  # their keys too, should the objects have to wait
-    return {stone.recording_id: certificates.certificate(stone) for stone in stones}
+    return {stone.recording_id: stone for stone in stones}
 
 
 def _noted(service: Service, recording: Claimed, last_key_day: str | None, now: datetime) -> bool:

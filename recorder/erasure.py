@@ -62,7 +62,8 @@ def erase(service: Service, recording_id: str, *, reason: str, actor: Actor, now
     reached("erase.claimed")
     for job in ("capture", "source"):
         service.wake(job)
-    return disposal.finish(service, [recording_id], now).get(recording_id)
+    stone = disposal.finish(service, [recording_id], now).get(recording_id)
+    return None if stone is None else certificates.certificate(stone)
 
 
 def withdraw(
@@ -92,7 +93,9 @@ def withdraw(
     for job in ("capture", "source"):
         service.wake(job)
     done = disposal.finish(service, going, now)
-    return Withdrawal(list(done.values()), [one for one in going if one not in done], waiting)
+    return Withdrawal(
+        [certificates.certificate(stone) for stone in done.values()], [one for one in going if one not in done], waiting
+    )
 
 
 def finish_erasures(service: Service, now: datetime, limit: int = 1000) -> int:

@@ -191,6 +191,12 @@ class RecordingRow(Table, table=True):
             sqlite_where=text("state = 'stored' AND holds = 0"),
             postgresql_where=text("state = 'stored' AND holds = 0"),
         ),
+        Index(
+            "ix_recordings_held",
+            "expires_at",
+            sqlite_where=text("state = 'stored' AND holds > 0"),
+            postgresql_where=text("state = 'stored' AND holds > 0"),
+        ),
         Index("ix_recordings_work", "state", "next_try_at"),
         Index("ix_recordings_day", "expiry_day", "state"),
         Index("ix_recordings_listing", "state", "call_started_at", "id"),

@@ -7,11 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, literal, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from storage.catalogue import seen, sessions, sweeping
 from storage.catalogue.among import among
 from storage.catalogue.calls import family
+from storage.catalogue.sweeping import DAY_US
 from storage.clock import Instant
 from storage.tables import metadata
 
@@ -214,15 +227,15 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
         among(_recordings.c.call_id, call_ids), _recordings.c.state.in_(NEEDING_THEIR_CALL)
     )
     over = or_(_calls.c.state != "open", _calls.c.opened_at < _midnight(now))
-    unneeded = select(_calls.c.id, _calls.c.ref, _calls.c.opened_at).where(
+    unneeded = select(_calls.c.id, _calls.c.ref).where(
         among(_calls.c.id, call_ids), _calls.c.id.not_in(needed), _calls.c.state != "blank", over
     )
     calls = connection.execute(unneeded).all()
     if not calls:
         return
     seen.add_all(connection, (call.ref for call in calls if call.ref is not None), "call", now)
-    connection.execute(_BLANK_CALL, [{"call": call.id, "day": _midnight(call.opened_at)} for call in calls])
     ids = [call.id for call in calls]
+    connection.execute(update(_calls).where(among(_calls.c.id, ids)).values(opened_at=_OPENED_ON, **_BLANK))
     _bequeath(connection, ids)
     _blank_discarded(connection, ids, now)
     for name in EVIDENCE:
@@ -292,7 +305,8 @@ _BLANK: dict[str, object] = {
     "sealed": None,
 }
 
-_BLANK_CALL = update(_calls).where(_calls.c.id == bindparam("call")).values(opened_at=bindparam("day"), **_BLANK)
+_OPENED_AT = type_coerce(_calls.c.opened_at, BigInteger)  # microseconds
+_OPENED_ON = type_coerce(_OPENED_AT - _OPENED_AT % DAY_US, Instant)
 
 
 def _lock_calls(connection: Connection, ids: Sequence[str], *, skip_locked: bool) -> list[str]:

@@ -76,7 +76,9 @@ def due(connection: Connection, now: datetime, today: date) -> Due:
             by_day[(EPOCH + timedelta(days=int(key))).date()] += count
             segments[segment or "unknown"] += count
     held = select(func.count()).where(
-        _recordings.c.state == "stored", _recordings.c.holds > 0, _recordings.c.expires_at <= now
+        _recordings.c.state == literal_column("'stored'"),
+        _recordings.c.holds > literal_column("0"),
+        _recordings.c.expires_at <= now,
     )
     return Due(dict(by_day), expected, dict(segments), connection.execute(held).scalar_one())
 

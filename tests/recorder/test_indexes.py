@@ -1,19 +1,21 @@
-"""No statement reads a table that grows with the calls from one end to the other, on either database."""
+"""No statement reads what grows with the calls from end to end, whatever index it takes, on either database."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from recorder import calls, capture, erasure, finding, holds, listening, matching, sheltering, sources, sweep
 from recorder.actors import Actor
 from recorder.finding import Query
 from recorder.ports import Service
+from tests.bench import crowd
 from tests.conftest import MovingClock
 from tests.recorder.stored import PHONE, store
 
@@ -96,3 +98,66 @@ def test_no_table_is_read_from_end_to_end(service: Service, clock: MovingClock) 
 def test_a_missing_index_would_be_seen(service: Service) -> None:
     unindexed = "SELECT id FROM recordings WHERE channels = 2 AND reason = 'x'"
     assert read_whole(service, [(unindexed, ())]) == {unindexed}
+
+
+CROWD = 20_000
+LATER = timedelta(days=60)
+STEPS = 100  # of SQLite's machine, between two looks
+
+
+@contextmanager
+def counted(service: Service) -> Iterator[Counter[str]]:
+    """What each statement in the block costs SQLite, in steps of its machine."""
+    steps: Counter[str] = Counter()
+    watched: dict[int, str] = {}
+
+    def watch(
+        connection: Connection, _cursor: object, statement: str, _parameters: object, _context: object, _many: bool
+    ) -> None:
+        driver: Any = connection.connection.dbapi_connection
+        watched[id(driver)] = statement
+
+        def count() -> None:
+            steps[watched[id(driver)]] += STEPS
+
+        driver.set_progress_handler(count, STEPS)
+
+    event.listen(service.database.engine, "before_cursor_execute", watch)
+    try:
+        yield steps
+    finally:
+        event.remove(service.database.engine, "before_cursor_execute", watch)
+
+
+def walking(service: Service, clock: MovingClock) -> set[str]:
+    """Statements of a day that go through the whole crowd, by whatever index."""
+    if service.database.sqlite:
+        with counted(service) as steps:
+            everything(service, clock)
+        return {statement for statement, count in steps.items() if count > CROWD}
+    with listened(service) as statements:
+        everything(service, clock)
+    return {text for text, values in dict(statements).items() if _touched(service, text, values) > CROWD // 4}
+
+
+def _touched(service: Service, statement: str, values: Any) -> int:
+    """How many rows PostgreSQL goes through for a statement, run once more and taken back."""
+    with service.database.engine.connect() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # of so few it would rather read all
+        told = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).scalar_one()
+        connection.rollback()
+    plans, rows = [told[0]["Plan"]], 0
+    while plans:
+        plan = plans.pop()
+        rows += (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+        plans += plan.get("Plans", [])
+    return int(rows)
+
+
+def test_no_statement_walks_through_a_crowd(service: Service, clock: MovingClock) -> None:
+    crowd.fill(service.database, clock.now, CROWD)
+    with service.database.write() as connection:
+        for table, secret in (("calls", "call_key"), ("recordings", "dek")):  # sealed by nobody: nothing to open
+            connection.exec_driver_sql(f"UPDATE {table} SET key_id = NULL, {secret} = NULL, sealed = NULL")
+        connection.exec_driver_sql(f"UPDATE recordings SET expires_at = {crowd.micros(clock.now + LATER)}")
+    assert sorted(walking(service, clock)) == []

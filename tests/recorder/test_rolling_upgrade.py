@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from recorder import capture, erasure
 from recorder.actors import Actor
@@ -28,6 +29,7 @@ from tests.recorder.test_capture import WHOLE, at, only, opened, told
 DPO = Actor("tok_dpo", "dpo")
 OFTEN = 6  # times: from the fifth on the driver uses statements it has prepared
 
+HEAD = ScriptDirectory.from_config(config()).get_current_head()
 HEADER = """
 import sqlalchemy as sa
 from alembic import op
@@ -36,7 +38,7 @@ def upgrade():
 """
 COLUMN = "    op.add_column({!r}, sa.Column('added', sa.String(), nullable=True))\n"
 ADDING = (
-    HEADER.format(revision="9001", before="0001", oldest="0001")
+    HEADER.format(revision="9001", before=HEAD, oldest="0001")
     + "".join(COLUMN.format(table) for table in metadata.tables)
     + """
     op.create_table("added", sa.Column("id", sa.String(), primary_key=True))
