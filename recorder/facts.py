@@ -20,10 +20,10 @@ from storage.catalogue.recordings import Recording
 
 def decided(service: Service, connection: Connection, call: Call, recording: Recording, now: datetime) -> Decision:
     """The decision on a recording by what is known now. Lock the call and apply what is pending for it first."""
-    settings = service.settings
+    settings, family = service.settings, calls.family(connection, call.id)
     return decide(
-        of_call(service, connection, call, now),
-        of_recording(connection, call, recording),
+        _of_family(service, connection, call, family, now),
+        _of_recording(connection, family, recording),
         now=now,
         deadline_s=settings.consent.deadline_s,
         wait_for_end_s=settings.capture.wait_for_end_s,
@@ -33,7 +33,12 @@ def decided(service: Service, connection: Connection, call: Call, recording: Rec
 
 def of_call(service: Service, connection: Connection, call: Call, now: datetime) -> CallFacts:
     """What is known of a call, with what was said in the calls it came out of or went on in."""
-    family = calls.family(connection, call.id)
+    return _of_family(service, connection, call, calls.family(connection, call.id), now)
+
+
+def _of_family(
+    service: Service, connection: Connection, call: Call, family: Collection[str], now: datetime
+) -> CallFacts:
     moves = evidence.parties_of(connection, family)
     customers, movers = _people(service, connection, family, moves, now) if moves or len(family) > 1 else ({}, {})
     own = customers.get(call.id)
@@ -48,9 +53,9 @@ def of_call(service: Service, connection: Connection, call: Call, now: datetime)
     )
 
 
-def of_recording(connection: Connection, call: Call, recording: Recording) -> RecordingFacts:
+def _of_recording(connection: Connection, family: Collection[str], recording: Recording) -> RecordingFacts:
     # An agent's button is about whatever is recorded then, in the call it is pressed in or in those it belongs to.
-    edges = evidence.edges_of(connection, calls.family(connection, call.id))
+    edges = evidence.edges_of(connection, family)
     return RecordingFacts(
         started_at=recording.started_at,
         available_at=recording.available_at,
