@@ -14,7 +14,6 @@ from api.routing import ACTOR, SERVICE, Route, staff
 from recorder import chores
 from recorder.ports import Service
 from storage.catalogue import figures
-from storage.catalogue.figures import Figures
 
 
 async def start(request: web.Request) -> web.Response:
@@ -22,19 +21,8 @@ async def start(request: web.Request) -> web.Response:
     if request[ACTOR].role != "dpo":
         return web.Response(status=303, headers={"Location": "/console/recordings"})
     service = request.app[SERVICE]
-    numbers = await run(request, _figures, service, now(request))
-    tasks = await run(request, chores.open_chores, service)
-    return render(
-        request,
-        "console/overview.html",
-        tasks=tasks,
-        overdue=int(numbers["erasures_overdue"][()]),
-        stored=int(numbers["recordings"].get(("stored",), 0)),
-        failed=int(numbers["recordings"].get(("failed",), 0)),
-        holds=int(sum(numbers["holds_active"].values())),
-        requests=int(sum(numbers["requests_open"].values())),
-        days_left=int(numbers["requests_min_days_left"][()]),
-    )
+    seen = await run(request, _looked, service, now(request))
+    return render(request, "console/overview.html", tasks=await run(request, chores.open_chores, service), seen=seen)
 
 
 async def close_task(request: web.Request) -> web.Response:
@@ -52,9 +40,18 @@ async def close_task(request: web.Request) -> web.Response:
     return web.Response(status=303, headers={"Location": "/console/"})
 
 
-def _figures(service: Service, moment: datetime) -> Figures:
+def _looked(service: Service, moment: datetime) -> dict[str, int | None]:
     with service.database.read() as connection:
-        return figures.read(connection, moment)
+        numbers = figures.quick(connection, moment)
+        states = figures.by_state(connection)
+        due = figures.first_answer_due(connection)
+    return {
+        "overdue": int(numbers["erasures_overdue"][()]),
+        "stored": int(states.get(("stored",), 0)),
+        "holds": int(sum(numbers["holds_active"].values())),
+        "requests": int(sum(numbers["requests_open"].values())),
+        "days_left": None if due is None else (due - moment).days,
+    }
 
 
 ROUTES = [

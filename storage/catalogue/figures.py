@@ -51,15 +51,10 @@ QUICK: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # read off an index of 
 NAMES = SLOW + QUICK
 
 
-def read(connection: Connection, now: datetime) -> Figures:
-    """Every figure of `NAMES`, by its label values."""
-    return slow(connection) | quick(connection, now)
-
-
 def slow(connection: Connection) -> Figures:
     recordings = metadata.tables["recordings"]
     kept = select(func.sum(recordings.c.size_bytes)).where(recordings.c.state == "stored")
-    return {"recordings": _by(connection, "recordings", "state"), "stored_bytes": _one(connection, kept)}
+    return {"recordings": by_state(connection), "stored_bytes": _one(connection, kept)}
 
 
 def quick(connection: Connection, now: datetime) -> Figures:
@@ -108,18 +103,31 @@ def _erasures(connection: Connection, now: datetime) -> Figures:
 
 def _people(connection: Connection, now: datetime) -> Figures:
     t = metadata.tables
-    requests = t["requests"]
-    # What is answered is in time; while the person is asked who they are, the deadline stands still.
-    unanswered = requests.c.state == "received", requests.c.identity_asked_at.is_(None)
-    due = _scalar(connection, select(func.min(requests.c.due_at)).where(*unanswered))
+    due = first_answer_due(connection)
     return {
         "holds_active": _by(connection, "holds", "kind", t["holds"].c.released_at.is_(None)),
-        "requests_open": _by(connection, "requests", "kind", requests.c.closed_at.is_(None)),
+        "requests_open": _by(connection, "requests", "kind", t["requests"].c.closed_at.is_(None)),
         "requests_min_days_left": {(): (due - now).total_seconds() / 86_400 if due else 31.0},
         "tasks_open": _by(connection, "tasks", "kind", t["tasks"].c.closed_at.is_(None)),
         "audit_size": _one(connection, select(func.max(t["audit_head"].c.size))),
         "audit_age_seconds": _age(connection, select(t["audit_head"].c.latest_at), now),
     }
+
+
+def first_answer_due(connection: Connection) -> datetime | None:
+    """When the first of the requests is due that nobody has answered; None where there is none.
+
+    What is answered is in time; while the person is asked who they are, the deadline stands still.
+    """
+    requests = metadata.tables["requests"]
+    unanswered = requests.c.state == "received", requests.c.identity_asked_at.is_(None)
+    moment: datetime | None = _scalar(connection, select(func.min(requests.c.due_at)).where(*unanswered))
+    return moment
+
+
+def by_state(connection: Connection) -> Values:
+    """How many recordings there are, by state: as many entries of an index are read."""
+    return _by(connection, "recordings", "state")
 
 
 def _canaries(connection: Connection, now: datetime) -> Figures:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from sqlalchemy import update
 
 from api.console import searches
 from recorder import tokens
 from recorder.errors import InvalidInputError
 from storage import audit
 from storage.catalogue import links, listenings, tasks
+from storage.tables import metadata
 from tests.api.conftest import CUSTOMER, SAME_ORIGIN, House
 
 ENGLISH = {"Accept-Language": "en"}
@@ -233,6 +236,25 @@ async def test_a_request_can_be_extended_once_and_refused_with_a_reason(house: H
     assert "extended" in await (await post(house, f"{address}/extend")).text()
     assert (await post(house, f"{address}/extend")).status == 409
     assert "Refused" in await (await post(house, f"{address}/refuse", reason="not_theirs")).text()
+
+
+async def test_the_overview_says_when_the_first_answer_is_due(house: House) -> None:
+    recording = house.stored()
+    await house.signed_in("dpo")
+    address = (await post(house, "/console/requests", kind="access", phone="20123456")).url.path
+    assert re.search(r"first due in \d\d days", await page(house, "/console/"))
+
+    await post(house, f"{address}/approve", recording=recording, identity="callback")
+    answered = await page(house, "/console/")
+    assert "open requests" in answered
+    assert "first due" not in answered
+
+    other = (await post(house, "/console/requests", kind="access", phone="20123456")).url.path
+    with house.service.database.write() as connection:
+        requests = metadata.tables["requests"]
+        late = update(requests).where(requests.c.id == other.rpartition("/")[2])
+        connection.execute(late.values(due_at=house.clock() - timedelta(hours=30)))
+    assert "past its deadline" in await page(house, "/console/")
 
 
 async def test_tasks_wait_on_the_overview_until_somebody_has_seen_to_them(house: House) -> None:
