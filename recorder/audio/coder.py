@@ -27,7 +27,7 @@ PIPE_BYTES = 64 * 1024
 MEMORY_BYTES = 1 << 30  # of address space; a decoder of speech needs a twentieth of it
 OPEN_FILES = 32
 NICENESS = 19
-PLAYBACK_HZ = 24_000  # enough for speech, and what MP3 does well at this rate
+PLAYBACK_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000)  # MP3 has no others below; the last will do for speech
 PLAYBACK_KBIT = 32  # per channel
 
 
@@ -50,7 +50,8 @@ def flac_encoder(pcm: PcmFormat, deadline: float) -> Coder:
 def mp3_encoder(pcm: PcmFormat, deadline: float) -> Coder:
     """MP3 at a constant rate: a browser tells time by position, without an index we could not go back to write."""
     channels = min(pcm.channels, 2)
-    shape = ["-ac", str(channels), "-ar", str(min(pcm.rate, PLAYBACK_HZ)), "-b:a", f"{PLAYBACK_KBIT * channels}k"]
+    hertz = next((hertz for hertz in PLAYBACK_HZ if hertz >= pcm.rate), PLAYBACK_HZ[-1])
+    shape = ["-ac", str(channels), "-ar", str(hertz), "-b:a", f"{PLAYBACK_KBIT * channels}k"]
     return Coder(
         [*_raw(pcm), *shape, "-c:a", "libmp3lame", "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3"], deadline
     )

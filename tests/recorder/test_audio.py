@@ -56,9 +56,9 @@ def encoded(samples: np.ndarray, *arguments: str, rate: int = RATE) -> bytes:
     ).stdout  # fmt: skip
 
 
-def decoded(data: bytes, kind: str) -> np.ndarray:
+def decoded(data: bytes, kind: str, *arguments: str) -> np.ndarray:
     done = subprocess.run(
-        [ffmpeg(), "-loglevel", "error", "-f", kind, "-i", "-", "-f", "s16le", "-"],
+        [ffmpeg(), "-loglevel", "error", "-f", kind, "-i", "-", *arguments, "-f", "s16le", "-"],
         input=data, capture_output=True, check=True,
     )  # fmt: skip
     return np.frombuffer(done.stdout, "<i2")
@@ -228,6 +228,16 @@ def test_p1_a_cut_is_exact_to_the_sample_on_all_channels(rate: int, step: int) -
     assert kept.produced.sha256 == hashlib.sha256(kept["original"]).digest()
     assert kept.produced.received_sha256 == hashlib.sha256(wav(samples, rate)).digest()
     assert sorted(kept.sinks) == ["original", "peaks", "playback"]
+
+
+@pytest.mark.parametrize("rate", [1000, 6000, 7350, 10_000, 20_000, 44_100])
+def test_p6_a_rate_that_mp3_does_not_have_is_played_all_the_same(rate: int) -> None:
+    samples = speechlike(6.5, rate=rate)
+    kept = Kept(wav(samples, rate), Cut(*SPANS))
+    assert (decoded(kept["original"], "flac").reshape(-1, 2) == expected(samples, rate)).all()
+    heard = decoded(kept["playback"], "mp3", "-ar", str(RATE)).reshape(-1, 2)
+    assert len(heard) / RATE == pytest.approx(2.5, abs=0.3)
+    assert np.abs(heard).max() > 8000
 
 
 def test_p1_a_cut_of_a_decoded_kind_is_exact_too() -> None:
