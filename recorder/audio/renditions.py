@@ -19,8 +19,9 @@ from recorder.audio.wholeness import Wholeness
 from recorder.errors import AudioEmptyError, AudioNotReadyError, AudioUnsupportedError
 
 # An MP3 does not say where its sound begins: encoder and decoder together delay it by up to two frames, so that what
-# stands at a moment may have been said that much earlier.
-MP3_LAG_FRAMES = 2 * 1152
+# stands at a moment may have been said that much earlier. Others that do not say it delay by less.
+LAG_FRAMES = 2 * 1152
+SPEEX = b"Speex   "  # how its first packet begins
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Limits:
 class Produced:
     """What was written: `content_type`, `size_bytes` and `sha256` are the original's; `frames` 0 means nothing kept.
 
-    `lag_ms` is how much later than it was said sound may stand in an original that was cut out of an MP3. The MP3
-    itself is not cut: whoever reads it again allows for its lag anew. `received_sha256` is of the bytes as they came,
-    whatever was cut: the same recording sent again is known by it.
+    `lag_ms` is how much later than it was said sound may stand in an original that was cut out of an MP3 or its like.
+    The MP3 itself is not cut: whoever reads it again allows for its lag anew. `received_sha256` is of the bytes as they
+    came, whatever was cut: the same recording sent again is known by it.
     """
 
     content_type: str
@@ -61,8 +62,7 @@ def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sinks: OpenSinks, 
     keeping only if this returns: retryable `AudioError`s are worth another try, others are not.
     """
     with closing(Ahead(chunks)) as blocks, ExitStack() as stack:
-        head, kind, is_pcm = _opening(blocks)
-        lag = MP3_LAG_FRAMES if kind == "mp3" else 0
+        head, kind, is_pcm, lag = _opening(blocks)
         deadline = time.monotonic() + limits.timeout_s
         playback = cut is not None or not (is_pcm or kind == "mp3")
         sinks = None if cut is not None else open_sinks(_untouched(kind, playback=playback))
@@ -105,8 +105,8 @@ def _untouched(kind: Kind, *, playback: bool) -> dict[Rendition, str]:
     return wanted | {"playback": CONTENT_TYPES["mp3"]} if playback else wanted
 
 
-def _opening(chunks: Iterator[bytes]) -> tuple[bytes, Kind, bool]:
-    """The first bytes, what they are, and whether their sound can be read without a decoder."""
+def _opening(chunks: Iterator[bytes]) -> tuple[bytes, Kind, bool, int]:
+    """The first bytes, what they are, whether their sound can be read without a decoder, and its lag in frames."""
     head = b""
     for chunk in chunks:
         head = head + chunk if head else chunk
@@ -124,7 +124,8 @@ def _opening(chunks: Iterator[bytes]) -> tuple[bytes, Kind, bool]:
             head += chunk
             reader.feed(chunk)
         reader.check_header()
-    return head, kind, reader.ready and reader.pcm
+    delayed = kind == "mp3" or reader.delayed or (kind == "ogg" and SPEEX in head[:HEAD_BYTES])
+    return head, kind, reader.ready and reader.pcm, LAG_FRAMES if delayed else 0
 
 
 class _PcmSound:

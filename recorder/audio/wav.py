@@ -15,6 +15,8 @@ MAX_CHANNELS = 8  # as many as FLAC holds
 RATES = range(1_000, 384_001)
 STREAMED_BYTES = 0x7FFF_0000  # sizes from here on are what writers put who cannot seek back
 WIDTHS = {8: 1, 16: 2, 24: 3, 32: 4}
+# PCM, float, A-law, mu-law, ADPCM of several makers, GSM: each sample comes out where it went in.
+UNDELAYED = frozenset({PCM, 0x02, 0x03, 0x06, 0x07, 0x10, 0x11, 0x17, 0x20, 0x31, 0x40, 0x45, 0x64})
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class WavReader:
     @property
     def pcm(self) -> bool:
         return self._layout is not None and self._layout.is_pcm
+
+    @property
+    def delayed(self) -> bool:
+        """Whether a decoder may bring its sound out later than it was said: MP3 comes in WAV files too."""
+        return self._layout is not None and self._layout.tag not in UNDELAYED
 
     @property
     def format(self) -> PcmFormat:

@@ -27,6 +27,7 @@ from recorder.errors import (
     AudioTruncatedError,
     AudioUnsupportedError,
 )
+from recorder.spans import UNTIL_END
 
 RATE = 8000
 LIMITS = Limits(max_seconds=5 * 3600, timeout_s=60)
@@ -255,6 +256,21 @@ def test_p1_an_mp3_keeps_nothing_from_before_the_consent() -> None:
         sound = decoded(kept["original"], "flac")
         assert 2.5 * RATE < len(sound) < 3 * RATE
         assert np.abs(sound).max() < 200
+
+
+@pytest.mark.parametrize(("codec", "container"), [("libmp3lame", "wav"), ("mp2", "wav"), ("libspeex", "ogg")])
+def test_p1_a_codec_that_delays_keeps_nothing_from_before_the_consent_in_any_container(
+    codec: str, container: str
+) -> None:
+    if codec not in subprocess.run([ffmpeg(), "-encoders"], capture_output=True, text=True, check=True).stdout:
+        pytest.skip("not every ffmpeg writes Speex")
+    samples = speechlike(6, 1, 16_000)
+    samples[3 * 16_000 :] = 0
+    kept = Kept(encoded(samples, "-c:a", codec, "-f", container, rate=16_000), Cut(((3000, UNTIL_END),)))
+    sound = decoded(kept["original"], "flac")
+    assert 2.5 < len(sound) / 16_000 < 3.1
+    assert np.abs(sound).max() < 200
+    assert kept.produced.lag_ms > 100
 
 
 def test_p1_a_cut_that_keeps_nothing_writes_nothing() -> None:
