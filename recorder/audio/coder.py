@@ -40,7 +40,9 @@ def ffmpeg() -> str:
 def decoder(kind: Kind, deadline: float, *, hertz: int | None = None) -> Coder:
     """`kind` in, a WAV stream of 16-bit PCM out, at its own rate unless told."""
     rate = ["-ar", str(hertz)] if hertz else []
-    return Coder(["-f", kind, "-i", "pipe:0", "-map", "0:a:0", *rate, "-c:a", "pcm_s16le", "-f", "wav"], deadline)
+    gaps = _GAPS_FILLED if kind == "ogg" else ()
+    wav = ["-c:a", "pcm_s16le", "-f", "wav"]
+    return Coder(["-f", kind, "-i", "pipe:0", "-map", "0:a:0", *gaps, *rate, *wav], deadline)
 
 
 def flac_encoder(pcm: PcmFormat, deadline: float) -> Coder:
@@ -145,6 +147,12 @@ class Coder:
                 self._input.close()
 
 
+# Who records packets into Ogg leaves out those that did not come; only the time on the pages tells. They are silence
+# here, however many, so that what follows stands where it was said. A time behind what was heard is no time.
+_GAPS_FILLED = (
+    *("-dts_delta_threshold", str(1 << 40)),
+    *("-af", r"asetpts=max(PTS\,N/SR/TB),aformat=s16,aresample=async=1:min_hard_comp=0.01"),
+)
 _COMMON = ("-nostdin", "-hide_banner", "-loglevel", "quiet", "-threads", "1", "-protocol_whitelist", "pipe")
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from recorder.audio.sniff import Kind
 from recorder.audio.wav import WavReader
-from recorder.errors import AudioTruncatedError
+from recorder.errors import AudioError, AudioTruncatedError
 
 TAIL_BYTES = 2 * 65_307  # the last Ogg page lies in here
 OGG_HEADER_BYTES, OGG_LAST_PAGE = 27, 4
+UNFILLED_FRAMES = 4800  # the decoder leaves gaps of less than this open
 XING_LATEST = 36  # bytes from an MP3 frame's start to its Xing tag, at most
 FLAC_SAMPLES_MASK = (1 << 36) - 1
 
 
 class Wholeness:
     """Feed it the file's bytes as they pass; `check` raises `AudioTruncatedError` where the end is missing.
+
+    It raises `AudioError` where so much is missing inside that the decoder could not fill it with silence.
 
     An MP3 without an index cannot tell: there the declared length of the transfer is all there is.
     """
@@ -39,6 +44,8 @@ class Wholeness:
                 self._wav.finish()
             case "ogg" if not _ogg_ends(self._tail):
                 raise AudioTruncatedError
+            case "ogg" if frames + UNFILLED_FRAMES < _ogg_frames(self._head, self._tail):
+                raise AudioError("a gap in the audio is too long to be filled")
             case "flac" if frames < int.from_bytes(self._head[18:26], "big") & FLAC_SAMPLES_MASK:
                 raise AudioTruncatedError
             case "mp3" if self._received < _xing_bytes(self._head):
@@ -46,12 +53,40 @@ class Wholeness:
 
 
 def _ogg_ends(tail: bytes) -> bool:
-    page = tail[tail.rfind(b"OggS") :]
+    page = _last_page(tail)
     if len(page) < OGG_HEADER_BYTES or not page[5] & OGG_LAST_PAGE:
         return False
     segments = page[26]
     lengths = page[OGG_HEADER_BYTES : OGG_HEADER_BYTES + segments]
     return len(page) >= OGG_HEADER_BYTES + segments + sum(lengths)
+
+
+def _ogg_frames(head: bytes, tail: bytes) -> int:
+    """How long an Ogg file says that it is, but for its first page of sound; 0 where it is several in a row."""
+    last = _last_page(tail)
+    first = next((page for page in _pages(head) if _frames_until(page) > 0), last)
+    return _frames_until(last) - _frames_until(first) if _stream(first) == _stream(last) else 0
+
+
+def _last_page(tail: bytes) -> bytes:
+    return tail[tail.rfind(b"OggS") :]
+
+
+def _pages(data: bytes) -> Iterator[bytes]:
+    """What of `data` begins with each page."""
+    while data[:4] == b"OggS" and len(data) >= OGG_HEADER_BYTES:
+        yield data
+        body = OGG_HEADER_BYTES + data[26]
+        data = data[body + sum(data[OGG_HEADER_BYTES:body]) :]
+
+
+def _frames_until(page: bytes) -> int:
+    """The time on an Ogg page, at its end; negative where none is."""
+    return int.from_bytes(page[6:14], "little", signed=True)
+
+
+def _stream(page: bytes) -> bytes:
+    return page[14:18]
 
 
 def _id3_bytes(head: bytes) -> int:

@@ -273,6 +273,33 @@ def test_p1_a_codec_that_delays_keeps_nothing_from_before_the_consent_in_any_con
     assert kept.produced.lag_ms > 100
 
 
+def with_gap(seconds: float, codec: str = "libopus") -> bytes:
+    """`SOUND` in Ogg, with so much left out after three seconds as a recorder leaves out what did not come."""
+    return encoded(SOUND, "-af", rf"asetpts=PTS+gte(T\,3)*{seconds}/TB", "-c:a", codec, "-f", "ogg")
+
+
+@pytest.mark.parametrize("codec", ["libopus", "flac"])
+@pytest.mark.parametrize("seconds", [0.06, 5, 25])
+def test_p1_what_follows_a_gap_of_an_ogg_file_stays_where_it_was_said(codec: str, seconds: float) -> None:
+    data, gap = with_gap(seconds, codec), round(seconds * 1000)
+    assert Kept(data).produced.duration_ms == pytest.approx(6500 + gap, abs=10)
+    kept = Kept(data, Cut(((0, 3000 + gap),)))
+    for rendition, kind in (("original", "flac"), ("playback", "mp3")):
+        sound = decoded(kept[rendition], kind, "-ar", str(RATE)).reshape(-1, 2)
+        assert np.abs(sound[: 3 * RATE]).max() > 8000
+        assert len(sound) / RATE == pytest.approx(3 + seconds, abs=0.4)
+        assert seconds < 1 or np.abs(sound[4 * RATE :]).max() < 200
+
+
+def test_p1_a_gap_too_long_to_be_filled_is_refused() -> None:
+    assert refused(with_gap(4 * 3600)) is AudioError
+
+
+def test_p6_an_ogg_file_whose_time_goes_too_slowly_is_kept_all_the_same() -> None:
+    data = encoded(SOUND, "-af", "asetpts=PTS/3", "-c:a", "libopus", "-page_duration", "20000", "-f", "ogg")
+    assert Kept(data).produced.duration_ms == pytest.approx(6500, abs=100)
+
+
 def test_p1_a_cut_that_keeps_nothing_writes_nothing() -> None:
     kept = Kept(wav(SOUND), Cut(((7000, 9000),)))
     assert kept.produced.frames == 0
