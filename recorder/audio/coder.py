@@ -53,10 +53,18 @@ def mp3_encoder(pcm: PcmFormat, deadline: float) -> Coder:
     """MP3 at a constant rate: a browser tells time by position, without an index we could not go back to write."""
     channels = min(pcm.channels, 2)
     hertz = next((hertz for hertz in PLAYBACK_HZ if hertz >= pcm.rate), PLAYBACK_HZ[-1])
-    shape = ["-ac", str(channels), "-ar", str(hertz), "-b:a", f"{PLAYBACK_KBIT * channels}k"]
+    shape = [*_on_two_sides(pcm.channels), "-ar", str(hertz), "-b:a", f"{PLAYBACK_KBIT * channels}k"]
     return Coder(
         [*_raw(pcm), *shape, "-c:a", "libmp3lame", "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3"], deadline
     )
+
+
+def _on_two_sides(channels: int) -> list[str]:
+    """Every other channel left, the rest right: ffmpeg would take a third one for the bass and leave it out."""
+    if channels <= 2:  # noqa: PLR2004 -- left and right already
+        return []
+    sides = ["+".join(f"c{number}" for number in range(first, channels, 2)) for first in range(2)]
+    return ["-af", f"pan=stereo|c0<{sides[0]}|c1<{sides[1]}"]
 
 
 def _raw(pcm: PcmFormat) -> list[str]:

@@ -241,6 +241,15 @@ def test_p6_a_rate_that_mp3_does_not_have_is_played_all_the_same(rate: int) -> N
     assert np.abs(heard).max() > 8000
 
 
+@pytest.mark.parametrize(("channels", "speaks"), [(3, 2), (4, 3), (6, 3), (8, 3), (8, 7)])
+def test_p6_whoever_speaks_on_any_channel_is_heard_in_the_playback(channels: int, speaks: int) -> None:
+    samples = np.zeros((2 * RATE, channels), "<i2")
+    samples[:, speaks] = speechlike(2, 1)[:, 0]
+    kept = Kept(wav(samples), Cut(((0, 1500),)))
+    assert (decoded(kept["original"], "flac").reshape(-1, channels) == samples[: 3 * RATE // 2]).all()
+    assert np.abs(decoded(kept["playback"], "mp3")).max() > 12000 / channels
+
+
 def test_p1_a_cut_of_a_decoded_kind_is_exact_too() -> None:
     kept = Kept(KINDS["flac"][0], Cut(*SPANS))
     assert (decoded(kept["original"], "flac").reshape(-1, 2) == expected(SOUND)).all()
