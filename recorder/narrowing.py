@@ -29,6 +29,7 @@ from storage.errors import ConflictError, IntegrityError
 
 LOOK_AGAIN = timedelta(minutes=5)
 RETRY = timedelta(seconds=30)
+UNLIMITED = 1 << 40  # in length and size: as FLAC it may be larger than what is taken, and what is taken may change
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,12 @@ def narrow(service: Service, stored: Recording, now: datetime) -> bool:
     old_dek = service.vault.unwrap_dek(recording.id, key.id, recording.dek or b"", now)
     dek = service.vault.new_dek()
     uploading = Uploading(service, job.claim, dek, now)
-    settings = service.settings.capture
     try:
         produced = produce(
-            uploading.guarded(_original(service, job, old_dek), settings.max_bytes),
+            uploading.guarded(_original(service, job, old_dek), UNLIMITED),
             cut=recut(job.before.keep, job.after, job.lag_ms),
             open_sinks=uploading.open,
-            limits=Limits(settings.max_seconds, settings.fetch_timeout_s),
+            limits=Limits(UNLIMITED, service.settings.capture.fetch_timeout_s),
         )
         reached("capture.produced")
         lag_ms = max(job.lag_ms, produced.lag_ms)

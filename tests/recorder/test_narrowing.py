@@ -175,3 +175,17 @@ def test_p1_that_a_recording_was_an_mp3_is_remembered_through_every_cut(service:
         assert spans is not None
         assert spans["lag_ms"] == 288
     assert loudest(opened(service, only(service))) < QUIET
+
+
+@pytest.mark.parametrize("limit", ["max_seconds", "max_bytes"])
+def test_p1_a_recording_longer_than_what_is_taken_by_now_is_narrowed_all_the_same(
+    service: Service, exchange: Exchange, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    story = told(service, exchange)
+    capture.capture_due(service, at(13))
+    monkeypatch.setitem(vars(service.settings.capture), limit, 2)
+    story.tell("recording.paused", 2, recording_id=story.recording)
+    story.tell("recording.resumed", 4, recording_id=story.recording)
+    capture.capture_due(service, at(20))
+
+    assert only(service).spans == {"keep": [[0, UNTIL_END]], "mute": [[2000, 4000]]}
