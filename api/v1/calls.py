@@ -14,7 +14,7 @@ from api.auth import now
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Contract, Route, roles
 from recorder import buttons, capture
-from recorder.errors import ConflictError, InvalidInputError
+from recorder.errors import AudioTimeoutError, ConflictError, InvalidInputError
 from recorder.once import Once
 
 CHUNK_BYTES = 256 * 1024
@@ -66,12 +66,18 @@ async def push(request: web.Request) -> web.Response:
 
 
 def arriving(request: web.Request) -> Iterator[bytes]:
-    """The request's body, to be read from a thread of the pool; at most one piece is ahead of its reader."""
+    """The request's body, to be read from a thread of the pool; at most one piece is ahead of its reader.
+
+    Reading raises `AudioTimeoutError` where nothing comes any more.
+    """
     loop = asyncio.get_running_loop()
 
     async def piece() -> bytes:
-        async with asyncio.timeout(STALL_SECONDS):
-            return await request.content.read(CHUNK_BYTES)
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                return await request.content.read(CHUNK_BYTES)
+        except TimeoutError:
+            raise AudioTimeoutError from None
 
     def pieces() -> Iterator[bytes]:
         while data := asyncio.run_coroutine_threadsafe(piece(), loop).result():

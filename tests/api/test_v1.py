@@ -12,6 +12,7 @@ from yarl import URL
 
 from api.app import all_routes
 from api.openapi import document
+from api.v1 import calls as v1_calls
 from recorder import tokens
 from storage.catalogue import links, listenings
 from tests.api.conftest import CUSTOMER, House, speech
@@ -338,6 +339,24 @@ async def test_p1_nothing_is_kept_of_a_push_without_a_yes(house: House) -> None:
     assert await problem(answer) == (409, "consent_missing")
     objects = (house.service.settings.data_dir / "objects").rglob("*")
     assert [path for path in objects if path.is_file() and not path.name.startswith(".")] == []
+
+
+async def test_a_push_that_dies_half_way_is_told_so_and_may_be_repeated(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(v1_calls, "STALL_SECONDS", 0.2)
+    house.call()
+    audio, headers = speech(), house.bearer("platform") | PUSH
+    address, repeated = "/v1/calls/pbx-1/recordings/r-pbx-1", asyncio.Event()
+
+    async def dying():
+        yield audio[:10_000]
+        await repeated.wait()
+
+    answer = await house.client.put(address, data=dying(), headers=headers)
+    assert await problem(answer) == (422, "audio_timeout")
+    repeated.set()
+    assert (await house.client.put(address, data=audio, headers=headers)).status == 201
 
 
 @pytest.mark.parametrize(
