@@ -16,7 +16,13 @@ from recorder.audio.peaks import CONTENT_TYPE as PEAKS_TYPE
 from recorder.audio.sniff import CONTENT_TYPES, HEAD_BYTES, Kind, looks_like_text, sniff
 from recorder.audio.wav import PcmFormat, WavReader
 from recorder.audio.wholeness import Wholeness
-from recorder.errors import AudioEmptyError, AudioNotReadyError, AudioUnsupportedError
+from recorder.errors import (
+    AudioEmptyError,
+    AudioError,
+    AudioNotReadyError,
+    AudioTimeoutError,
+    AudioUnsupportedError,
+)
 
 # An MP3 does not say where its sound begins: encoder and decoder together delay it by up to two frames, so that what
 # stands at a moment may have been said that much earlier. Others that do not say it delay by less.
@@ -166,7 +172,13 @@ class _DecodedSound:
         yield from self._windows(self._decoder.feed(data))
 
     def finish(self) -> Iterator[bytes | memoryview]:
-        return self._windows(self._decoder.finish())
+        try:
+            yield from self._windows(self._decoder.finish())
+        except AudioTimeoutError:
+            raise
+        except AudioError:
+            self._whole.check(0)  # what ends before its sound begins is worth another try
+            raise
 
     def check(self, frames: int) -> None:
         self._whole.check(frames)
