@@ -21,6 +21,7 @@ from storage.columns import mark
 from storage.errors import KeyDestroyedError
 
 MAX_LENGTH = 200
+TO_BE_STORED = ("announced", "capturing", "failed")  # a failed one may come after all, and lies at its platform
 
 
 def about(*, phone: str | None, account: str | None, call: str | None) -> dict[str, Any]:
@@ -39,15 +40,23 @@ def about(*, phone: str | None, account: str | None, call: str | None) -> dict[s
     return dict(given)
 
 
-def find(service: Service, asked: dict[str, Any], request_id: str, now: datetime) -> tuple[list[Match], dict[str, Any]]:
-    """The recordings that are kept of that number, account or call, and what was asked completed from them."""
-    found = [one for one in _rows(service, asked, now) if one.state == "stored" and not past(one, now)]
+def find(
+    service: Service, asked: dict[str, Any], request_id: str, now: datetime, *, to_be_stored: bool = False
+) -> tuple[list[Match], dict[str, Any]]:
+    """The recordings that are kept of that number, account or call, and what was asked completed from them.
+
+    With `to_be_stored`, those that are still to be captured too.
+    """
+    wanted = ("stored", *TO_BE_STORED) if to_be_stored else ("stored",)
+    found = [one for one in _rows(service, asked, now) if one.state in wanted and not past(one, now)]
     facts = {one.id: _facts(service, one, now) for one in found}
+    if to_be_stored:
+        facts |= _underway(service, asked, now)
     if "call" in asked and found:
         of_the_call = facts[found[0].id]
         asked = asked | {name: of_the_call[name] for name in ("phone", "account") if of_the_call.get(name)}
     doubts = _doubts(service, asked, facts)
-    return [Match(request_id, one.id, doubts[one.id] not in UNTICKING, doubts[one.id]) for one in found], asked
+    return [Match(request_id, one, doubt not in UNTICKING, doubt) for one, doubt in doubts.items()], asked
 
 
 UNTICKING = frozenset({"account_changed", "directory_unavailable"})
@@ -80,6 +89,17 @@ def _rows(service: Service, asked: dict[str, Any], now: datetime) -> Iterable[Re
         return recordings.find_marked(connection, marks) if marks else []
 
 
+def _underway(service: Service, asked: dict[str, Any], now: datetime) -> dict[str, dict[str, Any]]:
+    """What is not stored yet of that number or account: no mark finds it, so each one is opened."""
+    if "call" in asked:
+        return {}
+    ((kind, value),) = asked.items()
+    with service.database.read() as connection:
+        waiting = recordings.in_states(connection, TO_BE_STORED)
+    facts = {one.id: _facts(service, one, now) for one in waiting}
+    return {one: fact for one, fact in facts.items() if fact.get(kind) == value}
+
+
 def _call_id(service: Service, connection: Connection, named: str) -> str | None:
     """By our id of a call or a recording, or by a platform's id of a call."""
     recording = recordings.get(connection, named)
@@ -103,5 +123,5 @@ def _facts(service: Service, recording: Recording, now: datetime) -> dict[str, A
         known = dict(personal.of_recording(service, call, recording, now))
     except KeyDestroyedError:
         return {}
-    known.setdefault("phone", personal.customer_number(recording.direction, known))
+    known.setdefault("phone", personal.customer_number(recording.direction or call.direction, known))
     return known

@@ -61,7 +61,7 @@ def open_request(
         raise InvalidInputError("received_at lies in the future")
     request_id = new_id("req")
     asked = matching.about(phone=phone, account=account, call=call)
-    found, asked = matching.find(service, asked, request_id, now)
+    found, asked = matching.find(service, asked, request_id, now, to_be_stored=kind in DELETING)
     columns = contacts.sealed(service, request_id, asked, now)
     request = Request(request_id, kind, received_at, deadlines.due_at(received_at), **columns)
     with service.database.write() as connection:

@@ -167,6 +167,11 @@ def search(connection: Connection, wanted: Filter, *, limit: int = 50, after: Po
     return Page(found[:limit], onward)
 
 
+def in_states(connection: Connection, states: Collection[str]) -> list[Recording]:
+    """Every recording in one of these states: of those that few are in."""
+    return [Recording(*row) for row in connection.execute(RECORDING.where(recordings.c.state.in_(list(states))))]
+
+
 def index_marks(connection: Connection, recording_id: str, found_by: Mapping[str, bytes]) -> None:
     """Make a recording findable by these marks (kind → mark) and by no others."""
     remove_marks(connection, recording_id)

@@ -76,7 +76,7 @@ def everything(service: Service, clock: MovingClock) -> None:
         Query(state="stored"),
     ):
         finding.search(service, query, actor=DPO, now=clock.now)
-    matching.find(service, {"phone": PHONE}, "req_1", clock.now)
+    matching.find(service, {"phone": PHONE}, "req_1", clock.now, to_be_stored=True)
     listening.open_for_staff(service, ordered.id, actor=DPO, purpose="access", rendition="original", now=clock.now)
     erasure.erase(service, ordered.id, reason="ordered", actor=DPO, now=clock.now)
     calls.apply_pending(service, clock.now, limit=10)

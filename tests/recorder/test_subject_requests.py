@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import func, select
 
-from recorder import access_links, delivery, erasure, request_course, subject_requests, sweep
+from recorder import access_links, capture, delivery, erasure, request_course, subject_requests, sweep
 from recorder.actors import SYSTEM
-from recorder.errors import ConflictError, InvalidInputError, LinkError, RequestNotFoundError
+from recorder.errors import ConflictError, ConsentMissingError, InvalidInputError, LinkError, RequestNotFoundError
 from recorder.ports import Service
 from storage.catalogue import calls, holds, recordings, tasks
 from storage.tables import metadata
+from tests.api.conftest import House, speech
 from tests.conftest import MovingClock
 from tests.recorder.asking import (
     DPO,
@@ -205,6 +207,24 @@ def test_an_approved_withdrawal_deletes(service: Service, clock: MovingClock, ki
     assert state(service, recording_id) == "gone"
     row = request_row(service, request.id)
     assert (row.state, row.outcome) == ("closed", "deleted")
+
+
+@pytest.mark.parametrize("about", [{"phone": PHONE}, {"account": "A-1001"}, {"call": "pbx-1"}])
+def test_p1_an_approved_withdrawal_reaches_what_is_still_to_be_captured(
+    service: Service, clock: MovingClock, about: dict[str, str]
+) -> None:
+    """Whoever writes right after the call, or while its platform is away, is not told that nothing was found."""
+    house = House(service, clock, cast("Any", None))
+    house.call("pbx-1", account="A-1001")
+    house.call("pbx-2", **{"from": "+4520123457", "account": "A-1002"})
+
+    request = subject_requests.open_request(service, "withdrawal", **about, actor=DPO, now=clock())  # type: ignore[arg-type]
+    approve(service, clock, request.id, *(one.recording_id for one in matches(service, request.id)))
+
+    assert request_row(service, request.id).outcome == "deleted"
+    with pytest.raises(ConsentMissingError):
+        capture.push(service, "pbx-1", "r-pbx-1", "audio/wav", iter([speech()]), None, clock())
+    assert capture.push(service, "pbx-2", "r-pbx-2", "audio/wav", iter([speech()]), None, clock()) == "created"
 
 
 def test_an_approved_restriction_holds(service: Service, clock: MovingClock) -> None:
