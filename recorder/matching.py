@@ -41,14 +41,22 @@ def about(*, phone: str | None, account: str | None, call: str | None) -> dict[s
 
 
 def find(
-    service: Service, asked: dict[str, Any], request_id: str, now: datetime, *, to_be_stored: bool = False
+    service: Service,
+    asked: dict[str, Any],
+    request_id: str,
+    now: datetime,
+    *,
+    to_be_stored: bool = False,
+    until: datetime | None = None,
 ) -> tuple[list[Match], dict[str, Any]]:
     """The recordings that are kept of that number, account or call, and what was asked completed from them.
 
-    With `to_be_stored`, those that are still to be captured too.
+    With `to_be_stored`, those that are still to be captured too; with `until`, of calls begun by then only.
     """
     wanted = ("stored", *TO_BE_STORED) if to_be_stored else ("stored",)
     found = [one for one in _rows(service, asked, now) if one.state in wanted and not past(one, now)]
+    if until is not None:
+        found = [one for one in found if one.call_started_at is not None and one.call_started_at <= until]
     facts = {one.id: _facts(service, one, now) for one in found}
     if to_be_stored:
         facts |= _underway(service, asked, now)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from recorder import access_links, contacts, erasure, holds
+from recorder import access_links, contacts, deadlines, erasure, holds, matching
 from recorder.actors import SYSTEM, Actor
 from recorder.errors import ErasingError, RecordingNotFoundError, RequestNotFoundError
 from recorder.ports import Service
@@ -29,6 +29,7 @@ TASKS = ("request_due", "link_locked", "contact_changed", "contact_missing", "de
 def advance(service: Service, request: Request, now: datetime) -> bool:
     """Do what is due for an open request; says whether that closed it."""
     if request.state == "received":
+        _match_again(service, request, now)
         if request.kind in DISCLOSING:
             hold_matches(service, request.id, _matches(service, request.id), SYSTEM, now)
         _keep_readable(service, request, now)
@@ -45,6 +46,22 @@ def advance(service: Service, request: Request, now: datetime) -> bool:
         return True
     _keep_readable(service, request, now)
     return False
+
+
+def _match_again(service: Service, request: Request, now: datetime) -> None:
+    """What was still to be captured when they asked is theirs too; of calls after the day they asked, nothing is."""
+    asked, known = contacts.asked(service, request, now), {one.recording_id for one in _matches(service, request.id)}
+    found, _ = matching.find(service, asked, request.id, now, until=deadlines.day_ends(request.received_at))
+    new = [one for one in found if one.recording_id not in known]
+    if not new:
+        return
+    with service.database.write() as connection:
+        latest = requests.lock(connection, request.id)
+        if latest is None or latest.state != "received":
+            return
+        requests.match(connection, new)
+        body = {"matches": [one.recording_id for one in new]}
+        audit.append(connection, type="request.matched", actor=SYSTEM.id, subject=request.id, body=body, now=now)
 
 
 def carry_out(service: Service, request_id: str, actor: Actor, now: datetime) -> None:

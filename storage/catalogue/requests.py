@@ -53,6 +53,11 @@ class Match:
 
 def insert(connection: Connection, request: Request, found: Sequence[Match]) -> None:
     connection.execute(requests.insert().values(asdict(request)))
+    match(connection, found)
+
+
+def match(connection: Connection, found: Sequence[Match]) -> None:
+    """Add matches; one that is there already stays as it is."""
     insert_new(connection, matches, [asdict(one) for one in found], conflict=["request_id", "recording_id"])
 
 

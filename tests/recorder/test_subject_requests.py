@@ -209,6 +209,28 @@ def test_an_approved_withdrawal_deletes(service: Service, clock: MovingClock, ki
     assert (row.state, row.outcome) == ("closed", "deleted")
 
 
+def test_what_was_still_to_be_captured_when_they_asked_is_found_later_and_held(
+    service: Service, clock: MovingClock
+) -> None:
+    house = House(service, clock, cast("Any", None))
+    house.call("pbx-1")
+    request = ask(service, clock)
+    assert matches(service, request.id) == []
+
+    clock.advance(minutes=30)
+    capture.push(service, "pbx-1", "r-pbx-1", "audio/wav", iter([speech()]), None, clock())
+    clock.advance(days=1)
+    stored(service, clock, "pbx-2")  # a call of later, with a yes of its own
+    for _ in range(2):
+        subject_requests.due(service, clock())
+
+    (found,) = matches(service, request.id)
+    assert {one.recording_id for one in matches(service, ask(service, clock, call="pbx-1").id)} == {found.recording_id}
+    assert "access" in held(service, found.recording_id)
+    approve(service, clock, request.id, found.recording_id)
+    assert len(link_rows(service, request.id)) == 1
+
+
 @pytest.mark.parametrize("about", [{"phone": PHONE}, {"account": "A-1001"}, {"call": "pbx-1"}])
 def test_p1_an_approved_withdrawal_reaches_what_is_still_to_be_captured(
     service: Service, clock: MovingClock, about: dict[str, str]
