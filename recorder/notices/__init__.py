@@ -15,6 +15,7 @@ from email.utils import format_datetime
 from functools import cache
 from urllib.parse import urlsplit
 
+import idna
 import phonenumbers
 from babel.dates import format_date
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -111,9 +112,14 @@ def address(text: str) -> str:
     try:
         if not at or not name or not (name + domain).isprintable() or set(text.strip()) & set(' <>,;:"()[]'):
             raise ValueError
-        return f"{name}@{domain.encode('idna').decode()}"
+        return f"{name}@{_in_ascii(domain)}"
     except ValueError:  # what idna raises is one of them; its words may repeat the address
         raise DeliveryRefusedError("the address is not one that mail can be sent to") from None
+
+
+def _in_ascii(domain: str) -> str:
+    """By IDNA 2008, as registries do: Python's own codec spells faß.de as fass.de, which is somebody else's."""
+    return (domain.encode("idna") if domain.isascii() else idna.encode(domain, uts46=True)).decode()
 
 
 def _speaker(organisation: Organisation) -> dict[str, str]:

@@ -125,6 +125,21 @@ def test_several_calls_are_several() -> None:
     assert "dine samtaler med os den 3. september 2026 og 5. september 2026. Nu er de klar." in plain
 
 
+@pytest.mark.parametrize(
+    ("written", "sent_to"),
+    [
+        ("anna@blåbærgrød.dk", "anna@xn--blbrgrd-fxak7p.dk"),
+        ("anna@faß.de", "anna@xn--fa-hia.de"),
+        ("anna@βόλος.com", "anna@xn--nxasmm1c.com"),
+        ("Anna@Example.COM", "Anna@Example.COM"),
+    ],
+)
+def test_p4_the_link_goes_to_the_very_domain_on_file(written: str, sent_to: str) -> None:
+    """Under the rules of 2003 faß.de was fass.de and βόλος.com was βόλοσ.com: today those are other people's."""
+    assert notices.address(written) == sent_to
+    assert read(notice(to=written))[0]["To"] == sent_to
+
+
 @pytest.mark.parametrize("address", ["anna@example.com\r\nBcc: eve@example.com", "", "Anna <"])
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(DeliveryError) as refusal:
