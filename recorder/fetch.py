@@ -132,7 +132,11 @@ def _parse(url: str) -> Url:
 
 
 def _origin(parts: Url) -> str:
-    return f"{parts.scheme}://{parts.host}:{parts.port}"
+    return f"{parts.scheme}://{_host(parts)}:{parts.port}"
+
+
+def _host(parts: Url) -> str:
+    return f"[{parts.host}]" if ":" in (parts.host or "") else str(parts.host)
 
 
 def _connect(parts: Url, addresses: list[str], deadline: float) -> HTTPConnection:
@@ -188,7 +192,7 @@ def _exchange(
 
 
 def _host_header(parts: Url) -> str:
-    host = f"[{parts.host}]" if ":" in (parts.host or "") else str(parts.host)
+    host = _host(parts)
     return host if parts.port == PORTS[str(parts.scheme)] else f"{host}:{parts.port}"
 
 

@@ -16,12 +16,13 @@ from recorder.fetch import allowed, call, open_url, origin_of
 class WireServer:
     """Answers every connection with the bytes (or the script) it was given, and keeps the requests."""
 
-    def __init__(self, answer: bytes | Callable[[socket.socket], None]) -> None:
+    def __init__(self, answer: bytes | Callable[[socket.socket], None], family: int = socket.AF_INET) -> None:
         self.answer = answer
         self.requests: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        host, shown = ("::1", "[::1]") if family == socket.AF_INET6 else ("127.0.0.1", "127.0.0.1")
+        self._listener = socket.create_server((host, 0), family=family)
         self.port = self._listener.getsockname()[1]
-        self.origin = f"http://127.0.0.1:{self.port}"
+        self.origin = f"http://{shown}:{self.port}"
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -47,8 +48,8 @@ class WireServer:
 def wire() -> Iterator[Callable[..., WireServer]]:
     servers: list[WireServer] = []
 
-    def start(answer: bytes | Callable[[socket.socket], None]) -> WireServer:
-        servers.append(WireServer(answer))
+    def start(answer: bytes | Callable[[socket.socket], None], **options: int) -> WireServer:
+        servers.append(WireServer(answer, **options))
         return servers[-1]
 
     yield start
@@ -87,6 +88,15 @@ def test_hands_out_status_headers_and_body(wire: Callable[..., WireServer]) -> N
     assert f"Host: 127.0.0.1:{server.port}\r\n".encode() in request
     assert b"Accept-Encoding: identity\r\n" in request
     assert b"Authorization: Bearer t\r\n" in request
+
+
+def test_an_address_may_be_one_of_ipv6(wire: Callable[..., WireServer]) -> None:
+    """Whoever asks lists the origin as `origin_of` spells it."""
+    server = wire(response(b"hello"), family=socket.AF_INET6)
+
+    assert origin_of(origin_of(server.origin + "/a.wav")) == server.origin
+    assert fetch(server, origins=[origin_of(server.origin)]) == b"hello"
+    assert f"Host: [::1]:{server.port}\r\n".encode() in server.requests[0]
 
 
 def test_redirects_are_handed_out_not_followed(wire: Callable[..., WireServer]) -> None:
@@ -176,7 +186,7 @@ def test_which_addresses_may_be_reached(address: str, private: bool, public: boo
 
 def test_origins_have_one_spelling() -> None:
     assert origin_of("HTTPS://Media.Example.com/x") == "https://media.example.com:443"
-    assert origin_of("http://[::1]:8080/") == "http://::1:8080"
+    assert origin_of("http://[::1]:8080/") == "http://[::1]:8080"
 
 
 def test_a_short_body_is_retryable_and_never_whole(wire: Callable[..., WireServer]) -> None:
