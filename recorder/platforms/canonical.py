@@ -19,6 +19,7 @@ from recorder.segments import CALL_KINDS, CUSTOMER_TYPES
 MAX_CHANNELS = 8
 PARTY_ROLES = ("customer", "agent", "outside")
 IDENTIFIER = text(128)
+SURE = 0.5  # what its own recogniser holds for less likely than this was not said
 
 READERS: dict[str, Reader] = {
     "call_id": IDENTIFIER,
@@ -85,7 +86,7 @@ NEVER_OPEN = frozenset(["recording.available", "recording.absent", "recording.fa
 
 
 def parse(body: bytes, *, platform: str, key: str, stamped_at: datetime, now: datetime) -> Event:
-    """One canonical event. Raises `InvalidEventError` naming the field."""
+    """One canonical event; a yes that was hardly recognised is none. Raises `InvalidEventError` naming the field."""
     document = _document(body)
     kind = document.get("type")
     if not isinstance(kind, str) or kind not in FIELDS:
@@ -97,8 +98,9 @@ def parse(body: bytes, *, platform: str, key: str, stamped_at: datetime, now: da
     call_id = _read("call_id", data.get("call_id"), IDENTIFIER, now)
     known = _known(kind, data, now)
     told = known.get("at") or known.get("ended_at")
+    unsure = kind == "consent.granted" and known.get("confidence", 1) < SURE
     return Event(
-        type=cast("EventType", kind),
+        type=cast("EventType", "consent.unanswered" if unsure else kind),
         platform=platform,
         call_id=call_id,
         key=key,

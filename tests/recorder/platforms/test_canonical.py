@@ -66,6 +66,23 @@ def test_example_of_the_interfaces_is_taken_whole() -> None:
     assert taken.at == datetime(2026, 11, 22, 10, 12, 5, 120_000, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("kind", "confidence", "taken_as"),
+    [
+        ("consent.granted", 0, "consent.unanswered"),
+        ("consent.granted", 0.49, "consent.unanswered"),
+        ("consent.granted", 0.5, "consent.granted"),
+        ("consent.granted", None, "consent.granted"),
+        ("consent.refused", 0.1, "consent.refused"),
+        ("consent.withdrawn", 0.1, "consent.withdrawn"),
+    ],
+)
+def test_p1_a_yes_that_was_hardly_recognised_is_none_and_a_no_always_is(
+    kind: str, confidence: float | None, taken_as: str
+) -> None:
+    assert event(kind, method="verbal", confidence=confidence).type == taken_as
+
+
 @pytest.mark.parametrize("kind", get_args(EventType))
 def test_every_type_is_taken_with_what_it_must_carry(kind: str) -> None:
     taken = event(kind)
