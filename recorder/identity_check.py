@@ -1,7 +1,8 @@
 """Asking who is asking: the person is written to, reminded, and after thirty days the case is closed.
 
 While we wait, the deadline stands still (GDPR art. 12(6)) and what a request for access holds stays held. A closed case
-forgets whom it was about; who writes again opens a new one (docs/adr/0016).
+forgets whom it was about; who writes again opens a new one (docs/adr/0016). Whom our question never reached was not
+asked: the deadline stands where it stood, and people look after it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from storage.catalogue.requests import Request
 
 REMIND_AFTER = timedelta(days=14)
 TASK = "identity_unanswered"
+LETTER = "identity"
 
 
 def closes_at(asked_at: datetime) -> datetime:
@@ -44,7 +46,7 @@ def ask(service: Service, request_id: str, actor: Actor, now: datetime, once: On
         )
         tasks.close_task(connection, "request_due", request_id, actor.id, now)
         outbox.void(connection, request_id, ["receipt"])  # it would say the same, and less
-        outbox.add(connection, "mail", "identity", request_id, now)
+        outbox.add(connection, "mail", LETTER, request_id, now)
         body = {"until": closes_at(now).isoformat()}
         audit.append(connection, type="identity.asked", actor=actor.id, subject=request_id, body=body, now=now)
     service.wake("deliver")
@@ -62,7 +64,7 @@ def answered(service: Service, request_id: str, actor: Actor, now: datetime, onc
         due_at = request.due_at + (now - request.identity_asked_at)
         values = {"identity_asked_at": None, "identity_reminded_at": None, "reminded_at": None, "due_at": due_at}
         requests.change(connection, request_id, when=["received"], **values)
-        outbox.void(connection, request_id, ["identity", "identity_reminder"])
+        outbox.void(connection, request_id, [LETTER, "identity_reminder"])
         tasks.close_task(connection, TASK, request_id, actor.id, now)
         body = {"due_at": due_at.isoformat()}
         audit.append(connection, type="identity.answered", actor=actor.id, subject=request_id, body=body, now=now)
@@ -70,13 +72,28 @@ def answered(service: Service, request_id: str, actor: Actor, now: datetime, onc
 
 def chase(service: Service, request: Request, now: datetime) -> bool:
     """Remind after fourteen days, close after thirty; says whether that closed it. May be called again."""
-    if request.state != "received" or request.identity_asked_at is None:
+    if request.state != "received" or request.identity_asked_at is None or _unheard(service, request, now):
         return False
     if now >= closes_at(request.identity_asked_at):
         return _close(service, request, now)
     if now >= request.identity_asked_at + REMIND_AFTER and request.identity_reminded_at is None:
         _remind(service, request, now)
     return False
+
+
+def _unheard(service: Service, request: Request, now: datetime) -> bool:
+    """Take back a question that did not arrive; says whether it did not."""
+    asked_at = request.identity_asked_at
+    with service.database.write() as connection:
+        if asked_at is None or not outbox.failed(connection, request.id, LETTER, asked_at):
+            return False
+        if requests.lock(connection, request.id) == request:
+            values = {"identity_asked_at": None, "identity_reminded_at": None, "reminded_at": None}
+            requests.change(connection, request.id, when=["received"], **values)
+            outbox.void(connection, request.id, ["identity_reminder"])
+            tasks.close_task(connection, TASK, request.id, SYSTEM.id, now)
+            audit.append(connection, type="identity.unheard", actor=SYSTEM.id, subject=request.id, body={}, now=now)
+    return True
 
 
 def _remind(service: Service, request: Request, now: datetime) -> None:

@@ -139,6 +139,12 @@ def waits(connection: Connection, subject_id: str) -> bool:
     return connection.execute(waiting.limit(1)).first() is not None
 
 
+def failed(connection: Connection, subject_id: str, template: str, queued_at: datetime) -> bool:
+    """Whether this message, queued at this moment, was given up or came back."""
+    asked = (outbox.c.subject_id == subject_id) & (outbox.c.template == template) & (outbox.c.state == "failed")
+    return connection.execute(select(outbox.c.id).where(asked, outbox.c.created_at == queued_at)).first() is not None
+
+
 def forget_before(connection: Connection, moment: datetime) -> int:
     """Forget messages that were handed over, or given up, long ago."""
     statement = delete(outbox).where(outbox.c.state != "new", outbox.c.created_at < moment)

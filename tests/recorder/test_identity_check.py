@@ -7,12 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from recorder import delivery, identity_check, subject_requests, sweep
+from recorder import bounces, delivery, identity_check, subject_requests, sweep
+from recorder.actors import Actor
 from recorder.errors import ConflictError, RequestNotFoundError
 from recorder.ports import Service
 from storage.catalogue import holds, tasks
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, mails, matches, request_row, stored
+
+OPERATOR = Actor("tok_operator", "operator")
 
 
 def subjects(service: Service, clock: MovingClock) -> list[str]:
@@ -81,6 +84,37 @@ def test_the_deadline_stands_still_while_the_person_is_waited_for(service: Servi
     assert (row.identity_asked_at, open_tasks(service)) == (None, [])
     passes(service, clock, days=24)
     assert (row.state, open_tasks(service)) == ("received", ["request_due"])
+
+
+@pytest.mark.parametrize("came_back", [False, True])
+def test_nobody_is_waited_for_whom_our_question_did_not_reach(
+    service: Service, clock: MovingClock, came_back: bool
+) -> None:
+    """A request is not closed for silence, nor what it holds erased, when the person was never asked."""
+    stored(service, clock)
+    request = ask(service, clock)
+    known = (service.settings.data_dir / "directory.csv").read_text()
+    if not came_back:
+        (service.settings.data_dir / "directory.csv").write_text(known.replace("anna@example.com", ""))
+    identity_check.ask(service, request.id, DPO, clock())
+    delivery.deliver_due(service, clock())
+    if came_back:
+        bounces.report(service, mails(service)[-1]["Message-ID"], OPERATOR, clock())
+
+    passes(service, clock, hours=1)
+    row = request_row(service, request.id)
+    assert (row.identity_asked_at, row.due_at) == (None, request.due_at)
+    assert open_tasks(service) == ["delivery_failed" if came_back else "contact_missing"]
+    passes(service, clock, days=25)
+    assert "request_due" in open_tasks(service)
+    passes(service, clock, days=6)
+    assert (request_row(service, request.id).state, held(service, request.id)) == ("received", 1)
+
+    (service.settings.data_dir / "directory.csv").write_text(known)
+    identity_check.ask(service, request.id, DPO, clock())
+    passes(service, clock, hours=1)
+    assert mails(service)[-1]["Subject"] == "Er det dig, der har skrevet til os?"
+    assert request_row(service, request.id).identity_asked_at is not None
 
 
 def test_an_answer_ends_the_waiting_and_the_request_goes_on(service: Service, clock: MovingClock) -> None:
