@@ -7,11 +7,9 @@ import re
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from api.cli.shared import OPERATOR, running, say, stderr
+from api.cli.shared import OPERATOR, columns, running, say, stderr
 
 token = typer.Typer(help="Tokens of staff and platforms.", no_args_is_help=True)
 audit = typer.Typer(help="The log of every act.", no_args_is_help=True)
@@ -47,11 +45,11 @@ def token_list() -> None:
     from recorder import tokens
 
     with running() as service:
-        table = Table("id", "role", "name", "expires", "revoked", box=None)
+        rows = [("id", "role", "expires", "revoked", "name")]
         for info in tokens.list_tokens(service):
             revoked = f"{info.revoked_at:%Y-%m-%d}" if info.revoked_at else ""
-            table.add_row(info.id, info.role, info.name, f"{info.expires_at:%Y-%m-%d}", revoked)
-        Console().print(table)
+            rows.append((info.id, info.role, f"{info.expires_at:%Y-%m-%d}", revoked, info.name))
+    columns(*rows)
 
 
 @token.command("revoke")
@@ -135,11 +133,11 @@ def scripts_list() -> None:
     from recorder import scripts
 
     with running() as service, service.database.read() as connection:
-        table = Table("script", "language", "purposes", "days told", "approved", box=None)
+        rows = [("script", "language", "days told", "approved", "purposes")]
         for item in scripts.list_scripts(connection):
             approved = f"{item.approved_at:%Y-%m-%d}" if item.approved_at else "not yet"
-            table.add_row(item.id, item.language, ", ".join(item.purposes), str(item.retention_days), approved)
-    Console().print(table)
+            rows.append((item.id, item.language, str(item.retention_days), approved, ", ".join(item.purposes)))
+    columns(*rows)
 
 
 @script.command("add")

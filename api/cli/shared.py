@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -27,3 +27,11 @@ def running() -> Iterator[Service]:
 def say(text: str) -> None:
     """To people, not to programs: stderr."""
     stderr.print(text, highlight=False, markup=False)
+
+
+def columns(*rows: Sequence[str]) -> None:
+    """Print rows in columns as wide as they must be: whatever the terminal, an id that is cut short is none."""
+    cells = [[" ".join(cell.split()) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

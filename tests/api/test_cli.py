@@ -33,6 +33,19 @@ def test_a_role_that_there_is_not_is_a_usage_error(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("name", ["Anna Holm, databeskyttelse, kontoret i Aarhus", "[/anna]", "Anna\nHolm"])
+def test_a_token_is_listed_by_the_id_it_is_revoked_by(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """However narrow the terminal, and whatever stands in a name."""
+    assert ended("token", "create", "--role", "dpo", "--name", name) == 0
+    capsys.readouterr()
+
+    assert ended("token", "list") == 0
+    _, line = capsys.readouterr().out.splitlines()
+    assert line.endswith(" ".join(name.split()))
+    assert ended("token", "revoke", line.split()[0]) == 0
+
+
+@pytest.mark.usefixtures("home")
 def test_the_line_table_is_read_back(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("lines", "check") == 0
 
