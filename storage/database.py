@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage import postgresql
@@ -38,13 +38,15 @@ class Database:
     """Connections to one database. Thread-safe; `read` and `write` translate driver errors."""
 
     def __init__(self, url: str) -> None:
+        """Raises `ConfigurationError` where the address cannot be read, or its files not be opened by this user."""
         self.url = url
         self.sqlite = url.startswith("sqlite:")
-        self.engine = _sqlite(url) if self.sqlite else postgresql.engine(url)
-        # Whatever else is going on, events are taken in: they wait for no connection.
-        self._accepting = self.engine if self.sqlite else postgresql.engine(url, size=1, most=1, autocommit=True)
+        with _usable():
+            self.engine = _sqlite(url) if self.sqlite else postgresql.engine(url)
+            # Whatever else is going on, events are taken in: they wait for no connection.
+            self._accepting = self.engine if self.sqlite else postgresql.engine(url, size=1, most=1, autocommit=True)
+            self._lock = WriteLock(_path(url)) if self.sqlite else None
         self._reading = self.engine if self.sqlite else self.engine.execution_options(**SNAPSHOT)
-        self._lock = WriteLock(_path(url)) if self.sqlite else None
         self._written = 0  # transactions since this process last emptied the write-ahead log
         self.fence: Callable[[Connection], None] | None = None
 
@@ -174,6 +176,18 @@ def _path(url: str) -> Path:
     if not path or path == ":memory:":
         raise ConfigurationError("the database must be a file: it outlives the process")
     return Path(path)
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """Say what is wrong with an address without repeating it: a password may stand anywhere in it."""
+    try:
+        yield
+    except OSError as exc:
+        raise ConfigurationError(f"the database's files cannot be opened by this user: {exc.strerror}") from exc
+    except (ValueError, ArgumentError):
+        told = "the database's address cannot be read; a password's : / ? # @ are written %3A %2F %3F %23 %40"
+        raise ConfigurationError(told) from None
 
 
 @contextmanager

@@ -45,6 +45,8 @@ def test_a_password_with_any_sign_is_not_shown(
         {"MAIL__URL": "smtp://rec:s3cr3t/abc@relay.example.dk:587", "MAIL__COUNTRY": "DK"},
         {"SMS__URL": "https://rec:s3cr3t/abc@gateway.example.dk/send", "SMS__COUNTRY": "DK"},
         {"DATABASE__URL": "postgres://rec:s3cr3t@db.example.dk/x"},
+        {"DATABASE__URL": "postgresql://rec:an@other:s3cr3t@db.example.dk/x"},
+        {"DATABASE__URL": "sqlite:////proc/s3cr3t"},
         {"STORE": "s3://x", "STORE__REGION": "s3cr3t"},
         {"SUBSCRIBERS__CRM": "https://crm.example.dk", "SUBSCRIBERS__CRM__SECRETS": "s3cr3t"},
     ],
@@ -72,6 +74,22 @@ def test_a_folder_that_cannot_be_made_is_a_setting_that_is_wrong(
     for command in (["token", "list"], ["migrate"]):
         assert ended(*command) == 2, command
     assert ended("doctor") == 1
+
+
+@pytest.mark.parametrize("command", [["token", "list"], ["migrate"], ["serve"], ["doctor"]])
+def test_whoever_may_not_open_the_files_is_told_so(
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+) -> None:
+    """As when a command is run by somebody else than the service: a file in the way refuses even root."""
+    (tmp_path / "files").touch()
+    setting(environment, monkeypatch, DATABASE__URL=f"sqlite:///{tmp_path}/files/recorder.sqlite")
+
+    assert ended(*command) == (1 if command == ["doctor"] else 2)
+    assert "cannot be opened by this user" in "".join(capsys.readouterr())
 
 
 def test_a_script_of_another_encoding_is_a_bad_script(
