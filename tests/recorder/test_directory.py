@@ -6,9 +6,10 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -70,6 +71,35 @@ def test_a_changed_file_is_read_anew_and_no_file_is_nobody(tmp_path: Path, write
     assert moved.account == "A-9"
     assert directory.by_account("A-1") is None
     assert directory.by_phone("+4520123456") is None
+
+
+class Watched(type(Path())):  # type: ignore[misc]  # which kind of path depends on the system
+    """A file that opens once four have looked at it, and remembers how often it was opened."""
+
+    looks = opens = 0
+    all_looked = Event()
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        Watched.looks += 1
+        if Watched.looks == 4:
+            Watched.all_looked.set()
+        found: os.stat_result = super().stat(follow_symlinks=follow_symlinks)
+        return found
+
+    def open(self, *arguments: Any, **options: Any) -> Any:
+        Watched.opens += 1
+        Watched.all_looked.wait(5)
+        return super().open(*arguments, **options)
+
+
+def test_a_changed_file_is_read_once_however_many_ask_meanwhile(write: Callable[[str], Path]) -> None:
+    directory = CsvDirectory(Watched(write(HEADER + "+4520123456,A-1,,,,\n")))
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(directory.by_phone, ["+4520123456"] * 4))
+
+    assert [one and one.account for one in found] == ["A-1"] * 4
+    assert Watched.opens == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"phone,account\n", HEADER.encode() + b'"' + b"x" * 200_000, b"\xff\xfe"])
