@@ -82,10 +82,10 @@ async def form(request: web.Request) -> dict[str, str]:
     return {name: value.strip() for name, value in await pairs(request) if value.strip()}
 
 
-async def pairs(request: web.Request) -> list[tuple[str, str]]:
+async def pairs(request: web.Request, most: int = MOST_FIELDS) -> list[tuple[str, str]]:
     """The fields of a posted form as they stand, in UTF-8 whatever the sender calls it."""
     try:
-        return parse_qsl((await request.read()).decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        return parse_qsl((await request.read()).decode(), keep_blank_values=True, max_num_fields=most)
     except ValueError as exc:
         raise InvalidInputError("the body is not a form") from exc
 

@@ -167,7 +167,7 @@ class Identity(Taken):
 
 
 class Approval(Taken):
-    recordings: Annotated[list[Id], Field(min_length=1, max_length=1000)]
+    recordings: Annotated[list[Id], Field(min_length=1, max_length=subject_requests.MOST_APPROVED)]
     identity: Identity
 
 

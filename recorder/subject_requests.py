@@ -32,6 +32,7 @@ EXTENSIONS = ("complex", "many")  # art. 12(3): the complexity of a request, or 
 REMIND = timedelta(days=7)
 RECEIPT_AFTER = timedelta(hours=1)  # what is answered within the hour needs no letter that says it came in
 LONGEST_EXPLANATION = 2000
+MOST_APPROVED = 20_000  # recordings: what is not among them is let go
 FORGET = timedelta(days=14)  # messages and codes, counted from when they were asked for
 AHEAD = timedelta(minutes=5)  # clocks differ; what was received further ahead than this is a typing error
 

@@ -58,7 +58,7 @@ async def look(request: web.Request) -> web.Response:
 
 async def approve(request: web.Request) -> web.Response:
     """Give the chosen recordings and send the link."""
-    fields = await inputs.pairs(request)
+    fields = await inputs.pairs(request, subject_requests.MOST_APPROVED + 1)
     chosen = [value for name, value in fields if name == "recording"]
     method = dict(fields).get("identity")
     if not chosen or method not in subject_requests.IDENTITY_METHODS:

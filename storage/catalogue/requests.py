@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Select, delete, exists, or_, select, update
 
+from storage.catalogue.among import among
 from storage.catalogue.upsert import insert_new
 from storage.tables import metadata
 
@@ -83,7 +84,7 @@ def matched(connection: Connection, request_id: str) -> list[Match]:
 
 def approve(connection: Connection, request_id: str, recording_ids: Collection[str]) -> None:
     """Mark these matches as approved, and no others."""
-    chosen = matches.c.recording_id.in_(list(recording_ids))
+    chosen = among(matches.c.recording_id, recording_ids)
     connection.execute(update(matches).where(matches.c.request_id == request_id).values(approved=chosen))
 
 

@@ -18,6 +18,7 @@ from storage import audit
 from storage.catalogue import links, listenings, tasks
 from storage.tables import metadata
 from tests.api.conftest import CUSTOMER, SAME_ORIGIN, House
+from tests.recorder.asking import many
 
 ENGLISH = {"Accept-Language": "en"}
 POST = SAME_ORIGIN | ENGLISH
@@ -226,6 +227,20 @@ async def test_a_request_goes_from_the_phone_call_to_the_link(house: House) -> N
     with house.service.database.read() as connection:
         assert {link.state for link in links.of_request(connection, address.rpartition("/")[2])} == {"void", "revoked"}
     assert "Access" in await page(house, "/console/requests")
+
+
+async def test_thousands_are_approved_at_once(house: House) -> None:
+    house.stored()
+    await house.signed_in("dpo")
+    address = (await post(house, "/console/requests", kind="access", phone="20123456")).url.path
+    many(house.service, address.rpartition("/")[2], 2500)
+    offered = re.findall(r'name="recording" id="[^"]+" value="([^"]+)"', await page(house, address))
+
+    fields = [*(("recording", one) for one in offered), ("identity", "callback")]
+    answer = await house.client.post(f"{address}/approve", data=fields, headers=POST)
+
+    assert (len(offered), answer.status) == (2501, 200)
+    assert "Link sent" in await answer.text()
 
 
 async def test_a_request_can_be_extended_once_and_refused_with_a_reason(house: House) -> None:

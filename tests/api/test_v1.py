@@ -16,6 +16,7 @@ from api.v1 import calls as v1_calls
 from recorder import tokens
 from storage.catalogue import links, listenings
 from tests.api.conftest import CUSTOMER, House, speech
+from tests.recorder.asking import many
 
 PUSH = {"Content-Type": "audio/wav"}
 
@@ -408,6 +409,23 @@ async def test_a_request_is_opened_approved_and_its_link_sent_again(house: House
     assert (await house.client.post(f"{address}/links", headers=headers)).status == 202
     late = await house.client.post(f"{address}/extend", headers=headers)
     assert await problem(late) == (409, "conflict")
+
+
+async def test_thousands_are_approved_at_once(house: House) -> None:
+    house.stored()
+    headers = house.bearer("dpo")
+    opened = await house.client.post(
+        "/v1/subject-requests", json={"kind": "access", "phone": CUSTOMER}, headers=headers
+    )
+    address = f"/v1/subject-requests/{(await opened.json())['id']}"
+    many(house.service, address.rpartition("/")[2], 1500)
+    found = (await (await house.client.get(address, headers=headers)).json())["matches"]
+
+    answer = await house.client.post(
+        f"{address}/approve", json={"recordings": found, "identity": {"method": "callback"}}, headers=headers
+    )
+
+    assert (len(found), answer.status) == (1501, 200)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, cast
 
+from sqlalchemy import insert
+
 from recorder import access_links, delivery, subject_requests
 from recorder.access_links import Visit
 from recorder.actors import Actor
@@ -16,6 +18,8 @@ from recorder.ports import Service
 from storage.catalogue import links, requests
 from storage.catalogue.links import Link
 from storage.catalogue.requests import Match, Request
+from storage.clock import new_id
+from storage.tables import metadata
 from tests.api.conftest import House
 from tests.conftest import MovingClock
 
@@ -35,6 +39,13 @@ def ask(service: Service, clock: MovingClock, **about: str) -> Request:
 def matches(service: Service, request_id: str) -> list[Match]:
     with service.database.read() as connection:
         return requests.matched(connection, request_id)
+
+
+def many(service: Service, request_id: str, count: int) -> None:
+    """So many further matches, their recordings gone meanwhile."""
+    with service.database.write() as connection:
+        rows = [vars(Match(request_id, new_id("rec"))) for _ in range(count)]
+        connection.execute(insert(metadata.tables["matches"]), rows)
 
 
 def request_row(service: Service, request_id: str) -> Request:

@@ -24,6 +24,7 @@ from tests.recorder.asking import (
     granted,
     link_rows,
     mails,
+    many,
     matches,
     request_row,
     stored,
@@ -129,6 +130,16 @@ def test_approval_sends_one_mail_and_lets_go_of_what_is_not_theirs(service: Serv
     assert len(mails(service)) == 1
     with pytest.raises(ConflictError):
         approve(service, clock, request.id, first)
+
+
+def test_an_approval_may_name_thousands(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    request = ask(service, clock)
+    many(service, request.id, subject_requests.MOST_APPROVED - 1)
+
+    approve(service, clock, request.id, *(one.recording_id for one in matches(service, request.id)))
+
+    assert all(one.approved for one in matches(service, request.id))
 
 
 def test_p4_only_matches_can_be_approved_and_only_with_an_identity(service: Service, clock: MovingClock) -> None:
