@@ -20,7 +20,7 @@ from storage.catalogue import erasing, tasks, tombstones
 from storage.catalogue.erasing import Claimed
 from storage.catalogue.tombstones import Tombstone
 from storage.clock import running
-from storage.errors import StorageError
+from storage.errors import StorageError, StoreRefusedError
 
 LATE_AFTER = timedelta(hours=1)  # P3: within the hour no version of the object is left
 LATE = "erasure_late"
@@ -36,7 +36,7 @@ def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Tom
         days = erasing.last_key_days(connection, ids)
     clock = running(now)
     service.vault.forget(*(recording.id for recording in rows))
-    noted = [recording for recording in rows if _noted(service, recording, days.get(recording.id), now)]
+    noted = _noted(service, rows, days, now)
     removed = _delete(service, rows, objects, clock)
     reached("erase.deleted")
     stones = _bury(service, {one.id: removed[one.id] for one in noted if one.id in removed}, clock())
@@ -46,16 +46,19 @@ def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Tom
     return {stone.recording_id: stone for stone in stones}
 
 
-def _noted(service: Service, recording: Claimed, last_key_day: str | None, now: datetime) -> bool:
-    """Whether it may be certified; a ring that is away keeps the certificate back, not the deletion."""
-    if recording.erase_reason in erasure_notes.NEEDLESS:
-        return True
-    try:
-        erasure_notes.write(service, recording, last_key_day, now)
-    except StorageError as error:
-        _try_again(service, recording, error, now)
-        return False
-    return True
+def _noted(service: Service, rows: Sequence[Claimed], days: dict[str, str], now: datetime) -> list[Claimed]:
+    """Those that may be certified. A ring that is away keeps certificates back, not the deletion: it is asked once."""
+    noted = [recording for recording in rows if recording.erase_reason in erasure_notes.NEEDLESS]
+    for recording in (one for one in rows if one.erase_reason not in erasure_notes.NEEDLESS):
+        try:
+            erasure_notes.write(service, recording, days.get(recording.id), now)
+        except StorageError as error:
+            _try_again(service, recording, error, now)
+            if not isinstance(error, StoreRefusedError):
+                break  # the others would only wait for the same answer
+        else:
+            noted.append(recording)
+    return noted
 
 
 def _delete(

@@ -12,7 +12,8 @@ from recorder import erasure, sweep, uploading
 from recorder.actors import Actor
 from recorder.ports import Service
 from storage import clock as clocks
-from storage.catalogue import attempts, sweeping, tasks
+from storage.catalogue import attempts, erasing, sweeping, tasks
+from storage.catalogue.erasing import Order
 from storage.errors import StoreRefusedError, StoreUnavailableError
 from storage.objects_folder import FolderStore
 from tests.conftest import MovingClock
@@ -91,6 +92,28 @@ def test_a_store_that_is_away_is_not_asked_for_each(
     sweep.sweep(service, clock.advance(days=90), unattended=False)
 
     assert len(asked) == 2  # all at once, and then whether it is there
+
+
+def test_p3_a_ring_that_is_away_is_not_waited_for_by_each_object(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [store(service, clock.now) for _ in range(5)]
+    order = Order("withdrawn", "dpo", clock.now)
+    with service.database.write() as connection:
+        erasing.claim(connection, [one.id for one in rows], order, clock.now, expiring=False)
+    asked = []
+
+    def away(*place: object) -> None:
+        asked.append(place)
+        raise StoreUnavailableError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.keyring, "note", away)
+        assert erasure.finish_erasures(service, clock.now) == 0
+
+    assert list(service.vault.objects.keys("")) == []
+    assert len(asked) == 1
+    assert erasure.finish_erasures(service, clock.advance(minutes=2)) == 5
 
 
 def test_p5_a_certificate_does_not_say_verified_before_the_last_object_went(
