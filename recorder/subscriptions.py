@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -49,17 +50,17 @@ def deliver(service: Service, limit: int = LIMIT) -> bool:
 
     A subscriber that does not answer is left alone for the rest of the run, so that nobody waits for it but itself.
     """
-    answering = _subscribed(service)
+    answering = deque(sorted(_subscribed(service)))  # each in turn: of several at once, all that is due would be sorted
     for _ in range(limit):
         now = service.clock()  # each message is stamped when it leaves: receivers refuse what is minutes old
         if not answering:
             return False
         with service.database.write() as connection:
-            bulletin = bulletins.claim(connection, answering, now, now + LEASE)
-        if bulletin is None:
-            return False
-        if not _told(service, bulletin, now):
-            answering.discard(bulletin.subscriber)
+            bulletin = bulletins.claim(connection, answering[0], now, now + LEASE)
+        if bulletin is not None and _told(service, bulletin, now):
+            answering.rotate(-1)
+        else:
+            answering.popleft()
     return True
 
 

@@ -39,16 +39,16 @@ def add(
         connection.execute(insert(_bulletins), rows)
 
 
-def claim(connection: Connection, subscribers: Collection[str], now: datetime, until: datetime) -> Bulletin | None:
-    """Take what waits longest for one of these, for as long as the lease says; None where nothing is due."""
+def claim(connection: Connection, subscriber: str, now: datetime, until: datetime) -> Bulletin | None:
+    """Take what waits longest for a subscriber, for as long as the lease says; None where nothing is due."""
     due = (
         select(_bulletins)
         .where(
-            _bulletins.c.subscriber.in_(sorted(subscribers)),
+            _bulletins.c.subscriber == subscriber,
             _bulletins.c.next_try_at <= now,
             or_(_bulletins.c.lease_until.is_(None), _bulletins.c.lease_until <= now),
         )
-        .order_by(_bulletins.c.next_try_at, _bulletins.c.id)
+        .order_by(_bulletins.c.next_try_at)
         .limit(1)
         .with_for_update(skip_locked=True)
     )

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, event
 
-from recorder import calls, capture, erasure, finding, holds, listening, matching, sheltering, sources, sweep
+from recorder import (
+    calls,
+    capture,
+    erasure,
+    finding,
+    holds,
+    listening,
+    matching,
+    sheltering,
+    sources,
+    subscriptions,
+    sweep,
+)
 from recorder.actors import Actor
 from recorder.finding import Query
 from recorder.ports import Service
+from recorder.service import opened
+from recorder.settings import load
+from storage.catalogue import bulletins
 from tests.bench import crowd
 from tests.conftest import MovingClock
 from tests.recorder.stored import PHONE, store
@@ -129,14 +145,14 @@ def counted(service: Service) -> Iterator[Counter[str]]:
         event.remove(service.database.engine, "before_cursor_execute", watch)
 
 
-def walking(service: Service, clock: MovingClock) -> set[str]:
-    """Statements of a day that go through the whole crowd, by whatever index."""
+def walking(service: Service, work: Callable[[], object]) -> set[str]:
+    """Statements of this work that go through the whole crowd, by whatever index."""
     if service.database.sqlite:
         with counted(service) as steps:
-            everything(service, clock)
+            work()
         return {statement for statement, count in steps.items() if count > CROWD}
     with listened(service) as statements:
-        everything(service, clock)
+        work()
     return {text for text, values in dict(statements).items() if _touched(service, text, values) > CROWD // 4}
 
 
@@ -160,4 +176,17 @@ def test_no_statement_walks_through_a_crowd(service: Service, clock: MovingClock
         for table, secret in (("calls", "call_key"), ("recordings", "dek")):  # sealed by nobody: nothing to open
             connection.exec_driver_sql(f"UPDATE {table} SET key_id = NULL, {secret} = NULL, sealed = NULL")
         connection.exec_driver_sql(f"UPDATE recordings SET expires_at = {crowd.micros(clock.now + LATER)}")
-    assert sorted(walking(service, clock)) == []
+    assert sorted(walking(service, partial(everything, service, clock))) == []
+
+
+def test_the_next_of_a_crowd_that_waits_is_found_without_going_through_it(
+    environment: dict[str, str], clock: MovingClock
+) -> None:
+    for name in ("CRM", "DESK"):
+        environment[f"RECORDER_SUBSCRIBERS__{name}__URL"] = "http://127.0.0.1:9"  # nobody listens
+        environment[f"RECORDER_SUBSCRIBERS__{name}__SECRETS"] = "whsec_" + "N" * 32
+    with opened(load(environment), clock=clock) as service:
+        with service.database.write() as connection:
+            told = [{"recording_id": f"rec_{number}"} for number in range(CROWD)]
+            bulletins.add(connection, "recording.erased", told, ["crm", "desk"], clock.now)
+        assert walking(service, partial(subscriptions.deliver, service)) == set()
