@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     and_,
     delete,
+    exists,
     func,
     literal,
     or_,
@@ -223,12 +224,11 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
 
     A call that is still going on stays: what is said after a new consent may be kept.
     """
-    needed = select(_recordings.c.call_id).where(
-        among(_recordings.c.call_id, call_ids), _recordings.c.state.in_(NEEDING_THEIR_CALL)
-    )
+    needed = exists().where(_recordings.c.call_id == _calls.c.id, _recordings.c.state.in_(NEEDING_THEIR_CALL))
     over = or_(_calls.c.state != "open", _calls.c.opened_at < _midnight(now))
+    # Not `id NOT IN (…)`: to look that up for each of a few calls, PostgreSQL would rather read all there ever were.
     unneeded = select(_calls.c.id, _calls.c.ref).where(
-        among(_calls.c.id, call_ids), _calls.c.id.not_in(needed), _calls.c.state != "blank", over
+        among(_calls.c.id, call_ids), ~needed, _calls.c.state != "blank", over
     )
     calls = connection.execute(unneeded).all()
     if not calls:
