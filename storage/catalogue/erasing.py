@@ -22,9 +22,9 @@ from sqlalchemy import (
     update,
 )
 
-from storage.catalogue import seen, sessions, sweeping
+from storage.catalogue import relatives, seen, sessions, sweeping
 from storage.catalogue.among import among
-from storage.catalogue.calls import family
+from storage.catalogue.relatives import NEEDING_THEIR_CALL
 from storage.catalogue.sweeping import DAY_US
 from storage.clock import Instant
 from storage.tables import metadata
@@ -36,14 +36,9 @@ _key_uses = metadata.tables["key_uses"]
 _matches = metadata.tables["matches"]
 _sources = metadata.tables["source_deletions"]
 _links = metadata.tables["links"]
-_legs = metadata.tables["legs"]
-_consents = metadata.tables["consents"]
-_parties = metadata.tables["parties"]
-_spans = metadata.tables["spans"]
 
 SATELLITES = ("marks", "listenings", "spans")  # what goes with a recording at once, by `recording_id`
 EVIDENCE = ("consents", "parties", "spans", "legs")  # what goes with a call, by `call_id`
-NEEDING_THEIR_CALL = ("announced", "capturing", "stored", "failed")
 
 
 @dataclass(frozen=True)
@@ -236,32 +231,11 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
     seen.add_all(connection, (call.ref for call in calls if call.ref is not None), "call", now)
     ids = [call.id for call in calls]
     connection.execute(update(_calls).where(among(_calls.c.id, ids)).values(opened_at=_OPENED_ON, **_BLANK))
-    _bequeath(connection, ids)
+    relatives.bequeath(connection, ids)
     _blank_discarded(connection, ids, now)
     for name in EVIDENCE:
         table = metadata.tables[name]
         connection.execute(delete(table).where(among(table.c.call_id, ids)))
-
-
-def _bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
-    """What was said in a call that goes counts on in those it is linked to, as long as they have recordings.
-
-    Only who said it goes with the call's key. An outsider who joined counts on too; other parties were its own.
-    """
-    linked = or_(among(_legs.c.call_id, call_ids), among(_legs.c.parent_call_id, call_ids))
-    links = connection.execute(
-        select(_legs.c.call_id, _legs.c.parent_call_id).where(linked, _legs.c.parent_call_id.is_not(None))
-    )
-    for dying in sorted({one for link in links for one in link} & set(call_ids)):
-        relatives = family(connection, dying) - set(call_ids)
-        needed = _recordings.c.call_id.in_(relatives) & _recordings.c.state.in_(NEEDING_THEIR_CALL)
-        heir = connection.execute(select(func.min(_recordings.c.call_id)).where(needed)).scalar_one()
-        if heir is not None:
-            said, came = _consents.c.call_id == dying, (_parties.c.call_id == dying) & (_parties.c.role == "outside")
-            pressed = (_spans.c.call_id == dying) & _spans.c.recording_id.is_(None)
-            connection.execute(update(_consents).where(said).values(call_id=heir, sealed=None))
-            connection.execute(update(_parties).where(came).values(call_id=heir, sealed=None))
-            connection.execute(update(_spans).where(pressed).values(call_id=heir))
 
 
 def _blank_discarded(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:

@@ -538,6 +538,28 @@ def test_p1_a_withdrawal_in_a_linked_call_reaches_what_is_stored_and_outlives_th
         assert [one.sealed for one in evidence.consents_of(connection, [the_call(service).id])].count(None) == 1
 
 
+def test_p1_a_withdrawal_outlives_its_call_before_anything_is_recorded_of_the_one_it_went_on_in(
+    service: Service, clock: MovingClock
+) -> None:
+    begun = clock.now
+    yes = {"method": "dtmf", "digit": "1", "script": "inbound-da@1"}
+    tell(service, started(begun), an_event("consent.granted", begun, **yes))
+    linked(service, begun)
+    tell(service, an_event("consent.granted", clock.now, call="pbx-82", **yes))
+    first = the_call(service).id
+    clock.advance(seconds=20)
+    tell(service, an_event("consent.withdrawn", clock.now), an_event("call.ended", clock.now))
+    clock.advance(seconds=60)
+    with service.database.read() as connection:
+        assert getattr(call_rows.get(connection, first), "state", None) == "blank"
+    tell(service, an_event("call.ended", clock.now, call="pbx-82"), available(clock.now, seconds=80, call="pbx-82"))
+
+    call = the_call(service, "pbx-82")
+    (recording,) = its_recordings(service, call)
+    with service.database.read() as connection:
+        assert facts.decided(service, connection, call, recording, clock.now).reason == "withdrawn"
+
+
 def keep(service: Service, clock: MovingClock) -> tuple[tuple[int, int], ...]:
     call = the_call(service)
     (recording,) = its_recordings(service, call)

@@ -1,0 +1,64 @@
+"""Calls that came out of one another: what was said in one counts in all of them, also when it goes before they do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+
+from storage.catalogue.among import among
+from storage.catalogue.calls import family
+from storage.tables import metadata
+
+_calls = metadata.tables["calls"]
+_consents = metadata.tables["consents"]
+_legs = metadata.tables["legs"]
+_parties = metadata.tables["parties"]
+_recordings = metadata.tables["recordings"]
+_spans = metadata.tables["spans"]
+
+NEEDING_THEIR_CALL = ("announced", "capturing", "stored", "failed")
+
+
+def bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
+    """What was said in calls that go counts on in those they are linked to, for as long as one of these is there.
+
+    Only who said it goes with the call's key. An outsider who joined counts on too; other parties were its own. A yes
+    is of use only to what is recorded already: nobody can tell any more whose it was.
+    """
+    for dying in _linked(connection, call_ids):
+        relatives = family(connection, dying) - set(call_ids)
+        heir = _first_there(connection, relatives)
+        if heir is None:
+            continue
+        said, came = _consents.c.call_id == dying, (_parties.c.call_id == dying) & (_parties.c.role == "outside")
+        pressed = (_spans.c.call_id == dying) & _spans.c.recording_id.is_(None)
+        if (keeper := _first_recorded(connection, relatives)) is not None:
+            granted = said & (_consents.c.decision == "granted")
+            connection.execute(update(_consents).where(granted).values(call_id=keeper, sealed=None))
+        narrowing = said & (_consents.c.decision != "granted")
+        connection.execute(update(_consents).where(narrowing).values(call_id=heir, sealed=None))
+        connection.execute(update(_parties).where(came).values(call_id=heir, sealed=None))
+        connection.execute(update(_spans).where(pressed).values(call_id=heir))
+
+
+def _linked(connection: Connection, call_ids: Collection[str]) -> list[str]:
+    """Those of these calls that came out of others, or others out of them."""
+    links = select(_legs.c.call_id, _legs.c.parent_call_id).where(
+        or_(among(_legs.c.call_id, call_ids), among(_legs.c.parent_call_id, call_ids)),
+        _legs.c.parent_call_id.is_not(None),
+    )
+    return sorted({one for link in connection.execute(links) for one in link} & set(call_ids))
+
+
+def _first_there(connection: Connection, call_ids: Collection[str]) -> str | None:
+    """Also one of which nothing is recorded yet: what is to come is decided by what was said before."""
+    there: ColumnElement[bool] = _calls.c.id.in_(call_ids) & (_calls.c.state != "blank")
+    first: str | None = connection.execute(select(func.min(_calls.c.id)).where(there)).scalar_one()
+    return first
+
+
+def _first_recorded(connection: Connection, call_ids: Collection[str]) -> str | None:
+    recorded = _recordings.c.call_id.in_(call_ids) & _recordings.c.state.in_(NEEDING_THEIR_CALL)
+    first: str | None = connection.execute(select(func.min(_recordings.c.call_id)).where(recorded)).scalar_one()
+    return first
