@@ -21,7 +21,7 @@ NEEDING_THEIR_CALL = ("announced", "capturing", "stored", "failed")
 
 
 def bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
-    """What was said in calls that go counts on in those they are linked to, for as long as one of these is there.
+    """What was said in calls that go counts on in those they are linked to, and these stay linked to each other.
 
     Only who said it goes with the call's key. An outsider who joined counts on too; other parties were its own. A yes
     is of use only to what is recorded already: nobody can tell any more whose it was.
@@ -40,6 +40,12 @@ def bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
         connection.execute(update(_consents).where(narrowing).values(call_id=heir, sealed=None))
         connection.execute(update(_parties).where(came).values(call_id=heir, sealed=None))
         connection.execute(update(_spans).where(pressed).values(call_id=heir))
+        _stand_in(connection, dying, heir)
+
+
+def _stand_in(connection: Connection, dying: str, heir: str) -> None:
+    for end, other in ((_legs.c.call_id, _legs.c.parent_call_id), (_legs.c.parent_call_id, _legs.c.call_id)):
+        connection.execute(update(_legs).where(end == dying, other != heir).values({end: heir}))
 
 
 def _linked(connection: Connection, call_ids: Collection[str]) -> list[str]:

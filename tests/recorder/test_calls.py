@@ -709,6 +709,31 @@ def linked(service: Service, begun: datetime) -> None:
     tell(service, an_event("call.transferred", begun, call="pbx-82", parent_call_id="pbx-81", party=party))
 
 
+def test_p1_calls_stay_linked_when_the_one_between_them_goes(service: Service, clock: MovingClock) -> None:
+    begun = clock.now
+    story = whole_story(clock)
+    clock.advance(seconds=61)
+    tell(service, *story)
+    linked(service, begun)
+    party = {"role": "agent", "number": None}
+    tell(service, started(begun, call="pbx-83"))
+    tell(service, an_event("call.transferred", begun, call="pbx-83", parent_call_id="pbx-82", party=party))
+    ends = [an_event("call.ended", clock.now, call=name) for name in ("pbx-82", "pbx-83")]
+    tell(service, *ends, available(clock.now, recording="rec-3", call="pbx-83"))
+    between, last = the_call(service, "pbx-82"), the_call(service, "pbx-83")
+    (recording,) = its_recordings(service, last)
+    with service.database.write() as connection:
+        erasing.blank_calls(connection, [between.id], clock.now)
+        assert facts.decided(service, connection, last, recording, clock.now).kind == "keep"
+        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+
+    tell(service, an_event("consent.withdrawn", clock.now))
+    (recording,) = its_recordings(service, last)
+    assert recording.next_try_at == clock.now
+    with service.database.read() as connection:
+        assert facts.decided(service, connection, last, recording, clock.now).reason == "withdrawn"
+
+
 def test_p1_what_is_told_of_a_recording_under_the_id_its_call_went_on_in_counts(
     service: Service, clock: MovingClock
 ) -> None:
