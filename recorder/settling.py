@@ -21,7 +21,7 @@ from recorder.ports import Customer, Service
 from recorder.retention import anchor, expires_at
 from recorder.segments import segment_of
 from storage import audit
-from storage.catalogue import calls, erasing, recordings, tasks
+from storage.catalogue import calls, erasing, recordings, relatives, tasks
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
 from storage.clock import utc_day
@@ -199,17 +199,12 @@ def _decide(service: Service, connection: Connection, call: Call, found: _Prospe
     if rows:
         calls.change(connection, call.id, settle_at=found.ends if failed or missing else None)
         return entries
-    if kept and _relatives_wait(connection, call):  # whose recordings its yes covers is decided while that is known
+    # Whose recordings its yes covers is decided while that is known.
+    if kept and relatives.waited_for(connection, [call.id]):
         calls.change(connection, call.id, settle_at=now + AGAIN)
         return entries
     erasing.blank_calls(connection, [call.id], now)
     return [*entries, audit.Entry("call.blanked", SYSTEM.id, call.id, {"refused": found.refused})]
-
-
-def _relatives_wait(connection: Connection, call: Call) -> bool:
-    relatives = calls.family(connection, call.id) - {call.id}
-    found = [one for relative in relatives for one in recordings.of_call(connection, relative)]
-    return any(one.state in {"announced", "capturing"} for one in found)
 
 
 def _given_up(

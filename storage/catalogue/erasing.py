@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
@@ -103,7 +103,7 @@ def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetim
         table = metadata.tables[name]
         connection.execute(delete(table).where(among(table.c.recording_id, taken)))
     _close_links(connection, taken)
-    blank_calls(connection, [row.call_id for row in claimed], now)
+    _blank_or_settle(connection, {row.call_id for row in claimed}, now)
     sweeping.unforesee(connection, foreseen)
     return taken
 
@@ -236,6 +236,14 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
     for name in EVIDENCE:
         table = metadata.tables[name]
         connection.execute(delete(table).where(among(table.c.call_id, ids)))
+
+
+def _blank_or_settle(connection: Connection, call_ids: Collection[str], now: datetime) -> None:
+    """Whom a call's yes covers is decided while its numbers are known: until then it stays, and is settled later."""
+    staying = relatives.waited_for(connection, call_ids)
+    over = among(_calls.c.id, staying) & (_calls.c.state == "over")
+    connection.execute(update(_calls).where(over).values(settle_at=now))
+    blank_calls(connection, sorted(set(call_ids) - set(staying)), now)
 
 
 def _blank_discarded(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:

@@ -17,14 +17,24 @@ _parties = metadata.tables["parties"]
 _recordings = metadata.tables["recordings"]
 _spans = metadata.tables["spans"]
 
-NEEDING_THEIR_CALL = ("announced", "capturing", "stored", "failed")
+UNDECIDED, DECIDED = ("announced", "capturing"), ("stored", "failed")
+NEEDING_THEIR_CALL = (*UNDECIDED, *DECIDED)
+
+
+def waited_for(connection: Connection, call_ids: Collection[str]) -> list[str]:
+    """Those of these calls that are linked to one of which something is recorded that nobody has decided on yet."""
+    return [
+        one
+        for one in _linked(connection, call_ids)
+        if _first_recorded(connection, family(connection, one) - {one}, UNDECIDED) is not None
+    ]
 
 
 def bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
     """What was said in calls that go counts on in those they are linked to, and these stay linked to each other.
 
     Only who said it goes with the call's key. An outsider who joined counts on too; other parties were its own. A yes
-    is of use only to what is recorded already: nobody can tell any more whose it was.
+    is handed on only to what was decided by it, for nobody can tell any more whose it was.
     """
     for dying in _linked(connection, call_ids):
         relatives = family(connection, dying) - set(call_ids)
@@ -33,7 +43,7 @@ def bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
             continue
         said, came = _consents.c.call_id == dying, (_parties.c.call_id == dying) & (_parties.c.role == "outside")
         pressed = (_spans.c.call_id == dying) & _spans.c.recording_id.is_(None)
-        if (keeper := _first_recorded(connection, relatives)) is not None:
+        if (keeper := _first_recorded(connection, relatives, DECIDED)) is not None:
             granted = said & (_consents.c.decision == "granted")
             connection.execute(update(_consents).where(granted).values(call_id=keeper, sealed=None))
         narrowing = said & (_consents.c.decision != "granted")
@@ -64,7 +74,7 @@ def _first_there(connection: Connection, call_ids: Collection[str]) -> str | Non
     return first
 
 
-def _first_recorded(connection: Connection, call_ids: Collection[str]) -> str | None:
-    recorded = _recordings.c.call_id.in_(call_ids) & _recordings.c.state.in_(NEEDING_THEIR_CALL)
+def _first_recorded(connection: Connection, call_ids: Collection[str], states: Collection[str]) -> str | None:
+    recorded = _recordings.c.call_id.in_(call_ids) & _recordings.c.state.in_(states)
     first: str | None = connection.execute(select(func.min(_recordings.c.call_id)).where(recorded)).scalar_one()
     return first

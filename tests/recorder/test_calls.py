@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from recorder import applying, buttons, calls, capture, facts, leftovers, personal, settling
+from recorder import applying, buttons, calls, capture, erasure, facts, leftovers, personal, settling
 from recorder.actors import Actor
 from recorder.errors import CallNotFoundError, DirectoryUnavailableError
 from recorder.events import Event, encode
@@ -680,6 +680,40 @@ def test_p1_a_call_is_not_blanked_while_nobody_has_decided_whom_its_yes_covers(
     capture.capture_due(service, clock.now)
     parent = the_call(service).id
     clock.advance(seconds=301)
+    calls.apply_pending(service, clock.now)
+    with service.database.read() as connection:
+        assert getattr(call_rows.get(connection, parent), "state", None) == "blank"
+
+
+@pytest.mark.parametrize(("to", "kept"), [(OTHER, False), (CUSTOMER, True)])
+def test_p1_erasing_a_call_gives_its_yes_to_nobody_whom_it_does_not_speak_for(
+    service: Service, clock: MovingClock, to: str, kept: bool
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, *whole_story(MovingClock(begun)))
+    (first,) = its_recordings(service, the_call(service))
+    parent = the_call(service).id
+    called = {"direction": "outbound", "from": SALES_LINE, "to": to, "customer_type": "private", "call_kind": "sales"}
+    at = begun + timedelta(seconds=20)
+    tell(service, an_event("call.started", at, call="pbx-82", **called))
+    tell(
+        service,
+        an_event("call.transferred", at, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"}),
+        an_event("call.ended", clock.now, call="pbx-82"),
+        available(clock.now, recording="rec-2", seconds=41, call="pbx-82"),
+    )
+    with service.database.write() as connection:
+        recordings.change(connection, first.id, state="stored", next_try_at=None)
+    erasure.erase(service, first.id, reason="ordered", actor=Actor("act_2", "dpo"), now=clock.now)
+
+    call = the_call(service, "pbx-82")
+    (recording,) = its_recordings(service, call)
+    with service.database.write() as connection:
+        decided = facts.decided(service, connection, call, recording, clock.now)
+        recordings.change(connection, recording.id, state="discarded")
+    assert decided.kind == ("keep" if kept else "wait")
+    clock.advance(days=1)
     calls.apply_pending(service, clock.now)
     with service.database.read() as connection:
         assert getattr(call_rows.get(connection, parent), "state", None) == "blank"
