@@ -98,9 +98,10 @@ class KeyObjects:
 
     def mend(self, names: Sequence[KeyName]) -> None:
         """Copy those of `names` that one store lacks from another that holds them."""
+        lying = [(store, {key for key, _name, _root_id in _listed(store)}) for store in self.stores]
         for name in names:
             key = self._key(name)
-            missing = [store for store in self.stores if not _has(store, key)]
+            missing = [store for store, keys in lying if key not in keys]
             for store in missing if len(missing) < len(self.stores) else ():
                 _write(store, key, self.root.seal(name, self.read(name)))
 

@@ -8,7 +8,7 @@ Handles key material.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 
@@ -94,7 +94,7 @@ class KeyRing:
             ) from exc
         if len(self._stores) > 1:
             with suppress(StoreUnavailableError):  # keys are then not made, but those in the other store still open
-                self._objects.mend(self._rows("ready"))
+                self._objects.mend([*self._rows("ready"), *self._notes()])
 
     def ensure(self, now: datetime) -> int:
         """Make every key that the coming days need, and have the inbox keys at hand; gives how many were made."""
@@ -228,7 +228,7 @@ class KeyRing:
 
     def notes(self, purpose: str) -> list[KeyName]:
         """The notes whose ids begin with `purpose`. Raises where ring and mirror cannot both be listed."""
-        return sorted((name for name in self._objects.names() if name.purpose == purpose), key=lambda name: name.id)
+        return sorted((name for name in self._notes() if name.purpose == purpose), key=lambda name: name.id)
 
     def read_note(self, name: KeyName) -> bytes:
         return self._objects.read(name)
@@ -245,6 +245,9 @@ class KeyRing:
         if self._service is None:
             raise KeyUnavailableError("the key ring is not open")
         return self._service
+
+    def _notes(self) -> Iterator[KeyName]:
+        return (name for name in self._objects.names() if name.purpose not in PURPOSES)
 
     def _rows(self, *states: str) -> list[KeyName]:
         with self._database.read() as connection:

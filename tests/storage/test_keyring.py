@@ -28,6 +28,7 @@ NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
 ROOT = bytes(range(32))
 ALL = DAYS_AHEAD + 1 + 9  # day keys today … +97, inbox keys -1 … +7
 EXPIRY = date(2026, 12, 2)
+NOTE = KeyName("rec_abc", "20261202")
 
 
 @pytest.fixture
@@ -484,6 +485,15 @@ def test_a_mirror_added_later_gets_what_the_ring_has(
     another(database, ring, mirror)
 
     assert objects(mirror) == objects(ring)
+
+
+def test_p3_a_mirror_added_later_knows_what_was_erased(
+    database: Database, ring: FolderStore, mirror: FolderStore, keyring: KeyRing
+) -> None:
+    keyring.note(NOTE, b"erased")
+    another(database, ring, mirror)
+
+    assert another(database, mirror).read_note(NOTE) == b"erased"
 
 
 def test_a_key_is_not_ready_while_the_mirror_is_away(
