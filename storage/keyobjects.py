@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from storage.columns import decrypt, encrypt, place
-from storage.errors import IntegrityError, KeyUnavailableError, ObjectNotFoundError, StoreUnavailableError
+from storage.errors import (
+    ConflictError,
+    IntegrityError,
+    KeyUnavailableError,
+    ObjectNotFoundError,
+    StoreUnavailableError,
+)
 from storage.keys import KEY_BYTES, derive
 from storage.objects import ObjectStore
 
@@ -64,7 +70,8 @@ class KeyObjects:
 
     def note(self, name: KeyName, content: bytes) -> None:
         """Keep something that is no key, sealed like one. Raises where any store fails; may be repeated."""
-        self._put(name, self.root.seal(name, content))
+        for store in self.stores:
+            _share(store, self._key(name), self.root.seal(name, content))
 
     def read(self, name: KeyName) -> bytes:
         """Raises `ObjectNotFoundError` where no store has it, `KeyUnavailableError` where one might."""
@@ -103,7 +110,7 @@ class KeyObjects:
             key = self._key(name)
             missing = [store for store, keys in lying if key not in keys]
             for store in missing if len(missing) < len(self.stores) else ():
-                _write(store, key, self.root.seal(name, self.read(name)))
+                _share(store, key, self.root.seal(name, self.read(name)))
 
     def reseal(self, new: KeyObjects) -> None:
         """Write everything sealed by this root under the new one too. May be called again after a failure."""
@@ -140,6 +147,13 @@ def _write(store: ObjectStore, key: str, blob: bytes) -> None:
     upload.commit()
     if b"".join(store.read(key)) != blob:
         raise StoreUnavailableError("the key ring did not keep what it was given")
+
+
+def _share(store: ObjectStore, key: str, blob: bytes) -> None:
+    """Write what others may be writing at this moment, in a seal of their own: whose is there first stays."""
+    if not _has(store, key):
+        with suppress(ConflictError):
+            _write(store, key, blob)
 
 
 def _has(store: ObjectStore, key: str) -> bool:

@@ -496,6 +496,32 @@ def test_p3_a_mirror_added_later_knows_what_was_erased(
     assert another(database, mirror).read_note(NOTE) == b"erased"
 
 
+@pytest.mark.parametrize("act", ["start", "note"])
+def test_p6_of_two_processes_that_write_the_same_at_once_none_fails(
+    database: Database,
+    ring: FolderStore,
+    mirror: FolderStore,
+    keyring: KeyRing,
+    monkeypatch: pytest.MonkeyPatch,
+    act: str,
+) -> None:
+    acts = {"start": lambda: another(database, ring, mirror), "note": lambda: keyring.note(NOTE, b"erased")}
+    commit, overtaken = FolderUpload.commit, threading.Event()
+
+    def overtake(upload: FolderUpload) -> int:
+        if not overtaken.is_set():
+            overtaken.set()
+            acts[act]()
+        return commit(upload)
+
+    monkeypatch.setattr(FolderUpload, "commit", overtake)
+    acts[act]()
+
+    assert overtaken.is_set()
+    another(database, ring, mirror)
+    assert objects(mirror) == objects(ring)
+
+
 def test_a_key_is_not_ready_while_the_mirror_is_away(
     database: Database, ring: FolderStore, mirror: FolderStore, tmp_path: Path
 ) -> None:
