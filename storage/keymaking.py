@@ -45,8 +45,8 @@ def make(
         random.shuffle(unfinished)
         for at in range(0, len(unfinished), BATCH):
             names = [_write(database, objects, name, now, own) for name in unfinished[at : at + BATCH]]
-            if pinned_by is not None and not objects.written(pinned_by):
-                raise KeyUnavailableError("the root key was changed; start again with the new one")
+            if pinned_by is not None:
+                objects.require(pinned_by)
             made += _finish(database, objects, [name for name in names if name is not None])
     raise KeyUnavailableError("keys are being claimed faster than they are made")
 

@@ -91,6 +91,11 @@ class KeyObjects:
         """Whether every store holds it under this root."""
         return all(_has(store, self._key(name)) for store in self.stores)
 
+    def require(self, pin: KeyName) -> None:
+        """Raise unless the key that pins this root is there, to be asked after writing: a change of root removes it."""
+        if not self.written(pin):
+            raise KeyUnavailableError("the root key was changed; start again with the new one")
+
     def remove(self, name: KeyName) -> None:
         """Remove the key from every store, under whatever root; raises unless it is gone from all."""
         for store in self.stores:

@@ -222,9 +222,11 @@ class KeyRing:
     def note(self, name: KeyName, content: bytes) -> None:
         """Keep a few sealed bytes beside the keys of a day, until that day is over; the first of a name stays.
 
-        For what must not be forgotten when the database is restored from a backup: the ring never is.
+        For what must not be forgotten when the database is restored from a backup: the ring never is. Raises
+        `KeyUnavailableError` where another process has changed the root key: nobody could read the note.
         """
         self._objects.note(name, content)
+        self._objects.require(self._pin()[0])
 
     def notes(self, purpose: str) -> list[KeyName]:
         """The notes whose ids begin with `purpose`. Raises where ring and mirror cannot both be listed."""

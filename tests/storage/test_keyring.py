@@ -585,6 +585,8 @@ def test_a_process_with_the_old_root_makes_no_more_keys(
     with pytest.raises(KeyUnavailableError):
         running.ensure(NOW + timedelta(days=1))
     assert keyring.ensure(NOW + timedelta(days=1)) == 2
+    with pytest.raises(KeyUnavailableError):  # or a restored backup, which the note is for, does not start
+        running.note(NOTE, b"erased")
 
 
 def test_service_keys_differ_by_use(keyring: KeyRing) -> None:
