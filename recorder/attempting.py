@@ -99,6 +99,7 @@ def attempt(service: Service, job: Job, now: datetime, media: OpenMedia) -> None
                 cut=None if job.decision.whole else Cut(job.decision.keep, job.decision.mute),
                 open_sinks=uploading.open,
                 limits=Limits(service.settings.capture.max_seconds, service.settings.capture.fetch_timeout_s),
+                working=uploading.renew,
             )
         reached("capture.produced")
         kept = storing.Kept(dek, key, produced, uploading.commit(), job.decision, produced.lag_ms)

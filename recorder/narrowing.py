@@ -63,6 +63,7 @@ def narrow(service: Service, stored: Recording, now: datetime) -> bool:
             cut=recut(job.before.keep, job.after, job.lag_ms),
             open_sinks=uploading.open,
             limits=Limits(UNLIMITED, service.settings.capture.fetch_timeout_s),
+            working=uploading.renew,
         )
         reached("capture.produced")
         lag_ms = max(job.lag_ms, produced.lag_ms)

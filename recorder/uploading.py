@@ -1,7 +1,7 @@
 """The uploads of one attempt at a recording. Handles plaintext audio: it goes into the vault and nowhere else.
 
-Every object is on record before its first byte. The attempt holds a lease that it renews while bytes flow; one that
-has lost it deletes what it wrote.
+Every object is on record before its first byte. The attempt holds a lease that it renews while bytes flow, in or out;
+one that has lost it deletes what it wrote.
 """
 
 from __future__ import annotations
@@ -130,11 +130,15 @@ class Uploading:
             received += len(chunk)
             if received > max_bytes:
                 raise MediaTooLargeError
-            if time.monotonic() - self._renewed > RENEW_AFTER_S:
-                with self._service.database.write() as connection:
-                    self._hold(connection)
+            self.renew()
             yield chunk
             reached("capture.receiving")
+
+    def renew(self) -> None:
+        """Renew the lease where it is time to. Raises `LeaseLostError`."""
+        if time.monotonic() - self._renewed > RENEW_AFTER_S:
+            with self._service.database.write() as connection:
+                self._hold(connection)
 
     def commit(self) -> list[Attempt]:
         """Make the objects durable; returns the rows that say so, to be written in the transaction that keeps them.

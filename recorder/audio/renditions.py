@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain
@@ -59,13 +59,21 @@ class Produced:
         return self.frames * 1000 // self.rate
 
 
-def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sinks: OpenSinks, limits: Limits) -> Produced:
+def produce(
+    chunks: Iterator[bytes],
+    *,
+    cut: Cut | None,
+    open_sinks: OpenSinks,
+    limits: Limits,
+    working: Callable[[], None] | None = None,
+) -> Produced:
     """Read a recording once and write its renditions.
 
     Without a cut the original is the very bytes received; with one it is FLAC of what the cut keeps. A playback copy
     (MP3) is made unless the original is PCM WAV or MP3. `open_sinks` is called once, when there is something to write,
-    never for something that is not audio. `chunks` is read in a thread, a few blocks ahead. What was written is worth
-    keeping only if this returns: retryable `AudioError`s are worth another try, others are not.
+    never for something that is not audio. `chunks` is read in a thread, a few blocks ahead; that may be hours of sound,
+    so `working` is called now and then until its end, and stops the work by raising. What was written is worth keeping
+    only if this returns: retryable `AudioError`s are worth another try, others are not.
     """
     with closing(Ahead(chunks)) as blocks, ExitStack() as stack:
         head, kind, is_pcm, lag = _opening(blocks)
@@ -82,13 +90,19 @@ def produce(chunks: Iterator[bytes], *, cut: Cut | None, open_sinks: OpenSinks, 
             playback=playback,
         )
         stack.enter_context(closing(outputs))
+
+        def take(window: bytes | memoryview) -> None:
+            if working is not None:
+                working()
+            outputs.take(window, sound.format)
+
         for block in chain([head], blocks):
             if sinks is not None:
                 sinks["original"].write(block)
             for window in sound.feed(block):
-                outputs.take(window, sound.format)
+                take(window)
         for window in sound.finish():
-            outputs.take(window, sound.format)
+            take(window)
         sound.check(outputs.received)
         if outputs.received == 0:
             raise AudioEmptyError

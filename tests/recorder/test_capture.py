@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from recorder import calls, capture, erasure, personal
+from recorder import calls, capture, erasure, faultpoints, personal, uploading
 from recorder.actors import Actor
 from recorder.audio import sniff
 from recorder.errors import (
@@ -444,6 +444,24 @@ def test_p6_of_two_workers_one_keeps_and_the_other_deletes_its_own(service: Serv
     assert acts(service).count("recording.stored") == 1
     with service.database.read() as connection:
         assert forecast.expected(connection, "20261202") == 1
+
+
+def test_p6_a_lease_is_renewed_also_while_there_is_nothing_left_to_receive(
+    service: Service, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of silence come in a few blocks, and are worked on for longer than a lease lasts."""
+    told(service, exchange)
+    leases = {}
+
+    def hook(step: str) -> None:
+        if step in {"capture.receiving", "capture.produced"}:
+            leases[step] = only(service).lease_until
+
+    monkeypatch.setattr(uploading, "RENEW_AFTER_S", 0)
+    monkeypatch.setattr(faultpoints, "hook", hook)
+    capture.capture_due(service, at(13))
+
+    assert leases["capture.receiving"] < leases["capture.produced"]
 
 
 def test_a_worker_with_a_lease_is_left_alone(service: Service, exchange: Exchange) -> None:
