@@ -10,11 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from recorder import notices
 from recorder.couriers.folders import FolderMailer, FolderTexter
 from recorder.couriers.gateway import GatewayTexter
 from recorder.couriers.smtp import SmtpMailer
 from recorder.couriers.twilio import TwilioCaller, TwilioTexter
-from recorder.errors import ConfigurationError
+from recorder.errors import ConfigurationError, DeliveryRefusedError
 from recorder.ports import Caller, Mailer, Texter
 from recorder.settings import Settings, is_confidential
 
@@ -27,8 +28,28 @@ def mailer_for(settings: Settings) -> Mailer:
         return FolderMailer(Path(unquote(parts.path)))
     if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
         raise ConfigurationError("RECORDER_MAIL__URL must be smtp://, smtps:// or file:///")
-    sender = settings.mail.bounces_to or settings.mail.sender or settings.organisation.dpo_email
-    return SmtpMailer(settings.mail_url, sender=sender)
+    return SmtpMailer(settings.mail_url, sender=_sender(settings))
+
+
+def _sender(settings: Settings) -> str:
+    """The envelope's, as a relay can be told it. Were one of ours wrong, each mail would be refused as its recipient's.
+
+    Raises `ConfigurationError`.
+    """
+    mail, brands = settings.mail, settings.brands.values()
+    named = [
+        mail.bounces_to,
+        mail.sender,
+        settings.organisation.dpo_email,
+        *(one.get("dpo_email", "") for one in brands),
+    ]
+    try:
+        senders = [notices.address(one) for one in named if one]
+    except DeliveryRefusedError:
+        senders = []
+    if not senders or not all(one.isascii() for one in senders):
+        raise ConfigurationError("RECORDER_MAIL__BOUNCES_TO, __SENDER or a DPO's: not an address to send mail from")
+    return senders[0]
 
 
 def texter_for(settings: Settings) -> Texter:

@@ -133,13 +133,13 @@ def _speaker(organisation: Organisation) -> dict[str, str]:
 
 def _mail(notice: AccessNotice | Letter, language: str, subject: str, plain: str, html: str, now: datetime) -> bytes:
     message = EmailMessage(policy=SMTP)
-    to = address(notice.to)
+    sender, to = address(notice.sender), address(notice.to)
     try:
-        message["From"] = f'"{_quoted(notice.organisation.name)}" <{notice.sender}>'
+        message["From"] = f'"{_quoted(notice.organisation.name)}" <{sender}>'
         message["To"] = to
         message["Subject"] = subject
         message["Date"] = format_datetime(now)
-        message["Message-ID"] = f"<{notice.message_id}@{notice.sender.rpartition('@')[2] or 'localhost'}>"
+        message["Message-ID"] = f"<{notice.message_id}@{sender.rpartition('@')[2]}>"
     except (ValueError, IndexError):  # the words of the parser may repeat the address
         raise DeliveryRefusedError("the address is not one that mail can be sent to") from None
     message["Auto-Submitted"] = "auto-generated"

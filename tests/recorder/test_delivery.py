@@ -19,7 +19,7 @@ from recorder.couriers import mailer_for, texter_for
 from recorder.couriers.folders import FolderMailer
 from recorder.errors import ConfigurationError, DeliveryError, DeliveryRefusedError, DeliveryUnknownError, LinkError
 from recorder.ports import Service
-from recorder.settings import Settings
+from recorder.settings import Settings, load
 from storage.catalogue import requests, tasks
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, code, granted, link_rows, mails, matches, stored, texts, token, visiting
@@ -44,6 +44,15 @@ def test_a_kind_that_is_not_spoken_stops_the_start(
     changed = settings.model_copy(update={section: getattr(settings, section).model_copy(update={"url": url})})
     with pytest.raises(ConfigurationError):
         make(changed)
+
+
+@pytest.mark.parametrize("sender", ["dpø@flexii.dk", "Flexii <dpo@flexii.dk>", "flexii.dk"])
+@pytest.mark.parametrize("setting", ["mail__sender", "mail__bounces_to", "organisation__dpo_email"])
+def test_an_address_no_mail_can_be_sent_from_stops_the_start(sender: str, setting: str) -> None:
+    relay = {"RECORDER_MAIL__URL": "smtp://localhost"}
+    mailer_for(load(relay | {f"RECORDER_{setting.upper()}": "dpo@blåbærgrød.dk"}))
+    with pytest.raises(ConfigurationError, match="send mail from"):
+        mailer_for(load(relay | {f"RECORDER_{setting.upper()}": sender}))
 
 
 class Answering:

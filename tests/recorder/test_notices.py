@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -138,6 +139,13 @@ def test_p4_the_link_goes_to_the_very_domain_on_file(written: str, sent_to: str)
     """Under the rules of 2003 faß.de was fass.de and βόλος.com was βόλοσ.com: today those are other people's."""
     assert notices.address(written) == sent_to
     assert read(notice(to=written))[0]["To"] == sent_to
+
+
+def test_an_organisation_may_have_a_domain_with_danish_letters() -> None:
+    mail, _, _ = read(replace(notice(), sender="dpo@blåbærgrød.dk"))
+
+    assert mail["From"].addresses[0].addr_spec == "dpo@xn--blbrgrd-fxak7p.dk"
+    assert mail["Message-ID"] == f"<{MESSAGE_ID}@xn--blbrgrd-fxak7p.dk>"
 
 
 @pytest.mark.parametrize("address", ["anna@example.com\r\nBcc: eve@example.com", "", "Anna <"])
