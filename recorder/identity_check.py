@@ -28,6 +28,12 @@ def closes_at(asked_at: datetime) -> datetime:
     return access_links.runs_out(asked_at)
 
 
+def deadline(request: Request, now: datetime) -> datetime:
+    """By when a request must be answered, were the person to say now who they are: it moves while they are asked."""
+    asked_at = request.identity_asked_at
+    return request.due_at if asked_at is None else request.due_at + (now - asked_at)
+
+
 def ask(service: Service, request_id: str, actor: Actor, now: datetime, once: Once = WITHOUT_KEY) -> None:
     """Write to the address on file that we must know who asks; from now on the deadline stands still.
 
@@ -61,7 +67,7 @@ def answered(service: Service, request_id: str, actor: Actor, now: datetime, onc
             raise RequestNotFoundError
         if request.state != "received" or request.identity_asked_at is None:
             raise ConflictError("nobody is waited for")
-        due_at = request.due_at + (now - request.identity_asked_at)
+        due_at = deadline(request, now)
         values = {"identity_asked_at": None, "identity_reminded_at": None, "reminded_at": None, "due_at": due_at}
         requests.change(connection, request_id, when=["received"], **values)
         outbox.void(connection, request_id, [LETTER, "identity_reminder"])

@@ -165,9 +165,12 @@ def extend(
         raise InvalidInputError("reason is not one of " + ", ".join(EXTENSIONS))
     with service.database.write() as connection:
         request = _locked(connection, request_id, "received", once)
-        if request.extended or now > request.due_at:
+        if request.extended or now > identity_check.deadline(request, now):
             raise ConflictError("a request is extended once, within its first month")
-        due_at = deadlines.due_at(request.received_at, deadlines.EXTENDED_MONTHS)
+        two_months = deadlines.due_at(request.received_at, deadlines.EXTENDED_MONTHS) - deadlines.due_at(
+            request.received_at
+        )
+        due_at = request.due_at + two_months
         values = {"extended": True, "due_at": due_at, "reminded_at": None}
         requests.change(connection, request_id, when=["received"], **values)
         tasks.close_task(connection, "request_due", request_id, actor.id, now)

@@ -121,6 +121,7 @@ async def _listing(request: web.Request, *, fields: dict[str, str] | None = None
         fields=fields or {},
         fault=fault,
         kinds=subject_requests.KINDS,
+        deadline=identity_check.deadline,
         now=now(request),
     )
 
@@ -139,6 +140,7 @@ async def _look(request: web.Request, *, fault: str | None = None, status: int =
         refusals=subject_requests.REFUSALS,
         extensions=subject_requests.EXTENSIONS,
         closes_at=identity_check.closes_at(wish.identity_asked_at) if wish.identity_asked_at else None,
+        deadline=identity_check.deadline,
         has_link=wish.kind in DISCLOSING,
         fault=fault,
         now=now(request),

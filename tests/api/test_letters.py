@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,25 @@ async def test_in_the_console_the_same(house: House) -> None:
     body = mails(house.service)[0].get_body(("plain",))
     assert body is not None
     assert "Du ringede fra en andens telefon." in body.get_content()
+
+
+async def test_the_console_counts_no_days_while_somebody_is_waited_for(house: House) -> None:
+    request_id = await opened(house, house.bearer("dpo"))
+
+    async def days_left(path: str) -> list[str]:
+        house.service.keyring.ensure(house.clock())
+        await house.signed_in("dpo")
+        answer = await house.client.get(path)
+        assert answer.status == 200
+        return re.findall(r"-?\d+ dage? (?:tilbage|for sent)", await answer.text())
+
+    both = "/console/requests", f"/console/requests/{request_id}"
+    house.clock.advance(days=20)
+    before = [await days_left(path) for path in both]
+    assert all(before)
+    await house.client.post(f"{both[1]}/identity/ask", headers=SAME_ORIGIN)
+    house.clock.advance(days=20)
+    assert [await days_left(path) for path in both] == before
 
 
 async def test_a_bounce_told_by_the_mail_provider_stops_the_link(house: House) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from recorder import bounces, delivery, identity_check, subject_requests, sweep
+from recorder import bounces, deadlines, delivery, identity_check, subject_requests, sweep
 from recorder.actors import Actor
 from recorder.errors import ConflictError, RequestNotFoundError
 from recorder.ports import Service
@@ -115,6 +115,37 @@ def test_nobody_is_waited_for_whom_our_question_did_not_reach(
     passes(service, clock, hours=1)
     assert mails(service)[-1]["Subject"] == "Er det dig, der har skrevet til os?"
     assert request_row(service, request.id).identity_asked_at is not None
+
+
+def test_a_deadline_that_stands_still_may_be_extended_and_loses_no_day_by_it(
+    service: Service, clock: MovingClock
+) -> None:
+    stored(service, clock)
+    request = ask(service, clock)
+    passes(service, clock, days=20)
+    identity_check.ask(service, request.id, DPO, clock())
+    passes(service, clock, days=20)
+    assert identity_check.deadline(request_row(service, request.id), clock()) == request.due_at + timedelta(days=20)
+
+    subject_requests.extend(service, request.id, DPO, clock())
+    identity_check.answered(service, request.id, DPO, clock())
+    two_months = deadlines.due_at(request.received_at, 3) - request.due_at
+    assert request_row(service, request.id).due_at == request.due_at + two_months + timedelta(days=20)
+
+
+def test_an_extension_after_the_answer_takes_two_months_more(service: Service, clock: MovingClock) -> None:
+    stored(service, clock)
+    request = ask(service, clock)
+    for _ in range(3):
+        identity_check.ask(service, request.id, DPO, clock())
+        passes(service, clock, days=25)
+        identity_check.answered(service, request.id, DPO, clock())
+
+    moved = request_row(service, request.id).due_at
+    subject_requests.extend(service, request.id, DPO, clock())
+    assert request_row(service, request.id).due_at == moved + (
+        deadlines.due_at(request.received_at, 3) - request.due_at
+    )
 
 
 def test_an_answer_ends_the_waiting_and_the_request_goes_on(service: Service, clock: MovingClock) -> None:
