@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, insert, literal_column, select, update
 
+from storage.catalogue.among import among
 from storage.objects import HELD
 from storage.tables import metadata
 
@@ -90,6 +91,12 @@ def lose(connection: Connection, recording_id: str, *, kept: bool, but: Collecti
     """Give up the open attempts at a recording and, with `kept`, those read from, except the ones with these ids."""
     states = ["open", "kept"] if kept else ["open"]
     connection.execute(_LOSE, {"recording": recording_id, "states": states, "ids": list(but)})
+
+
+def lose_all(connection: Connection, recording_ids: Collection[str]) -> None:
+    """Give up everything that was begun or kept of recordings that never will be."""
+    theirs = among(attempts.c.recording_id, recording_ids) & attempts.c.state.in_(("open", "kept"))
+    connection.execute(update(attempts).where(theirs).values(state="lost"))
 
 
 def lose_these(connection: Connection, ids: Collection[str]) -> None:

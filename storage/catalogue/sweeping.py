@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from storage.catalogue import calls, forecast, recordings
+from storage.catalogue import attempts, calls, forecast, recordings
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
 from storage.clock import EPOCH
@@ -137,6 +137,7 @@ def let_go_of(connection: Connection, key_id: str, day: date) -> LetGo:
     never = _never_stored(key_id)
     discarded = update(_recordings).where(never).values(state="discarded", reason="expired", lease=None)
     recording_ids = list(connection.execute(discarded.returning(_recordings.c.id)).scalars())
+    attempts.lose_all(connection, recording_ids)
     gone = {"key_id": None, "sealed": None}
     connection.execute(
         update(_recordings)

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select
 
-from recorder import personal, sweep
+from recorder import capture, personal, sweep
 from recorder.ports import Service
-from storage.catalogue import calls, evidence, recordings, source_deletions, sweeping
+from storage.catalogue import attempts, calls, evidence, recordings, source_deletions, sweeping
+from storage.catalogue.attempts import Attempt
 from storage.catalogue.calls import Call
 from storage.catalogue.evidence import Consent
 from storage.catalogue.recordings import Recording
-from storage.clock import new_id
+from storage.clock import new_id, utc_day
 from storage.tables import metadata
 from tests.conftest import MovingClock
-from tests.recorder.stored import row
+from tests.recorder.stored import AUDIO, row
+
+
+def uploaded(service: Service, recording_id: str, now: datetime) -> Attempt:
+    """What a process leaves that died between an upload and its row."""
+    key, upload_id = service.vault.object_key("private_inbound", utc_day(now + timedelta(days=90))), "0" * 32
+    writer = service.vault.writer(
+        recording_id=recording_id,
+        rendition="original",
+        dek=service.vault.new_dek(),
+        object_key=key,
+        tags={},
+        upload_id=upload_id,
+    )
+    writer.write(AUDIO)
+    writer.commit()
+    return Attempt(new_id("att"), recording_id, 1, "original", key, now, upload_id)
 
 
 def test_p3_what_was_never_captured_and_goes_with_its_key_goes_at_its_platform_too(
@@ -43,10 +60,12 @@ def test_p3_what_was_never_captured_and_goes_with_its_key_goes_at_its_platform_t
     )
     where = {"platform_recording_id": "r-1", "platform_call_id": "pbx-81", "url": "https://pbx.example/r-1.wav"}
     announced = replace(announced, sealed=personal.seal(secret, "recordings", announced.id, where))
+    begun = uploaded(service, announced.id, now)
     with service.database.write() as connection:
         calls.insert(connection, call)
         evidence.add_consent(connection, Consent(new_id("con"), call.id, "granted", now, digit="1"))
         recordings.insert(connection, announced)
+        attempts.add(connection, begun)
 
     now = clock.advance(days=9)
     service.keyring.ensure(now)
@@ -56,6 +75,8 @@ def test_p3_what_was_never_captured_and_goes_with_its_key_goes_at_its_platform_t
     with service.database.read() as connection:
         noted = connection.execute(select(source_deletions.source_deletions.c.recording_id)).scalars().all()
     assert noted == [announced.id]
+    capture.capture_due(service, now)
+    assert service.vault.remaining(begun.object_key) == 0
 
 
 def test_p3_a_key_goes_however_many_calls_hang_on_it(service: Service, clock: MovingClock) -> None:
