@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
 
 from recorder import disposal, erasure, erasure_notes
 from recorder.actors import SYSTEM
+from recorder.errors import RecordingNotFoundError
 from recorder.ports import Service
 from recorder.segments import SEGMENTS
 from storage import audit
@@ -42,7 +44,8 @@ def erase_again(service: Service, now: datetime) -> int:
             back += erasing.standing(connection, ids)
     for recording_id in back:
         note = erasure_notes.read(service, noted[recording_id])
-        with service.database.write() as connection:
+        # Another replica that was started at the same time may have been through with it.
+        with suppress(RecordingNotFoundError), service.database.write() as connection:
             order = Order(note.reason, note.ordered_by, now)
             entries = erasure.again(service, connection, recording_id, order, now)
             tasks.open_task(connection, TASK, "database", now)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from recorder import erasure, erasure_notes, holds, keys, listening, restoring, sheltering, sweep
 from recorder.actors import Actor
 from recorder.errors import RecordingNotFoundError
 from recorder.ports import Service
 from storage import audit
-from storage.catalogue import tasks
+from storage.catalogue import erasing, tasks
 from storage.errors import KeyDestroyedError, StoreUnavailableError
 from storage.objects_folder import FolderStore
 from tests.recorder.backups import House
@@ -60,6 +62,29 @@ def test_p3_what_was_erased_before_its_time_is_gone_again_when_a_restore_is_star
         assert audit.verify(service.database).ok
     with house.running() as service:
         assert restoring.erase_again(service, clock.now) == 0
+
+
+def test_p6_replicas_started_together_after_a_restore_all_start(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with house.running() as service:
+        recording = store(service, house.clock.now)
+        house.back_up(tmp_path / "backup")
+        erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=house.clock.now)
+    house.restore(tmp_path / "backup")
+    standing = erasing.standing
+
+    def overtaken(connection: Connection, ids: Sequence[str]) -> list[str]:
+        found = standing(connection, ids)
+        monkeypatch.setattr(erasing, "standing", standing)
+        with house.running():
+            pass
+        return found
+
+    monkeypatch.setattr(erasing, "standing", overtaken)
+    with house.running() as service:
+        assert erasure.certificate(service, recording.id)["reason"] == "dpo_order"
+        assert objects_left(service) == []
 
 
 def test_p3_nothing_that_is_back_opens_while_the_store_is_away(
