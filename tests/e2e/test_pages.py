@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.journeys import enter, mailed_link, recorded_call, sign_in
+from tests.e2e.journeys import ask_for_code, enter, mailed_link, recorded_call, sign_in, until
+from tests.servers.between import Fate, Request, between
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -94,6 +96,29 @@ def test_the_customers_way_works_without_javascript(house: House, browser: Brows
 
     assert page.locator('form[action="/access/code"] button').count() == 1
     assert_fits(page)
+
+
+def test_p6_a_double_click_on_a_slow_line_counts_once(house: House, browser: Browser) -> None:
+    recorded_call(house)
+    pressed_twice = threading.Event()
+
+    def decide(request: Request) -> Fate:
+        if request.path == "/access/verify":
+            pressed_twice.wait(30)
+        return "pass"
+
+    with between(house.url) as line:
+        line.decide = decide
+        page = browser.new_page()
+        ask_for_code(house, page, mailed_link(house).replace(house.url, line.endpoint))
+        button = page.locator('form[action="/access/verify"] button').bounding_box()
+        assert button is not None
+        page.mouse.click(button["x"] + 20, button["y"] + 20)
+        until("the first press arrives", lambda: line.count("POST", "/access/verify"))
+        page.mouse.click(button["x"] + 20, button["y"] + 20)
+        pressed_twice.set()
+        page.wait_for_url("**/access/recordings")
+        assert line.count("POST", "/access/verify") == 1
 
 
 @pytest.mark.parametrize(("locale", "scheme"), [("da-DK", "light"), ("en-GB", "dark")])
