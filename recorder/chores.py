@@ -11,10 +11,13 @@ from storage import audit
 from storage.catalogue import tasks
 from storage.catalogue.tasks import Task
 
+SHOWN = 200  # after a platform was away there are as many as recordings
+
 
 def open_chores(service: Service) -> list[Task]:
+    """The oldest of them."""
     with service.database.read() as connection:
-        return tasks.open_tasks(connection)
+        return tasks.open_tasks(connection, limit=SHOWN)
 
 
 def close(service: Service, kind: str, subject_id: str, *, actor: Actor, now: datetime) -> None:

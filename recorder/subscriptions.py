@@ -70,7 +70,7 @@ def _subscribed(service: Service) -> set[str]:
     if not names:
         return names
     with service.database.read() as connection:
-        gone = {task.subject_id for task in tasks.open_tasks(connection) if task.kind == GONE}
+        gone = {task.subject_id for task in tasks.open_tasks(connection, kind=GONE)}
     for name in names & gone:
         with service.database.write() as connection:
             bulletins.remove_all(connection, name)

@@ -152,7 +152,7 @@ def _obey(service: Service, felt: list[Brake], now: datetime) -> None:
     """Stop for every brake felt for less than its day, and let people know; brakes no longer felt are closed."""
     kinds = sorted({brake.kind for brake in felt})
     with service.database.read() as connection:
-        since = {task.subject_id: task.opened_at for task in tasks.open_tasks(connection) if task.kind == BRAKE}
+        since = {task.subject_id: task.opened_at for task in tasks.open_tasks(connection, kind=BRAKE)}
     if since.keys() != set(kinds):
         _alarm(service, kinds, since, now)
     holding = brakes.still_holding(since, felt, now)

@@ -50,6 +50,7 @@ def _looked(service: Service, moment: datetime) -> dict[str, int | None]:
         "stored": int(states.get(("stored",), 0)),
         "holds": int(sum(numbers["holds_active"].values())),
         "requests": int(sum(numbers["requests_open"].values())),
+        "tasks": int(sum(numbers["tasks_open"].values())),
         "days_left": None if due is None else (due - moment).days,
     }
 

@@ -40,11 +40,13 @@ def close_task(connection: Connection, kind: str, subject_id: str, by: str, now:
     return done.rowcount > 0
 
 
-def open_tasks(connection: Connection) -> list[Task]:
-    """What is open, oldest first."""
+def open_tasks(connection: Connection, *, kind: str | None = None, limit: int | None = None) -> list[Task]:
+    """What is open, oldest first; of one kind, or the first so many, where there may be any number."""
+    wanted = tasks.c.closed_at.is_(None) if kind is None else tasks.c.closed_at.is_(None) & (tasks.c.kind == kind)
     found = connection.execute(
         select(tasks.c.id, tasks.c.kind, tasks.c.subject_id, tasks.c.opened_at)
-        .where(tasks.c.closed_at.is_(None))
+        .where(wanted)
         .order_by(tasks.c.opened_at, tasks.c.id)
+        .limit(limit)
     )
     return [Task(*row) for row in found]

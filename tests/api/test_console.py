@@ -284,6 +284,20 @@ async def test_tasks_wait_on_the_overview_until_somebody_has_seen_to_them(house:
     assert json.loads(entry)["entry"]["type"] == "task.closed"
 
 
+async def test_the_overview_shows_the_oldest_of_any_number_of_tasks(house: House) -> None:
+    with house.service.database.write() as connection:
+        for number in range(1000):
+            at = house.clock.advance(seconds=1)
+            tasks.open_task(connection, "source_deletion_failed", f"src_{number:04}", at)
+    await house.signed_in("dpo")
+
+    text = await page(house, "/console/")
+
+    shown = re.findall(r'name="subject" value="(\w+)"', text)
+    assert shown == [f"src_{number:04}" for number in range(200)]
+    assert "800 more wait behind them" in text
+
+
 async def test_the_agents_panel_notes_a_yes_and_stops(house: House) -> None:
     house.call(answer="requested")
     await house.signed_in("agent")
