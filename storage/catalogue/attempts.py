@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, insert, literal_column, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, insert, literal_column, select, update
 
 from storage.catalogue.among import among
 from storage.objects import HELD
@@ -57,10 +57,11 @@ _GONE = update(attempts).where(attempts.c.id.in_(_IDS)).values(state="gone", hea
 _AWAY = attempts.c.object_key.not_like(f"{HELD}%")
 _UNSHELTERED = (
     select(attempts.c.recording_id)
-    .distinct()
     .join(_holds, _holds.c.recording_id == attempts.c.recording_id)
     .join(_recordings, _recordings.c.id == attempts.c.recording_id)
     .where(_holds.c.released_at.is_(None), _recordings.c.state == "stored", attempts.c.state == "kept", _AWAY)
+    .group_by(attempts.c.recording_id)
+    .order_by(func.random())  # those that cannot be moved must not stand before the others for ever
     .limit(bindparam("limit"))
 )
 _LOSE_KEPT = update(attempts).where(attempts.c.id.in_(_IDS), attempts.c.state == "kept").values(state="lost")

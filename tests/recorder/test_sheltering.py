@@ -142,3 +142,19 @@ def test_p6_a_store_that_is_away_holds_up_no_other(
     clock.advance(seconds=timedelta(minutes=5).total_seconds())
     assert sheltering.shelter(service, clock.now) == 0
     assert len(keys(service)) == 3 + 2
+
+
+def test_p6_what_cannot_be_moved_does_not_stand_before_what_can(service: Service, clock: MovingClock) -> None:
+    """A legal hold whose objects stay where they are is worth nothing from the day on which the bucket deletes."""
+    for _ in range(4):
+        held(service, clock)
+    with service.database.read() as connection:
+        first = attempts.unsheltered(connection, 1)[0]
+        damaged = attempts.kept(connection, first)["original"].object_key
+    service.vault.objects.delete(damaged)
+
+    for _ in range(100):
+        sheltering.shelter(service, clock.now, limit=1)
+
+    with service.database.read() as connection:
+        assert attempts.unsheltered(connection, 10) == [first]
