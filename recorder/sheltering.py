@@ -7,7 +7,7 @@ copied to `hold/…` within the store, and every version of the old ones is remo
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -20,6 +20,8 @@ from storage.catalogue.attempts import Attempt
 from storage.clock import new_id, utc_day
 from storage.errors import StorageError
 from storage.objects import HELD
+
+REMEMBERED = timedelta(days=1)  # copies that came to nothing: there is one of each object every five minutes
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +69,7 @@ def _begin(service: Service, recording_id: str, now: datetime) -> list[tuple[Att
         away = [one for one in attempts.kept(connection, recording_id).values() if not one.object_key.startswith(HELD)]
         day = utc_day(recording.expires_at)
         copies = [(old, _copy(service, old, service.vault.held_key(recording.segment, day), now)) for old in away]
-        attempts.begin_copies(connection, recording_id, [copy for _, copy in copies])
+        attempts.begin_copies(connection, recording_id, [copy for _, copy in copies], now - REMEMBERED)
     reached("hold.copying")
     return copies
 

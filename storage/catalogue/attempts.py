@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, func, insert, literal_column, select, update
 
 from storage.catalogue.among import among
 from storage.objects import HELD
@@ -70,6 +70,12 @@ _LOSE_COPIES = (
     .where(attempts.c.recording_id == bindparam("recording"), attempts.c.state == "open", ~_AWAY)
     .values(state="lost")
 )
+_FORGET_COPIES = delete(attempts).where(
+    attempts.c.recording_id == bindparam("recording"),
+    attempts.c.state == "gone",
+    attempts.c.created_at < bindparam("moment"),
+    ~_AWAY,
+)
 _KNOWN = select(attempts.c.id).where(attempts.c.id.in_(_IDS))
 
 
@@ -110,9 +116,13 @@ def unsheltered(connection: Connection, limit: int) -> list[str]:
     return list(connection.execute(_UNSHELTERED, {"limit": limit}).scalars())
 
 
-def begin_copies(connection: Connection, recording_id: str, copies: Collection[Attempt]) -> None:
-    """Say which copies are about to be made; those a process that died had begun are given up."""
+def begin_copies(connection: Connection, recording_id: str, copies: Collection[Attempt], moment: datetime) -> None:
+    """Say which copies are about to be made; those a process that died had begun are given up.
+
+    Those begun before the moment of which nothing is left are forgotten: nobody can still be writing them.
+    """
     connection.execute(_LOSE_COPIES, {"recording": recording_id})
+    connection.execute(_FORGET_COPIES, {"recording": recording_id, "moment": moment})
     add(connection, *copies)
 
 

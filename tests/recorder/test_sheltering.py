@@ -10,7 +10,7 @@ import pytest
 from recorder import erasure, faultpoints, holds, sheltering, sweep
 from recorder.actors import Actor
 from recorder.ports import Service
-from storage.catalogue import attempts
+from storage.catalogue import attempts, erasing
 from storage.catalogue.recordings import Recording
 from tests.conftest import DATABASES, MovingClock
 from tests.recorder.stored import AUDIO, hear, row, store
@@ -158,3 +158,16 @@ def test_p6_what_cannot_be_moved_does_not_stand_before_what_can(service: Service
 
     with service.database.read() as connection:
         assert attempts.unsheltered(connection, 10) == [first]
+
+
+def test_copies_that_come_to_nothing_do_not_pile_up(service: Service, clock: MovingClock) -> None:
+    recording = held(service, clock)
+    with service.database.read() as connection:
+        service.vault.objects.delete(attempts.kept(connection, recording.id)["original"].object_key)
+
+    for _ in range(10):
+        assert sheltering.shelter(service, clock.advance(hours=6)) == 0
+
+    with service.database.read() as connection:
+        on_record = erasing.objects(connection, [recording.id])[recording.id]
+    assert len(on_record) <= 3 + 3 * 5  # its own, and those of a day
