@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, literal_column, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage import columns
@@ -163,7 +163,7 @@ class Inbox:
     @staticmethod
     def retry_failed(connection: Connection) -> None:
         """Have everything that could not be applied tried once more: what was wrong may have been mended since."""
-        mendable = inbox.c.state == "failed", inbox.c.body.is_not(None)
+        mendable = inbox.c.state == literal_column("'failed'"), inbox.c.body.is_not(None)  # of its index
         connection.execute(update(inbox).where(*mendable).values(state="new"))
 
     @staticmethod

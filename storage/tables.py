@@ -74,6 +74,12 @@ class InboxRow(Table, table=True):
             postgresql_where=text("state = 'new'"),
         ),
         Index(
+            "ix_inbox_failed",
+            "received_at",
+            sqlite_where=text("state = 'failed'"),
+            postgresql_where=text("state = 'failed'"),
+        ),
+        Index(
             "ix_inbox_pending_call",
             "call_ref",
             sqlite_where=text("state = 'new'"),

@@ -111,6 +111,14 @@ def test_no_table_is_read_from_end_to_end(service: Service, clock: MovingClock) 
     assert read_whole(service, statements) == set()
 
 
+def test_what_every_start_has_tried_again_is_found_by_an_index(service: Service) -> None:
+    """Every command starts, and beside `serve` webhooks wait for what it does in a transaction."""
+    with listened(service) as statements, service.database.write() as connection:
+        service.inbox.retry_failed(connection)
+
+    assert read_whole(service, statements) == set()
+
+
 def test_a_missing_index_would_be_seen(service: Service) -> None:
     unindexed = "SELECT id FROM recordings WHERE channels = 2 AND reason = 'x'"
     assert read_whole(service, [(unindexed, ())]) == {unindexed}
