@@ -29,9 +29,11 @@ TASKS = ("request_due", "link_locked", "contact_changed", "contact_missing", "de
 def advance(service: Service, request: Request, now: datetime) -> bool:
     """Do what is due for an open request; says whether that closed it."""
     if request.state == "received":
-        _match_again(service, request, now)
-        if request.kind in DISCLOSING:
+        held = request.kind in DISCLOSING
+        if held:
             hold_matches(service, request.id, _matches(service, request.id), SYSTEM, now)
+        if (late := _match_again(service, request, now)) and held:
+            hold_matches(service, request.id, late, SYSTEM, now)
         _keep_readable(service, request, now)
         return False
     carry_out(service, request.id, SYSTEM, now)
@@ -48,20 +50,21 @@ def advance(service: Service, request: Request, now: datetime) -> bool:
     return False
 
 
-def _match_again(service: Service, request: Request, now: datetime) -> None:
+def _match_again(service: Service, request: Request, now: datetime) -> list[Match]:
     """What was still to be captured when they asked is theirs too; of calls after the day they asked, nothing is."""
     asked, known = contacts.asked(service, request, now), {one.recording_id for one in _matches(service, request.id)}
     found, _ = matching.find(service, asked, request.id, now, until=deadlines.day_ends(request.received_at))
     new = [one for one in found if one.recording_id not in known]
     if not new:
-        return
+        return []
     with service.database.write() as connection:
         latest = requests.lock(connection, request.id)
         if latest is None or latest.state != "received":
-            return
+            return []
         requests.match(connection, new)
         body = {"matches": [one.recording_id for one in new]}
         audit.append(connection, type="request.matched", actor=SYSTEM.id, subject=request.id, body=body, now=now)
+    return new
 
 
 def carry_out(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
