@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any, Literal
+from typing import Any
 
 from aiohttp import web
 
@@ -23,7 +23,7 @@ from api.streams import send_encoded
 from api.waves import paths
 from api.words import ZONE, language
 from recorder import access_links, disclosure, mp3
-from recorder.access_links import Visit
+from recorder.access_links import Visit, Way
 from recorder.disclosure import Disclosed
 from recorder.erasure import Choice
 from recorder.errors import ChoiceNeededError, InvalidInputError, LinkError, RecordingNotFoundError
@@ -75,13 +75,12 @@ async def start_again(request: web.Request) -> web.Response:
 
 async def send_code(request: web.Request) -> web.Response:
     """Have a code sent to the number on file, or read aloud by a call to it."""
-    by: Literal["sms", "call"] = "call" if (await inputs.form(request)).get("by") == "call" else "sms"
+    by: Way = "call" if (await inputs.form(request)).get("by") == "call" else "sms"
     try:
         sent = await run(request, access_links.send_code, request.app[SERVICE], _cookie(request), now(request), by)
     except LinkError:
         return _dead(request)
-    rung = by == "call" and request.app[SERVICE].caller is not None
-    return _code_page(request, "" if sent else "later", rung=rung, status=200 if sent else 429)
+    return _code_page(request, "" if sent else "later", rung=sent == "call", status=200 if sent else 429)
 
 
 async def ask_code(request: web.Request) -> web.Response:

@@ -42,6 +42,8 @@ SESSION_LIFE = timedelta(minutes=60)
 RENEW_AFTER = timedelta(minutes=5)  # a player asks for ranges all the time; its session is not written every time
 CODE = re.compile(r"[0-9]{6}")
 
+Way = Literal["sms", "call"]
+
 
 @dataclass(frozen=True)
 class Visit:
@@ -117,24 +119,26 @@ def open_link(service: Service, token: str, now: datetime) -> str:
     return cookie
 
 
-def send_code(service: Service, cookie: str, now: datetime, by: Literal["sms", "call"] = "sms") -> bool:
-    """Have a code sent, or read aloud; False where that must wait: one a minute, three an hour, five a day.
+def send_code(service: Service, cookie: str, now: datetime, by: Way = "sms") -> Way | None:
+    """Have a code sent, or read aloud; None where that must wait: one a minute, three an hour, five a day.
 
-    Raises `LinkError` where the session leads to no living link.
+    Says how it comes: within a minute that is how it was asked for first. Raises `LinkError` where the session leads to
+    no living link.
     """
+    way: Way = by if service.caller else "sms"
     with service.database.write() as connection:
         session, link = _entered(connection, cookie, now, lock=True)
-        if codes.asked_since(connection, link.id, now - BETWEEN_CODES):
-            return True  # one is on its way: asking again changes nothing
+        if known := codes.latest_since(connection, link.id, now - BETWEEN_CODES):
+            return "call" if outbox.kind_of(connection, known) == "call" else "sms"  # asking again changes nothing
         if any(codes.asked_since(connection, link.id, now - period) >= most for period, most in LIMITS):
-            return False
+            return None
         code = Code(new_id("cod"), link.id, session.id, now)
         codes.insert(connection, code)
-        outbox.add(connection, by if service.caller else "sms", "code", code.id, now)
+        outbox.add(connection, way, "code", code.id, now)
         body = {"link_id": link.id}
         audit.append(connection, type="code.asked", actor=link.id, subject=link.request_id, body=body, now=now)
     service.wake("codes")
-    return True
+    return way
 
 
 def mint_code(service: Service, connection: Connection, code: Code, version: int, now: datetime) -> str | None:

@@ -39,6 +39,12 @@ def asked_since(connection: Connection, link_id: str, moment: datetime) -> int:
     return connection.execute(statement).scalar_one()
 
 
+def latest_since(connection: Connection, link_id: str, moment: datetime) -> str | None:
+    """The id of the code asked for last after a moment, whatever became of it."""
+    statement = select(codes.c.id).where(codes.c.link_id == link_id, codes.c.created_at > moment)
+    return connection.execute(statement.order_by(codes.c.created_at.desc()).limit(1)).scalar_one_or_none()
+
+
 def mint(connection: Connection, code: Code, code_hash: bytes, expires_at: datetime) -> bool:
     """Make this the one code that opens the link; minted again, tries stay taken. False where it was voided."""
     minted = connection.execute(

@@ -71,6 +71,13 @@ def get(connection: Connection, message_id: str) -> Message | None:
     return None if row is None else Message(**row._asdict())
 
 
+def kind_of(connection: Connection, subject_id: str) -> str | None:
+    """How a code goes out."""
+    return connection.execute(
+        select(outbox.c.kind).where(outbox.c.subject_id == subject_id).limit(1)
+    ).scalar_one_or_none()
+
+
 def claim(connection: Connection, now: datetime, until: datetime, kinds: Collection[str]) -> Message | None:
     """Take the message that waits longest, for as long as the lease says; None where nothing is due."""
     due = (

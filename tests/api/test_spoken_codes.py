@@ -149,6 +149,22 @@ async def test_a_code_that_is_over_is_not_read(house: House, gateway: Gateway) -
     assert "gælder ikke længere" in (await press(house, action(gateway), "1"))[1], "too late"
 
 
+@pytest.mark.parametrize(("first", "then"), [("sms", "call"), ("call", "sms")])
+async def test_the_page_says_how_the_code_comes_and_not_how_it_was_asked_for_again(
+    house: House, gateway: Gateway, first: str, then: str
+) -> None:
+    """Within a minute nothing more is sent: nobody is to wait for a call that does not come."""
+    stored(house.service, house.clock)
+    granted(house.service, house.clock)
+    await house.client.post("/access/open", data={"token": token(house.service)}, headers=SAME_ORIGIN)
+
+    for by in (first, then):
+        page = await house.client.post("/access/code", data={"by": by}, headers=SAME_ORIGIN)
+        assert ("Skriv koden, vi læste op" in await page.text()) == (first == "call")
+    delivery.deliver_due(house.service, house.clock())
+    assert len(gateway.taken) == (1 if first == "call" else 0)
+
+
 def test_calls_and_texts_share_their_limits(service: Service, clock: MovingClock, gateway: Gateway) -> None:
     stored(service, clock)
     granted(service, clock)
@@ -160,7 +176,7 @@ def test_calls_and_texts_share_their_limits(service: Service, clock: MovingClock
         delivery.deliver_due(service, clock())
         clock.advance(minutes=2)
 
-    assert sent == [True, True, True, False]
+    assert sent == ["call", "sms", "call", None]
     assert (len(gateway.taken), len(texts(service))) == (2, 1)
 
 

@@ -79,7 +79,7 @@ def link_in(message: bytes) -> str:
 
 def works(service: Service, link: str, clock: MovingClock) -> bool:
     try:
-        return access_links.send_code(service, access_links.open_link(service, link, clock()), clock())
+        return access_links.send_code(service, access_links.open_link(service, link, clock()), clock()) is not None
     except LinkError:
         return False
 
