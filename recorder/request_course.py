@@ -84,7 +84,8 @@ def carry_out(service: Service, request_id: str, actor: Actor, now: datetime) ->
         except (RecordingNotFoundError, ErasingError):
             continue
     outcome = "answered" if request.kind not in DELETING else "waits_for_hold" if waiting else "deleted"
-    _close(service, request_id, outcome, actor, now)
+    _close(service, request_id, outcome, actor, now, letter="granted")
+    service.wake("deliver")
 
 
 def close_if_nothing_is_left(service: Service, request_id: str, actor: Actor, now: datetime) -> bool:
@@ -111,9 +112,13 @@ def end(connection: Connection, request_id: str, state: str, outcome: str, actor
     return True
 
 
-def _close(service: Service, request_id: str, outcome: str, actor: Actor, now: datetime) -> bool:
+def _close(
+    service: Service, request_id: str, outcome: str, actor: Actor, now: datetime, *, letter: str | None = None
+) -> bool:
     with service.database.write() as connection:
         closed = end(connection, request_id, "closed", outcome, actor, now)
+        if closed and letter:
+            outbox.add(connection, "mail", letter, request_id, now, body={"reason": outcome})
     if closed:
         let_go(service, request_id, actor, now)
     return closed

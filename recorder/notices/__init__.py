@@ -48,7 +48,8 @@ class AccessNotice:
 class Letter:
     """An answer about a request, without a link. Handles personal data.
 
-    `kind` is receipt, extended, refused, identity, identity_reminder or identity_closed; `about` is the request's kind.
+    `kind` is receipt, extended, granted, refused, identity, identity_reminder or identity_closed; `about` is what
+    kind of request it is about.
     """
 
     kind: str

@@ -11,18 +11,22 @@ from typing import cast
 
 import pytest
 
-from recorder import delivery, notices, subject_requests
+from recorder import delivery, holds, notices, subject_requests
 from recorder.errors import ConflictError, InvalidInputError
 from recorder.ports import Service
 from recorder.settings import Organisation
 from recorder.subject_requests import EXTENSIONS, KINDS, REFUSALS
 from storage.catalogue import tasks
 from tests.conftest import MovingClock
-from tests.recorder.asking import DPO, ask, mails, matches, request_row, stored
+from tests.recorder.asking import DPO, PHONE, ask, mails, matches, request_row, stored
 
 NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
-REASONS = {"extended": EXTENSIONS, "refused": REFUSALS}
-LETTERS = ("receipt", "extended", "refused", "identity", "identity_reminder", "identity_closed")
+REASONS = {
+    "extended": EXTENSIONS,
+    "refused": REFUSALS,
+    "granted": ("deleted", "waits_for_hold", "answered"),
+}
+LETTERS = ("receipt", "extended", "granted", "refused", "identity", "identity_reminder", "identity_closed")
 
 
 def written(kind: str, about: str, reason: str, language: str, **changes: str) -> tuple[EmailMessage, str, str]:
@@ -66,7 +70,12 @@ def test_every_letter_is_whole_and_carries_nothing_that_loads_or_counts(kind: st
 
 @pytest.mark.parametrize("language", ["da", "en"])
 def test_a_refusal_and_an_extension_say_where_to_complain(language: str) -> None:
-    for kind, reason in (("refused", "unfounded"), ("extended", "many"), ("identity_closed", "")):
+    for kind, reason in (
+        ("refused", "unfounded"),
+        ("granted", "deleted"),
+        ("extended", "many"),
+        ("identity_closed", ""),
+    ):
         plain = written(kind, "access", reason, language)[1]
         assert "Datatilsynet, Carl Jacobsens Vej 35, 2500 Valby" in plain
         assert ("domstolene" if language == "da" else "go to court") in plain
@@ -133,6 +142,36 @@ def test_an_extension_is_told_with_its_reason(service: Service, clock: MovingClo
     assert body is not None
     assert "flere henvendelser" in body.get_content()
     assert "senest den 3. december 2026" in body.get_content()
+
+
+@pytest.mark.parametrize(
+    ("kind", "held", "said"),
+    [
+        ("withdrawal", None, "Optagelserne er slettet."),
+        ("erasure", "legal", "Mindst én af dem må vi gemme lidt endnu"),
+        ("restriction", None, "Vi gemmer optagelserne, men bruger dem ikke"),
+        ("rectification", None, "Vores databeskyttelsesrådgiver har taget sig af det."),
+    ],
+)
+def test_what_was_granted_is_told_and_only_then_is_the_person_forgotten(
+    service: Service, clock: MovingClock, kind: str, held: str | None, said: str
+) -> None:
+    """The receipt promises an answer, and GDPR art. 12(3) one on what was done."""
+    recording = stored(service, clock)
+    if held:
+        holds.place(service, recording, held, "case 7", DPO, clock())
+    request = subject_requests.open_request(service, kind, phone=PHONE, actor=DPO, now=clock())
+    subject_requests.approve(service, request.id, [recording], "callback", DPO, clock())
+    assert request_row(service, request.id).sealed is not None
+
+    delivery.deliver_due(service, clock())
+    subject_requests.due(service, clock())
+    (mail,) = mails(service)
+    body = mail.get_body(("plain",))
+    assert body is not None
+    assert (mail["Subject"], mail["To"]) == ("Svar på din henvendelse", "anna@example.com")
+    assert said in body.get_content()
+    assert request_row(service, request.id).sealed is None
 
 
 def test_a_refusal_is_told_and_only_then_is_the_person_forgotten(service: Service, clock: MovingClock) -> None:
