@@ -47,6 +47,8 @@ def shelter(service: Service, now: datetime, limit: int = 100) -> int:
 def _shelter(service: Service, recording_id: str, now: datetime) -> bool:
     """Copies are on record before they are made, and read from only once they are whole."""
     copies = _begin(service, recording_id, now)
+    if not copies:  # its last hold has ended meanwhile, or another was faster
+        return False
     try:
         for old, copy in copies:
             tags = {"segment": copy.object_key.split("/")[1], "hold": "1"}
@@ -67,6 +69,8 @@ def _begin(service: Service, recording_id: str, now: datetime) -> list[tuple[Att
         if recording.segment is None or recording.expires_at is None:
             return []
         away = [one for one in attempts.kept(connection, recording_id).values() if not one.object_key.startswith(HELD)]
+        if not away:
+            return []
         day = utc_day(recording.expires_at)
         copies = [(old, _copy(service, old, service.vault.held_key(recording.segment, day), now)) for old in away]
         attempts.begin_copies(connection, recording_id, [copy for _, copy in copies], now - REMEMBERED)
@@ -85,7 +89,7 @@ def _end(service: Service, recording_id: str, copies: list[tuple[Attempt, Attemp
     reached("hold.moved")
     erase_lost(service, recording_id)
     erase_buried(service, [copy for _, copy in copies])
-    return taken and bool(copies)
+    return taken
 
 
 def _copy(service: Service, old: Attempt, key: str, now: datetime) -> Attempt:

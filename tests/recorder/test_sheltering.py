@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Connection
 
 from recorder import erasure, faultpoints, holds, sheltering, sweep
 from recorder.actors import Actor
@@ -127,6 +128,30 @@ def test_p6_two_that_move_the_same_recording_leave_one_copy(
     assert sheltering.shelter(service, clock.now) + others[0] == 1
     assert len(keys(service)) == 3
     assert hear(service, row(service, recording.id), clock.now) == AUDIO
+
+
+@pytest.mark.parametrize("act", ["released", "moved"])
+def test_p6_what_needs_no_move_any_more_holds_up_no_other(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    recording = store(service, clock.now)
+    hold = holds.place(service, recording.id, "legal", None, DPO, clock.now)
+    held(service, clock)
+    unsheltered = attempts.unsheltered
+
+    def meanwhile(connection: Connection, limit: int) -> list[str]:
+        found = unsheltered(connection, limit)
+        monkeypatch.setattr(attempts, "unsheltered", lambda *_: [recording.id])
+        if act == "moved":
+            assert sheltering.shelter(service, clock.now) == 1
+        else:
+            holds.release(service, hold.id, DPO, clock.now)
+        return sorted(found, key=lambda one: one != recording.id)
+
+    monkeypatch.setattr(attempts, "unsheltered", meanwhile)
+    assert sheltering.shelter(service, clock.now) == 1
+    assert len(keys(service)) == 6
+    assert len([key for key in keys(service) if key.startswith("hold/")]) == (6 if act == "moved" else 3)
 
 
 def test_p6_a_store_that_is_away_holds_up_no_other(
