@@ -21,7 +21,7 @@ from recorder.holds import review_holds
 from recorder.ports import Service
 from storage import audit
 from storage.audit import Entry
-from storage.catalogue import erasing, sweeping, tasks
+from storage.catalogue import blanking, sweeping, tasks
 from storage.errors import IntegrityError, KeyDestroyedError, StorageError
 from storage.keyobjects import KeyName
 from storage.keyring import INBOX_DAYS
@@ -83,7 +83,7 @@ def _let_go(service: Service, connection: Connection, name: KeyName, now: dateti
             sources.note(service, connection, recording, data, "expired", now)
         tasks.close_task(connection, "capture_failed", recording.id, SYSTEM.id, now)
     let_go = sweeping.let_go_of(connection, name.id, date.fromisoformat(name.folder))
-    erasing.blank_calls(connection, let_go.calls, now)
+    blanking.blank_calls(connection, let_go.calls, now)
     for event in let_go.events:
         tasks.open_task(connection, EVENT_FAILED, event, now)
     entries = [Entry("recording.discarded", SYSTEM.id, one, {"reason": "expired"}) for one in let_go.recordings]

@@ -21,7 +21,7 @@ from recorder.ports import Customer, Service
 from recorder.retention import anchor, expires_at
 from recorder.segments import segment_of
 from storage import audit
-from storage.catalogue import calls, erasing, recordings, relatives, tasks
+from storage.catalogue import blanking, calls, recordings, relatives, tasks
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
 from storage.clock import utc_day
@@ -29,7 +29,6 @@ from storage.errors import KeyDestroyedError, RecorderError
 from storage.keys import Key
 
 AGAIN = timedelta(minutes=5)
-NEEDING_THEIR_CALL = frozenset(["announced", "capturing", "stored", "failed"])
 FINAL = frozenset(["refused", "withdrawn", "unanswered", "expired"])  # bars that nothing late can lift
 
 log = structlog.get_logger(__name__)
@@ -178,7 +177,7 @@ def _decide(service: Service, connection: Connection, call: Call, found: _Prospe
     kept = found.key is not None
     ended = call.ended_at or call.opened_at + LONGEST_CALL
     deadline = ended + timedelta(seconds=service.settings.consent.deadline_s)
-    rows = [one for one in recordings.of_call(connection, call.id) if one.state in NEEDING_THEIR_CALL]
+    rows = [one for one in recordings.of_call(connection, call.id) if one.state in relatives.NEEDING_THEIR_CALL]
     if call.state == "open":
         running = now < ended
         calls.change(connection, call.id, state="open" if running else "over", settle_at=ended if running else deadline)
@@ -203,7 +202,7 @@ def _decide(service: Service, connection: Connection, call: Call, found: _Prospe
     if kept and relatives.waited_for(connection, [call.id]):
         calls.change(connection, call.id, settle_at=now + AGAIN)
         return entries
-    erasing.blank_calls(connection, [call.id], now)
+    blanking.blank_calls(connection, [call.id], now)
     return [*entries, audit.Entry("call.blanked", SYSTEM.id, call.id, {"refused": found.refused})]
 
 

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import datetime
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    and_,
-    delete,
-    exists,
-    func,
-    literal,
-    or_,
-    select,
-    type_coerce,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal, select, update
 
-from storage.catalogue import relatives, seen, sessions, sweeping
+from storage.catalogue import blanking, seen, sessions, sweeping
 from storage.catalogue.among import among
 from storage.catalogue.relatives import NEEDING_THEIR_CALL
-from storage.catalogue.sweeping import DAY_US
 from storage.clock import Instant
 from storage.tables import metadata
 
@@ -38,7 +24,6 @@ _sources = metadata.tables["source_deletions"]
 _links = metadata.tables["links"]
 
 SATELLITES = ("marks", "listenings", "spans")  # what goes with a recording at once, by `recording_id`
-EVIDENCE = ("consents", "parties", "spans", "legs")  # what goes with a call, by `call_id`
 
 
 @dataclass(frozen=True)
@@ -103,7 +88,7 @@ def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetim
         table = metadata.tables[name]
         connection.execute(delete(table).where(among(table.c.recording_id, taken)))
     _close_links(connection, taken)
-    _blank_or_settle(connection, {row.call_id for row in claimed}, now)
+    blanking.blank_or_settle(connection, {row.call_id for row in claimed}, now)
     sweeping.unforesee(connection, foreseen)
     return taken
 
@@ -212,83 +197,6 @@ def retire(connection: Connection, gone: Sequence[Claimed], now: datetime) -> No
         table = metadata.tables[name]
         connection.execute(delete(table).where(among(table.c.recording_id, ids)))
     connection.execute(delete(_recordings).where(among(_recordings.c.id, ids)))
-
-
-def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:
-    """Blank calls whose last recording goes: key, evidence and times. A day and a class remain, to be counted.
-
-    A call that is still going on stays: what is said after a new consent may be kept.
-    """
-    needed = exists().where(_recordings.c.call_id == _calls.c.id, _recordings.c.state.in_(NEEDING_THEIR_CALL))
-    over = or_(_calls.c.state != "open", _calls.c.opened_at < _midnight(now))
-    # Not `id NOT IN (…)`: to look that up for each of a few calls, PostgreSQL would rather read all there ever were.
-    unneeded = select(_calls.c.id, _calls.c.ref).where(
-        among(_calls.c.id, call_ids), ~needed, _calls.c.state != "blank", over
-    )
-    calls = connection.execute(unneeded).all()
-    if not calls:
-        return
-    seen.add_all(connection, (call.ref for call in calls if call.ref is not None), "call", now)
-    ids = [call.id for call in calls]
-    connection.execute(update(_calls).where(among(_calls.c.id, ids)).values(opened_at=_OPENED_ON, **_BLANK))
-    relatives.bequeath(connection, ids)
-    _blank_discarded(connection, ids, now)
-    for name in EVIDENCE:
-        table = metadata.tables[name]
-        connection.execute(delete(table).where(among(table.c.call_id, ids)))
-
-
-def _blank_or_settle(connection: Connection, call_ids: Collection[str], now: datetime) -> None:
-    """Whom a call's yes covers is decided while its numbers are known: until then it stays, and is settled later."""
-    staying = relatives.waited_for(connection, call_ids)
-    over = among(_calls.c.id, staying) & (_calls.c.state == "over")
-    connection.execute(update(_calls).where(over).values(settle_at=now))
-    blank_calls(connection, sorted(set(call_ids) - set(staying)), now)
-
-
-def _blank_discarded(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:
-    """Of what was never kept there remain a class, a reason and a day."""
-    discarded = and_(among(_recordings.c.call_id, call_ids), _recordings.c.state == "discarded")
-    refs = connection.execute(select(_recordings.c.ref).where(discarded, _recordings.c.ref.is_not(None))).scalars()
-    seen.add_all(connection, refs, "recording", now)
-    day = _midnight(now)
-    connection.execute(update(_recordings).where(discarded).values(call_started_at=day, **_BLANK_RECORDING))
-
-
-def _midnight(moment: datetime) -> datetime:
-    return datetime.combine(moment, time(), UTC)
-
-
-_BLANK_RECORDING: dict[str, object] = dict.fromkeys(
-    (
-        "ref",
-        "started_at",
-        "ended_at",
-        "available_at",
-        "call_ended_at",
-        "spans",
-        "duration_ms",
-        "size_bytes",
-        "key_id",
-        "dek",
-        "sealed",
-    )
-)
-
-_BLANK: dict[str, object] = {
-    "state": "blank",
-    "ref": None,
-    "started_at": None,
-    "ended_at": None,
-    "settle_at": None,
-    "skew_us": None,
-    "key_id": None,
-    "call_key": None,
-    "sealed": None,
-}
-
-_OPENED_AT = type_coerce(_calls.c.opened_at, BigInteger)  # microseconds
-_OPENED_ON = type_coerce(_OPENED_AT - _OPENED_AT % DAY_US, Instant)
 
 
 def _lock_calls(connection: Connection, ids: Sequence[str], *, skip_locked: bool) -> list[str]:

@@ -19,8 +19,8 @@ from recorder.events import Event, encode
 from recorder.ports import Customer, Service
 from recorder.service import opened
 from storage import audit, columns, inbox
+from storage.catalogue import blanking, evidence, recordings, source_deletions, tasks
 from storage.catalogue import calls as call_rows
-from storage.catalogue import erasing, evidence, recordings, source_deletions, tasks
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
 from storage.clock import rfc3339, utc_day
@@ -757,7 +757,7 @@ def test_p1_calls_stay_linked_when_the_one_between_them_goes(service: Service, c
     between, last = the_call(service, "pbx-82"), the_call(service, "pbx-83")
     (recording,) = its_recordings(service, last)
     with service.database.write() as connection:
-        erasing.blank_calls(connection, [between.id], clock.now)
+        blanking.blank_calls(connection, [between.id], clock.now)
         assert facts.decided(service, connection, last, recording, clock.now).kind == "keep"
         recordings.change(connection, recording.id, state="stored", next_try_at=None)
 
@@ -813,7 +813,7 @@ def test_p1_an_agents_pause_holds_for_what_is_recorded_of_a_linked_call(service:
     child = the_call(service, "pbx-82")
     with service.database.write() as connection:  # and outlives the call it was pressed in
         call_rows.change(connection, child.id, state="over")
-        erasing.blank_calls(connection, [child.id], clock.now)
+        blanking.blank_calls(connection, [child.id], clock.now)
         assert facts.decided(service, connection, call, recording, clock.now).mute == ((18_000, 42_000),)
 
 
