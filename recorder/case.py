@@ -14,12 +14,11 @@ from recorder.events import ReceivedEvent
 from recorder.ports import Service
 from storage import audit, inbox
 from storage.catalogue import calls
-from storage.catalogue.calls import Call
+from storage.catalogue.calls import LONGEST_CALL, Call
 from storage.clock import new_id
 from storage.errors import KeyDestroyedError
 
 AHEAD = timedelta(minutes=5)  # a time this far after its own arrival is a wrong clock's
-LONGEST_CALL = timedelta(hours=24)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from recorder import announcing, facts, personal
 from recorder.actors import SYSTEM
-from recorder.case import LONGEST_CALL, Case, put, take
+from recorder.case import Case, put, take
 from recorder.consent import barred, standing
 from recorder.discarding import discard
 from recorder.errors import DirectoryUnavailableError
@@ -22,7 +22,7 @@ from recorder.retention import anchor, expires_at
 from recorder.segments import segment_of
 from storage import audit
 from storage.catalogue import blanking, calls, recordings, relatives, tasks
-from storage.catalogue.calls import Call
+from storage.catalogue.calls import LONGEST_CALL, Call
 from storage.catalogue.recordings import Recording
 from storage.clock import utc_day
 from storage.errors import KeyDestroyedError, RecorderError

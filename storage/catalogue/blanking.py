@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Connection, and_, delete, exists, or_, select
 
 from storage.catalogue import relatives, seen
 from storage.catalogue.among import among
+from storage.catalogue.calls import LONGEST_CALL
 from storage.catalogue.relatives import NEEDING_THEIR_CALL
 from storage.catalogue.sweeping import DAY_US
 from storage.clock import Instant
@@ -57,7 +58,7 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
     A call that is still going on stays: what is said after a new consent may be kept.
     """
     needed = exists().where(_recordings.c.call_id == _calls.c.id, _recordings.c.state.in_(NEEDING_THEIR_CALL))
-    over = or_(_calls.c.state != "open", _calls.c.opened_at < _midnight(now))
+    over = or_(_calls.c.state != "open", _calls.c.opened_at <= now - LONGEST_CALL)
     # Not `id NOT IN (…)`: to look that up for each of a few calls, PostgreSQL would rather read all there ever were.
     unneeded = select(_calls.c.id, _calls.c.ref).where(
         among(_calls.c.id, call_ids), ~needed, _calls.c.state != "blank", over

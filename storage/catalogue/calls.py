@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, BindParameter, Connection, Select, bindparam, delete, func, or_, select, update
@@ -17,6 +17,8 @@ from storage.catalogue.still import narrowed
 from storage.catalogue.upsert import insert_new
 from storage.errors import DatabaseBusyError
 from storage.tables import metadata
+
+LONGEST_CALL = timedelta(hours=24)
 
 calls = metadata.tables["calls"]
 legs = metadata.tables["legs"]

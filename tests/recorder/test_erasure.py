@@ -96,6 +96,21 @@ def test_nothing_of_the_call_outlives_its_last_recording(service: Service, clock
         assert evidence.consents_of(connection, [call.id]) == []
 
 
+def test_p6_a_call_that_goes_on_past_midnight_stays(service: Service, clock: MovingClock) -> None:
+    clock.advance(hours=15, minutes=46)  # 23:58 UTC
+    call = store_call(service, clock.now, state="open")
+    recording = store(service, clock.now, call=call)
+    erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.advance(minutes=7))
+    with service.database.read() as connection:
+        going_on = calls.get(connection, call.id)
+        assert going_on is not None
+        assert (going_on.state, going_on.ref) == ("open", call.ref)
+    another = store(service, clock.now, call=going_on)
+    erasure.erase(service, another.id, reason="dpo_order", actor=DPO, now=clock.advance(days=1))
+    with service.database.read() as connection:
+        assert getattr(calls.get(connection, call.id), "state", None) == "blank"
+
+
 def test_a_replayed_callback_finds_that_it_was_here(service: Service, clock: MovingClock) -> None:
     call = store_call(service, clock.now)
     recording = store(service, clock.now, call=call)
