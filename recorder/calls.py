@@ -166,6 +166,8 @@ def _apply(
         applied.call_id = call.id if call else None
         return applied
     events = _decoded(service, connection, items, known, now)
+    if call is not None and newcomers.part(service, connection, call, events, now):
+        return _apply(service, connection, ref, known, now, careful=careful, wait=wait)
     case, new = taken(service, connection, call, now), False
     if call is None and events:
         case, new = newcomers.admit(service, connection, ref, events, now)

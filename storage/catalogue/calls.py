@@ -170,8 +170,9 @@ def family(connection: Connection, call_id: str) -> set[str]:
     return found
 
 
-def remove_legs(connection: Connection, call_id: str) -> None:
-    connection.execute(delete(legs).where(or_(legs.c.call_id == call_id, legs.c.parent_call_id == call_id)))
+def remove_leg(connection: Connection, ref: bytes) -> bool:
+    """From here on events under this id are no longer this call's; False where they were not."""
+    return connection.execute(delete(legs).where(legs.c.ref == ref)).rowcount == 1
 
 
 def many(connection: Connection, call_ids: Iterable[str]) -> dict[str, Call]:

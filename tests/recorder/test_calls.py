@@ -719,6 +719,35 @@ def test_p1_erasing_a_call_gives_its_yes_to_nobody_whom_it_does_not_speak_for(
         assert getattr(call_rows.get(connection, parent), "state", None) == "blank"
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_p1_a_call_named_before_its_own_start_is_no_part_of_the_one_it_came_out_of(
+    service: Service, clock: MovingClock, together: bool
+) -> None:
+    """What its customer agrees to does not cover whoever was recorded before."""
+    begun = clock.now
+    tell(service, started(begun), an_event("recording.started", begun, recording_id="rec-1"))
+    moved = an_event("call.transferred", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"})
+    called = {"direction": "outbound", "from": SALES_LINE, "to": OTHER, "customer_type": "private"}
+    rest = [
+        an_event("call.started", begun, call="pbx-82", **called),
+        an_event("consent.granted", begun + timedelta(seconds=1), call="pbx-82", method="verbal"),
+    ]
+    clock.advance(seconds=61)
+    if not together:
+        tell(service, moved)
+        assert the_call(service, "pbx-82") == the_call(service)
+    tell(service, *([moved] if together else []), *rest, an_event("call.ended", clock.now), available(clock.now))
+    calls.apply_pending(service, clock.now)
+
+    call, other = the_call(service), the_call(service, "pbx-82")
+    assert other.id != call.id
+    (recording,) = its_recordings(service, call)
+    with service.database.read() as connection:
+        assert call_rows.family(connection, call.id) == {call.id, other.id}
+        assert [one.call_id for one in evidence.consents_of(connection, {call.id, other.id})] == [other.id]
+        assert facts.decided(service, connection, call, recording, clock.now).kind == "wait"
+
+
 def test_p1_the_customer_of_a_linked_call_who_joins_ends_coverage(service: Service, clock: MovingClock) -> None:
     begun = clock.now
     story = whole_story(clock)
