@@ -1,0 +1,389 @@
+"""Calls that came out of one another, and whoever joins one: whom a yes speaks for, and what a no reaches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from recorder import buttons, calls, capture, erasure, facts, personal
+from recorder.actors import Actor
+from recorder.ports import Service
+from storage.catalogue import blanking, evidence, recordings
+from storage.catalogue import calls as call_rows
+from tests.conftest import MovingClock
+from tests.recorder.telling import (
+    AGENT,
+    CUSTOMER,
+    SALES_LINE,
+    an_event,
+    available,
+    its_recordings,
+    keep,
+    open_tasks,
+    started,
+    tell,
+    the_call,
+    whole_story,
+)
+
+
+def test_a_transferred_leg_belongs_to_its_call(service: Service, clock: MovingClock) -> None:
+    put_through = an_event(
+        "call.transferred", clock.now, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent", "number": None}
+    )
+    tell(service, started(clock.now))
+    tell(service, put_through, available(clock.now, call="pbx-82"))
+
+    assert the_call(service, "pbx-82").id == the_call(service).id
+    (recording,) = its_recordings(service, the_call(service))
+    own = personal.of_recording(service, the_call(service), recording, clock.now)
+    assert (own["platform_call_id"], own["from"]) == ("pbx-82", CUSTOMER)
+
+
+def test_p1_what_is_withdrawn_in_a_linked_call_is_withdrawn_in_both(service: Service, clock: MovingClock) -> None:
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, *[replace(one, at=one.at) for one in whole_story(MovingClock(begun))])
+    child = started(begun, call="pbx-82")
+    linked = an_event("party.joined", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"})
+    withdrawn = an_event("consent.withdrawn", clock.now, call="pbx-82")
+    tell(service, child)
+    tell(service, linked, withdrawn)
+
+    call = the_call(service)
+    (recording,) = its_recordings(service, call)
+    with service.database.read() as connection:
+        assert facts.decided(service, connection, call, recording, clock.now).reason == "withdrawn"
+
+
+def test_p1_a_withdrawal_in_a_linked_call_reaches_what_is_stored_and_outlives_that_call(
+    service: Service, clock: MovingClock
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, *[replace(one, at=one.at) for one in whole_story(MovingClock(begun))])
+    (recording,) = its_recordings(service, the_call(service))
+    with service.database.write() as connection:
+        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+    tell(service, started(begun, call="pbx-82"))
+    child = the_call(service, "pbx-82")
+    tell(
+        service,
+        an_event("party.joined", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"}),
+        an_event("consent.withdrawn", clock.now, call="pbx-82", agent="a-17"),
+        an_event("call.ended", clock.now, call="pbx-82"),
+    )
+
+    (recording,) = its_recordings(service, the_call(service))
+    assert recording.next_try_at == clock.now
+    with service.database.read() as connection:
+        gone = call_rows.get(connection, child.id)
+        assert gone is not None
+        assert gone.state == "blank"
+        assert facts.decided(service, connection, the_call(service), recording, clock.now).reason == "withdrawn"
+        assert [one.sealed for one in evidence.consents_of(connection, [the_call(service).id])].count(None) == 1
+
+
+def test_p1_a_withdrawal_outlives_its_call_before_anything_is_recorded_of_the_one_it_went_on_in(
+    service: Service, clock: MovingClock
+) -> None:
+    begun = clock.now
+    yes = {"method": "dtmf", "digit": "1", "script": "inbound-da@1"}
+    tell(service, started(begun), an_event("consent.granted", begun, **yes))
+    linked(service, begun)
+    tell(service, an_event("consent.granted", clock.now, call="pbx-82", **yes))
+    first = the_call(service).id
+    clock.advance(seconds=20)
+    tell(service, an_event("consent.withdrawn", clock.now), an_event("call.ended", clock.now))
+    clock.advance(seconds=60)
+    with service.database.read() as connection:
+        assert getattr(call_rows.get(connection, first), "state", None) == "blank"
+    tell(service, an_event("call.ended", clock.now, call="pbx-82"), available(clock.now, seconds=80, call="pbx-82"))
+
+    call = the_call(service, "pbx-82")
+    (recording,) = its_recordings(service, call)
+    with service.database.read() as connection:
+        assert facts.decided(service, connection, call, recording, clock.now).reason == "withdrawn"
+
+
+@pytest.mark.parametrize(
+    ("party", "first_stop"),
+    [
+        ({"role": "outside", "number": "+4511111111"}, 20_000),
+        ({"role": "customer", "number": "+4511111111"}, 20_000),
+        ({"role": "customer", "number": CUSTOMER}, None),
+        ({"role": "agent", "number": "+4511111111"}, None),
+    ],
+)
+def test_p1_only_whom_the_yes_does_not_speak_for_ends_coverage(
+    service: Service, clock: MovingClock, party: dict[str, str], first_stop: int | None
+) -> None:
+    story = whole_story(clock)
+    joined = an_event("party.joined", clock.now + timedelta(seconds=20), party=party)
+    left = an_event("party.left", clock.now + timedelta(seconds=30), party=party)
+    clock.advance(seconds=61)
+    tell(service, *story, left, joined)
+
+    stops = [stop for _, stop in keep(service, clock)]
+    assert (stops[0] if len(stops) > 1 else None) == first_stop
+
+
+def test_p1_of_two_outsiders_nobody_can_tell_apart_none_is_known_to_have_left(
+    service: Service, clock: MovingClock
+) -> None:
+    story, party = whole_story(clock), {"role": "outside", "number": None}
+    moves = [
+        an_event(kind, clock.now + timedelta(seconds=when), party=party)
+        for kind, when in (("party.joined", 20), ("party.joined", 25), ("party.left", 30))
+    ]
+    clock.advance(seconds=61)
+    tell(service, *story, *moves)
+
+    assert keep(service, clock) == ((10_000, 20_000),)
+
+
+def test_p1_of_two_customers_nobody_can_tell_apart_none_is_known_to_have_left(
+    service: Service, clock: MovingClock
+) -> None:
+    """The one the call is with is never announced: whoever leaves may be that one."""
+    story, party = whole_story(clock), {"role": "customer", "number": None}
+    joined = an_event("party.joined", clock.now + timedelta(seconds=20), party=party)
+    left = an_event("party.left", clock.now + timedelta(seconds=30), party=party)
+    clock.advance(seconds=61)
+    tell(service, *story, joined, left)
+
+    assert keep(service, clock) == ((10_000, 20_000),)
+
+
+OTHER = "+4599887766"
+
+
+AGENTS_PHONE = "+4522222222"
+
+
+@pytest.mark.parametrize(
+    ("to", "agent", "kept"), [(OTHER, None, False), (CUSTOMER, None, True), (AGENTS_PHONE, AGENTS_PHONE, True)]
+)
+def test_p1_a_yes_does_not_speak_for_the_customer_of_a_linked_call(
+    service: Service, clock: MovingClock, to: str, agent: str | None, kept: bool
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, *whole_story(MovingClock(begun)))
+    called = {"direction": "outbound", "from": SALES_LINE, "to": to, "customer_type": "private", "call_kind": "sales"}
+    party = {"role": "agent", "number": agent}
+    at = begun + timedelta(seconds=20)
+    tell(service, an_event("call.started", at, call="pbx-82", **called))
+    tell(
+        service,
+        an_event("call.transferred", at, call="pbx-82", parent_call_id="pbx-81", party=party),
+        an_event("call.ended", clock.now, call="pbx-82"),
+        available(clock.now, recording="rec-2", seconds=41, call="pbx-82"),
+    )
+
+    call = the_call(service, "pbx-82")
+    (recording,) = its_recordings(service, call)
+    with service.database.read() as connection:
+        decided = facts.decided(service, connection, call, recording, clock.now)
+    assert (decided.kind, decided.keep) == (("keep", ((0, 1 << 40),)) if kept else ("wait", ()))
+
+
+def test_p1_a_call_is_not_blanked_while_nobody_has_decided_whom_its_yes_covers(
+    service: Service, clock: MovingClock
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, *whole_story(MovingClock(begun))[:3], an_event("call.ended", clock.now))  # nothing was recorded of it
+    called = {
+        "direction": "outbound",
+        "from": SALES_LINE,
+        "to": OTHER,
+        "customer_type": "private",
+        "call_kind": "sales",
+    }
+    tell(service, an_event("call.started", begun, call="pbx-82", **called))
+    clock.advance(seconds=60)
+    tell(
+        service,
+        an_event("call.transferred", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"}),
+        an_event("call.ended", clock.now, call="pbx-82"),
+        available(clock.now, recording="rec-2", seconds=100, call="pbx-82"),
+    )
+    (recording,) = its_recordings(service, the_call(service, "pbx-82"))
+    for seconds in (86_341, 60):  # the deadline of the first call, of the second
+        clock.advance(seconds=seconds)
+        service.keyring.ensure(clock.now)
+        calls.apply_pending(service, clock.now)
+
+    with service.database.read() as connection:
+        decided = facts.decided(service, connection, the_call(service, "pbx-82"), recording, clock.now)
+    assert (decided.kind, decided.reason) == ("discard", "no_consent")
+    capture.capture_due(service, clock.now)
+    parent = the_call(service).id
+    clock.advance(seconds=301)
+    calls.apply_pending(service, clock.now)
+    with service.database.read() as connection:
+        assert getattr(call_rows.get(connection, parent), "state", None) == "blank"
+
+
+@pytest.mark.parametrize(("to", "kept"), [(OTHER, False), (CUSTOMER, True)])
+def test_p1_erasing_a_call_gives_its_yes_to_nobody_whom_it_does_not_speak_for(
+    service: Service, clock: MovingClock, to: str, kept: bool
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, *whole_story(MovingClock(begun)))
+    (first,) = its_recordings(service, the_call(service))
+    parent = the_call(service).id
+    called = {"direction": "outbound", "from": SALES_LINE, "to": to, "customer_type": "private", "call_kind": "sales"}
+    at = begun + timedelta(seconds=20)
+    tell(service, an_event("call.started", at, call="pbx-82", **called))
+    tell(
+        service,
+        an_event("call.transferred", at, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"}),
+        an_event("call.ended", clock.now, call="pbx-82"),
+        available(clock.now, recording="rec-2", seconds=41, call="pbx-82"),
+    )
+    with service.database.write() as connection:
+        recordings.change(connection, first.id, state="stored", next_try_at=None)
+    erasure.erase(service, first.id, reason="ordered", actor=Actor("act_2", "dpo"), now=clock.now)
+
+    call = the_call(service, "pbx-82")
+    (recording,) = its_recordings(service, call)
+    with service.database.write() as connection:
+        decided = facts.decided(service, connection, call, recording, clock.now)
+        recordings.change(connection, recording.id, state="discarded")
+    assert decided.kind == ("keep" if kept else "wait")
+    clock.advance(days=1)
+    calls.apply_pending(service, clock.now)
+    with service.database.read() as connection:
+        assert getattr(call_rows.get(connection, parent), "state", None) == "blank"
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_p1_a_call_named_before_its_own_start_is_no_part_of_the_one_it_came_out_of(
+    service: Service, clock: MovingClock, together: bool
+) -> None:
+    """What its customer agrees to does not cover whoever was recorded before."""
+    begun = clock.now
+    tell(service, started(begun), an_event("recording.started", begun, recording_id="rec-1"))
+    moved = an_event("call.transferred", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"})
+    called = {"direction": "outbound", "from": SALES_LINE, "to": OTHER, "customer_type": "private"}
+    rest = [
+        an_event("call.started", begun, call="pbx-82", **called),
+        an_event("consent.granted", begun + timedelta(seconds=1), call="pbx-82", method="verbal"),
+    ]
+    clock.advance(seconds=61)
+    if not together:
+        tell(service, moved)
+        assert the_call(service, "pbx-82") == the_call(service)
+    tell(service, *([moved] if together else []), *rest, an_event("call.ended", clock.now), available(clock.now))
+    calls.apply_pending(service, clock.now)
+
+    call, other = the_call(service), the_call(service, "pbx-82")
+    assert other.id != call.id
+    (recording,) = its_recordings(service, call)
+    with service.database.read() as connection:
+        assert call_rows.family(connection, call.id) == {call.id, other.id}
+        assert [one.call_id for one in evidence.consents_of(connection, {call.id, other.id})] == [other.id]
+        assert facts.decided(service, connection, call, recording, clock.now).kind == "wait"
+
+
+def test_p1_the_customer_of_a_linked_call_who_joins_ends_coverage(service: Service, clock: MovingClock) -> None:
+    begun = clock.now
+    story = whole_story(clock)
+    clock.advance(seconds=61)
+    tell(service, *story)
+    called = {"direction": "outbound", "from": SALES_LINE, "to": OTHER, "customer_type": "private"}
+    tell(service, an_event("call.started", begun, call="pbx-82", **called))
+    party = {"role": "customer", "number": OTHER}
+    tell(
+        service,
+        an_event("call.transferred", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"}),
+        an_event("party.joined", begun + timedelta(seconds=40), party=party),
+    )
+
+    assert keep(service, clock) == ((10_000, 40_000),)
+
+
+def linked(service: Service, begun: datetime) -> None:
+    """The call is put through, and goes on under another id; so does its recording."""
+    tell(service, started(begun, call="pbx-82"))
+    party = {"role": "agent", "number": None}
+    tell(service, an_event("call.transferred", begun, call="pbx-82", parent_call_id="pbx-81", party=party))
+
+
+def test_p1_calls_stay_linked_when_the_one_between_them_goes(service: Service, clock: MovingClock) -> None:
+    begun = clock.now
+    story = whole_story(clock)
+    clock.advance(seconds=61)
+    tell(service, *story)
+    linked(service, begun)
+    party = {"role": "agent", "number": None}
+    tell(service, started(begun, call="pbx-83"))
+    tell(service, an_event("call.transferred", begun, call="pbx-83", parent_call_id="pbx-82", party=party))
+    ends = [an_event("call.ended", clock.now, call=name) for name in ("pbx-82", "pbx-83")]
+    tell(service, *ends, available(clock.now, recording="rec-3", call="pbx-83"))
+    between, last = the_call(service, "pbx-82"), the_call(service, "pbx-83")
+    (recording,) = its_recordings(service, last)
+    with service.database.write() as connection:
+        blanking.blank_calls(connection, [between.id], clock.now)
+        assert facts.decided(service, connection, last, recording, clock.now).kind == "keep"
+        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+
+    tell(service, an_event("consent.withdrawn", clock.now))
+    (recording,) = its_recordings(service, last)
+    assert recording.next_try_at == clock.now
+    with service.database.read() as connection:
+        assert facts.decided(service, connection, last, recording, clock.now).reason == "withdrawn"
+
+
+def test_p1_what_is_told_of_a_recording_under_the_id_its_call_went_on_in_counts(
+    service: Service, clock: MovingClock
+) -> None:
+    begun = clock.now
+    story = whole_story(clock)
+    clock.advance(seconds=61)
+    tell(service, *story[:-1])
+    linked(service, begun)
+    edges = [
+        an_event(f"recording.{edge}", begun + timedelta(seconds=when), call="pbx-82", recording_id="rec-1")
+        for edge, when in (("paused", 20), ("resumed", 30))
+    ]
+    tell(service, *edges, available(clock.now, seconds=61, call="pbx-82"))
+
+    call = the_call(service)
+    (recording,) = its_recordings(service, call)
+    with service.database.read() as connection:
+        decided = facts.decided(service, connection, call, recording, clock.now)
+    assert decided.mute == ((20_000, 30_000),)
+    assert personal.of_recording(service, call, recording, clock.now)["url"] == "https://pbx.example/rec-1"
+    tell(service, an_event("consent.withdrawn", clock.now, call="pbx-82", recording_id="rec-1", offset_ms=40_000))
+    with service.database.read() as connection:
+        assert facts.decided(service, connection, call, recording, clock.now).reason == "withdrawn"
+    assert open_tasks(service) == set()
+
+
+def test_p1_an_agents_pause_holds_for_what_is_recorded_of_a_linked_call(service: Service, clock: MovingClock) -> None:
+    begun = clock.now
+    yes = an_event("consent.granted", begun, method="dtmf", digit="1", script="inbound-da@1")
+    tell(service, started(begun), yes, an_event("recording.started", begun, recording_id="rec-1"))
+    linked(service, begun)
+    clock.advance(seconds=20)
+    buttons.pause(service, "pbx-82", actor=AGENT, now=clock.now)
+    clock.advance(seconds=20)
+    buttons.resume(service, "pbx-82", actor=AGENT, now=clock.now)
+    clock.advance(seconds=21)
+    tell(service, an_event("call.ended", clock.now), available(clock.now, seconds=61))
+
+    call = the_call(service)
+    (recording,) = its_recordings(service, call)
+    with service.database.read() as connection:
+        assert facts.decided(service, connection, call, recording, clock.now).mute == ((18_000, 42_000),)
+    child = the_call(service, "pbx-82")
+    with service.database.write() as connection:  # and outlives the call it was pressed in
+        call_rows.change(connection, child.id, state="over")
+        blanking.blank_calls(connection, [child.id], clock.now)
+        assert facts.decided(service, connection, call, recording, clock.now).mute == ((18_000, 42_000),)
