@@ -19,11 +19,7 @@ from storage.clock import rfc3339
 from tests.conftest import MovingClock
 
 CUSTOMER, LINE, SALES_LINE = "+4520123456", "+4570123456", "+4570123457"
-
-
 AGENT = Actor("act_1", "agent")
-
-
 numbers = itertools.count()
 
 
