@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from urllib.parse import quote
@@ -27,6 +27,7 @@ from api.demo.stage import ANNA, BENT, DIRECTORY, LINE, LINES, DemoClock
 from api.demo.visitor import Visitor
 from recorder.service import opened
 from recorder.settings import load
+from storage.clock import rfc3339
 from tests.conftest import STANDARD_SECRET
 from tests.e2e.conftest import House
 from tests.e2e.journeys import SPEECH, recorded_call, until
@@ -158,10 +159,12 @@ def test_p2_nothing_personal_and_no_secret_is_in_the_log_of_a_whole_run(street: 
 def a_call_told_by_an_exchange(street: Street) -> list[str]:
     call, recording = "pbx-call-5521", "pbx-rec-77120"
     who = {"direction": "inbound", "from": ANNA, "to": LINE, "customer_type": "private", "queue": "billing"}
+    yes, begun, joined = (rfc3339(datetime.now(UTC) - timedelta(seconds=ago)) for ago in (50, 45, 30))
+    guest = {"role": "outside", "number": GUEST}
     assert street.tell("call.started", call, **who, account=ACCOUNT, agent=AGENT, case=CASE) == 204
-    assert street.tell("consent.granted", call, method="verbal", agent=AGENT, script="inbound-da@1") == 204
-    assert street.tell("recording.started", call, recording_id=recording) == 204
-    assert street.tell("party.joined", call, party={"role": "outside", "number": GUEST}, leg_id="leg-guest-88") == 204
+    assert street.tell("consent.granted", call, method="verbal", agent=AGENT, script="inbound-da@1", at=yes) == 204
+    assert street.tell("recording.started", call, recording_id=recording, at=begun) == 204
+    assert street.tell("party.joined", call, party=guest, leg_id="leg-guest-88", at=joined) == 204
     assert street.tell("call.ended", call) == 204
     audio = (SPEECH / "broadband-da.wav").read_bytes()
     headers = {"Authorization": f"Bearer {street.house.token('platform')}", "Content-Type": "audio/wav"}
