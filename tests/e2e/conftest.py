@@ -91,6 +91,10 @@ def browser() -> Iterator[Browser]:
             pytest.fail("CI needs chromium")
         pytest.skip("no chromium on this machine: apt-get install chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        chromium = playwright.chromium.launch(
+            executable_path=path,
+            args=CHROMIUM_FLAGS,
+            ignore_default_args=["--disable-back-forward-cache"],  # people's browsers have one
+        )
         yield chromium
         chromium.close()

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
+LEAVE = 'form[action="/access/leave"] button'
+WITHDRAW = 'a[href$="/withdraw"]'
+DELETE_NOW = 'button[value="delete_now"]'
+
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -96,6 +100,20 @@ def test_the_customers_way_works_without_javascript(house: House, browser: Brows
 
     assert page.locator('form[action="/access/code"] button').count() == 1
     assert_fits(page)
+
+
+@pytest.mark.parametrize("steps", [[LEAVE], [WITHDRAW, DELETE_NOW]], ids=["logged out", "deleted"])
+def test_p4_the_back_button_brings_no_recording_back(house: House, browser: Browser, steps: list[str]) -> None:
+    recorded_call(house)
+    page = browser.new_page()
+    enter(house, page, mailed_link(house))
+    for step in steps:
+        page.locator(step).click()
+    for _ in steps:
+        page.go_back(wait_until="commit")
+    page.locator("h1").wait_for()
+
+    assert page.locator("audio").count() == 0
 
 
 def test_p6_a_double_click_on_a_slow_line_counts_once(house: House, browser: Browser) -> None:

@@ -9,6 +9,13 @@ document.addEventListener("submit", (event) => {
   if (event.timeStamp - pressed.get(button) < AGAIN_AFTER_MS) event.preventDefault();
   else pressed.set(button, event.timeStamp);
 });
-window.addEventListener("pageshow", () => {
+
+// Browsers keep whole pages for the back button, also what may not be stored. One that shows a recording is asked for
+// anew: it may have been deleted, or its person logged out.
+window.addEventListener("pageshow", (event) => {
   pressed = new WeakMap();
+  if (event.persisted && document.querySelector("[data-recordings]")) {
+    document.body.hidden = true;
+    location.reload();
+  }
 });
