@@ -216,7 +216,7 @@ async def withdraw(request: web.Request, visit: Visit) -> web.Response:
         done = await run(request, disclosure.withdraw, service, visit, recording_id, choice, now(request))
     except ChoiceNeededError:
         return await _ask(request, visit, status=409)
-    return _page(request, "access/withdrawn.html", item=item, done=done, choice=choice)
+    return _page(request, "access/withdrawn.html", switch=None, item=item, done=done, choice=choice)
 
 
 async def _ask(request: web.Request, visit: Visit, *, status: int) -> web.Response:

@@ -11,7 +11,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from api import words
-from api.routing import ACTOR, SERVICE
+from api.routing import ACTOR, SAFE_METHODS, SERVICE
 
 
 @cache
@@ -38,7 +38,7 @@ def render(
 ) -> web.Response:
     """A page of `api/templates`. Without `lang`, in the language the request asks for; a choice by `?lang=` is kept.
 
-    Templates also see `organisation`, `switch` (to the other language) and `role` (of who is signed in, or None).
+    Templates also see `organisation`, `switch` (to the other language, or None) and `role` (of whoever is signed in).
     """
     lang = lang or words.language(request)
     service = request.app[SERVICE]
@@ -69,10 +69,18 @@ def render(
     return response
 
 
-def _switch(request: web.Request, lang: str) -> dict[str, str]:
-    """The other language and where this page is in it. A page that answered a form links to itself as it stands."""
+def _switch(request: web.Request, lang: str) -> dict[str, str] | None:
+    """The other language and where this page is in it; None for a page that only a form leads to."""
+    if request.method not in SAFE_METHODS and not _can_be_got(request):
+        return None
     other = "en" if lang == "da" else "da"
     return {"lang": other, "href": "?" + request.rel_url.update_query(lang=other).raw_query_string}
+
+
+def _can_be_got(request: web.Request) -> bool:
+    """Whether what stands at the address of a form can also be asked for without sending it."""
+    resource = request.match_info.route.resource
+    return resource is not None and any(route.method == "GET" for route in resource)
 
 
 def asset(name: str) -> str:

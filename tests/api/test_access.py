@@ -389,6 +389,15 @@ async def test_withdrawing_asks_whether_a_copy_comes_first(house: House, browser
     assert (await browser.get(source)).status == 404
 
 
+async def test_the_receipt_offers_no_way_to_lose_it(house: House, browser: Client) -> None:
+    """What was posted is not there to be asked for again: another language would show a dead link in its place."""
+    (source,) = sources(await entered(house))
+    address = source.removesuffix("audio") + "withdraw"
+    assert "hreflang" in await (await post(browser, address)).text()
+    assert "hreflang" not in await (await post(browser, address, choice="copy_first")).text()
+    assert "hreflang" not in await (await post(browser, address, choice="delete_now")).text()
+
+
 async def test_of_two_calls_one_can_go(house: House, browser: Client) -> None:
     stored(house.service, house.clock, "pbx-2")
     request = ask(house.service, house.clock)

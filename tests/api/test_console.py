@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 from sqlalchemy import update
+from yarl import URL
 
 from api.console import searches
 from recorder import tokens
@@ -329,6 +331,25 @@ async def test_what_was_typed_is_shown_as_text(house: House) -> None:
     text = await (await post(house, "/console/recordings/search", agent='"><script>alert(1)</script>')).text()
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
+
+
+async def test_every_language_switch_leads_to_a_page(house: House) -> None:
+    house.stored()
+    await house.signed_in("dpo")
+    request = (await post(house, "/console/requests", kind="access", phone="20123456")).url.path
+
+    for path in (
+        "/console/requests",
+        request + "/approve",
+        request + "/extend",
+        request + "/refuse",
+        "/console/nowhere",
+    ):
+        answer = await post(house, path)
+        switch = re.search(r'href="([^"]*)" lang=', await answer.text())
+        if switch is not None:
+            other = answer.url.join(URL(unescape(switch[1])))
+            assert (await house.client.get(other.relative())).status == 200, path
 
 
 async def test_the_language_switch_is_kept(house: House) -> None:
