@@ -83,11 +83,13 @@ async def form(request: web.Request) -> dict[str, str]:
 
 
 async def pairs(request: web.Request, most: int = MOST_FIELDS) -> list[tuple[str, str]]:
-    """The fields of a posted form as they stand, in UTF-8 whatever the sender calls it."""
+    """The fields of a posted form as they were typed, in UTF-8 whatever the sender calls it."""
     try:
-        return parse_qsl((await request.read()).decode(), keep_blank_values=True, max_num_fields=most)
+        sent = parse_qsl((await request.read()).decode(), keep_blank_values=True, max_num_fields=most)
     except ValueError as exc:
         raise InvalidInputError("the body is not a form") from exc
+    # A browser sends a line's end as two characters, and counts it as one against `maxlength`.
+    return [(name, value.replace("\r\n", "\n")) for name, value in sent]
 
 
 def text(fields: Mapping[str, Any], name: str, *, required: bool = False, longest: int = LONGEST_TEXT) -> str | None:

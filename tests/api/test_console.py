@@ -274,6 +274,16 @@ async def test_the_overview_says_when_the_first_answer_is_due(house: House) -> N
     assert "past its deadline" in await page(house, "/console/")
 
 
+async def test_a_refusal_may_be_as_long_as_the_page_says(house: House) -> None:
+    """Browsers count a line's end once, and send it as two characters."""
+    await house.signed_in("dpo")
+    address = (await post(house, "/console/requests", kind="access", phone="20123456")).url.path
+    words = "\r\n".join(["a line of forty characters, give or take."] * 47)
+    assert len(words) > 2000 > len(words.replace("\r", ""))
+
+    assert "Refused" in await (await post(house, f"{address}/refuse", reason="other", text=words)).text()
+
+
 async def test_tasks_wait_on_the_overview_until_somebody_has_seen_to_them(house: House) -> None:
     with house.service.database.write() as connection:
         tasks.open_task(connection, "class_unknown", "rec_x", house.clock())
