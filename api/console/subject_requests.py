@@ -32,7 +32,7 @@ async def open_request(request: web.Request) -> web.Response:
     """Open a request and show what was found."""
     fields = await inputs.form(request)
     if sum(name in fields for name in ("phone", "account", "call")) != 1:
-        return await _listing(request, fields=fields, fault=True)
+        return await _listing(request, fields=fields, fault="one")
     try:
         opened = await run(
             request,
@@ -46,8 +46,8 @@ async def open_request(request: web.Request) -> web.Response:
             actor=request[ACTOR],
             now=now(request),
         )
-    except InvalidInputError:
-        return await _listing(request, fields=fields, fault=True)
+    except InvalidInputError as error:
+        return await _listing(request, fields=fields, fault=str(error).partition(" ")[0])
     return _to(opened.id)
 
 
@@ -111,7 +111,9 @@ def _to(request_id: str) -> web.Response:
     return web.Response(status=303, headers={"Location": f"/console/requests/{request_id}"})
 
 
-async def _listing(request: web.Request, *, fields: dict[str, str] | None = None, fault: bool = False) -> web.Response:
+async def _listing(
+    request: web.Request, *, fields: dict[str, str] | None = None, fault: str | None = None
+) -> web.Response:
     items = await run(request, _open_ones, request.app[SERVICE])
     return render(
         request,

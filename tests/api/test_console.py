@@ -274,6 +274,24 @@ async def test_the_overview_says_when_the_first_answer_is_due(house: House) -> N
     assert "past its deadline" in await page(house, "/console/")
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"phone": "2012345"}, "This is not a telephone number."),
+        ({"phone": "20123456", "received_at": "2999-01-01"}, "Say today, or a day that has been."),
+        ({"phone": "20123456", "account": "A-1001"}, "Say exactly one of number, account and call"),
+    ],
+)
+async def test_a_request_that_cannot_be_opened_says_why(house: House, fields: dict[str, str], said: str) -> None:
+    await house.signed_in("dpo")
+    answer = await post(house, "/console/requests", kind="access", **fields)
+    text = unescape(await answer.text())
+
+    assert answer.status == 400
+    assert (said in text, all(value in text for value in fields.values())) == (True, True)
+    assert ("Say exactly one" in text) == ("account" in fields)
+
+
 async def test_a_refusal_may_be_as_long_as_the_page_says(house: House) -> None:
     """Browsers count a line's end once, and send it as two characters."""
     await house.signed_in("dpo")
