@@ -116,6 +116,15 @@ def test_p4_the_back_button_brings_no_recording_back(house: House, browser: Brow
     assert page.locator("audio").count() == 0
 
 
+def test_a_new_link_pasted_over_an_old_one_takes_its_place(house: House, browser: Browser) -> None:
+    """Only what stands behind the # differs, so the browser does not load the page again."""
+    page = browser.new_page()
+    page.goto(f"{house.url}/access/#" + "o" * 43)
+    page.goto(f"{house.url}/access/#" + "n" * 43)
+
+    assert page.locator('input[name="token"]').input_value() == "n" * 43
+
+
 def test_p6_a_double_click_on_a_slow_line_counts_once(house: House, browser: Browser) -> None:
     recorded_call(house)
     pressed_twice = threading.Event()
