@@ -125,6 +125,17 @@ def test_a_new_link_pasted_over_an_old_one_takes_its_place(house: House, browser
     assert page.locator('input[name="token"]').input_value() == "n" * 43
 
 
+def test_what_is_printed_is_ink_on_paper(house: House, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(f"{house.url}/console/sign-in")
+    page.emulate_media(media="print", color_scheme="dark")
+
+    paper, ink = page.eval_on_selector(
+        ".card", "card => [getComputedStyle(card).backgroundColor, getComputedStyle(card).color]"
+    )
+    assert (paper, ink) == ("rgb(255, 255, 255)", "rgb(0, 0, 0)")
+
+
 def test_p6_a_double_click_on_a_slow_line_counts_once(house: House, browser: Browser) -> None:
     recorded_call(house)
     pressed_twice = threading.Event()
