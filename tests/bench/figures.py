@@ -120,8 +120,6 @@ REASONS = {
     "4 ms while others compute.",
     "open loop, PostgreSQL": "on two cores the load, the service, its jobs and the database server take turns: 2.7 in "
     "one run, 3.4 in another.",
-    "among 1,000,000, SQLite": "two or three rounds on a disk that stalls now and then; taken alone among 100,000 it "
-    "is 1.2 for the sweep and 0.8 for the search.",
     "beside two encoders": "on two cores the load, the service, its jobs, the database server and the encoders are "
     "never all served at once.",
 }
