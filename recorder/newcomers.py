@@ -51,8 +51,10 @@ def part(service: Service, connection: Connection, call: Call, events: Sequence[
     parted = False
     for one in events:
         event = one.event
+        if event.type != "call.started":
+            continue
         ref = inbox.ref(service.keyring, event.platform, event.call_id)
-        if event.type != "call.started" or ref == call.ref or not calls.remove_leg(connection, ref):
+        if ref == call.ref or not calls.remove_leg(connection, ref):
             continue
         case = open_call(service, connection, event.platform, event.call_id, one.received_at, now)
         if case is not None:
