@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import hmac
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 from storage.catalogue.erasing import Claimed
 from storage.catalogue.tombstones import Tombstone
-from storage.clock import rfc3339, utc_day
+from storage.clock import midnight, rfc3339, utc_day
 
 EXPIRED = "expired"
 NUMBERS = "certificates"  # the service key that numbers them
@@ -52,7 +52,7 @@ def tombstone(
     reason = recording.erase_reason or EXPIRED
 
     def kept(moment: datetime | None) -> datetime | None:
-        return _midnight(moment) if moment is not None and reason == EXPIRED else moment
+        return midnight(utc_day(moment)) if moment is not None and reason == EXPIRED else moment
 
     return Tombstone(
         recording_id=recording.id,
@@ -100,7 +100,3 @@ def certificate(stone: Tombstone) -> Certificate:
             None if stone.unreadable_from is None else date.fromisoformat(stone.unreadable_from).isoformat()
         ),
     )
-
-
-def _midnight(moment: datetime) -> datetime:
-    return datetime.combine(utc_day(moment), time(), UTC)

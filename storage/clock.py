@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from time import monotonic
 
 from sqlalchemy import BigInteger
@@ -43,6 +43,11 @@ def running(now: datetime) -> Callable[[], datetime]:
 def utc_day(moment: datetime) -> date:
     """The UTC day a moment falls on: the day that names keys and expiry prefixes."""
     return moment.astimezone(UTC).date()
+
+
+def midnight(day: date) -> datetime:
+    """When a UTC day begins."""
+    return datetime.combine(day, time(), UTC)
 
 
 def rfc3339(moment: datetime | None) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, time
+from datetime import datetime
 
 from sqlalchemy import BigInteger, Connection, and_, delete, exists, or_, select, type_coerce, update
 
@@ -12,7 +12,7 @@ from storage.catalogue.among import among
 from storage.catalogue.calls import LONGEST_CALL
 from storage.catalogue.relatives import NEEDING_THEIR_CALL
 from storage.catalogue.sweeping import DAY_US
-from storage.clock import Instant
+from storage.clock import Instant, midnight, utc_day
 from storage.tables import metadata
 
 _recordings = metadata.tables["recordings"]
@@ -92,9 +92,5 @@ def _blank_discarded(connection: Connection, call_ids: Sequence[str], now: datet
     discarded = and_(among(_recordings.c.call_id, call_ids), _recordings.c.state == "discarded")
     refs = connection.execute(select(_recordings.c.ref).where(discarded, _recordings.c.ref.is_not(None))).scalars()
     seen.add_all(connection, refs, "recording", now)
-    day = _midnight(now)
-    connection.execute(update(_recordings).where(discarded).values(call_started_at=day, **_BLANK_RECORDING))
-
-
-def _midnight(moment: datetime) -> datetime:
-    return datetime.combine(moment, time(), UTC)
+    blank = {**_BLANK_RECORDING, "call_started_at": midnight(utc_day(now))}
+    connection.execute(update(_recordings).where(discarded).values(blank))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import (
     BigInteger,
@@ -27,7 +27,7 @@ from sqlalchemy import (
 from storage.catalogue import attempts, calls, forecast, recordings
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
-from storage.clock import EPOCH
+from storage.clock import EPOCH, midnight
 from storage.tables import metadata
 
 _recordings = metadata.tables["recordings"]
@@ -146,8 +146,8 @@ def let_go_of(connection: Connection, key_id: str, day: date) -> LetGo:
     )
     connection.execute(update(_calls).where(_calls.c.key_id == key_id).values(call_key=None, **gone))
     connection.execute(update(_requests).where(_requests.c.key_id == key_id).values(request_key=None, **gone))
-    midnight = datetime.combine(day, time(), UTC)  # an event's key is of the day it came in on: no need to look further
-    of_the_day = _inbox.c.received_at.between(midnight - timedelta(days=1), midnight + timedelta(days=2))
+    begun = midnight(day)  # an event's key is of the day it came in on: no need to look further
+    of_the_day = _inbox.c.received_at.between(begun - timedelta(days=1), begun + timedelta(days=2))
     for table, where in ((_inbox, of_the_day), (_sources, true())):
         connection.execute(update(table).where(table.c.key_id == key_id, where).values(key_id=None, body=None))
     lost = update(_inbox).where(_inbox.c.body.is_(None), _inbox.c.state == "new").values(state="failed")
