@@ -21,6 +21,7 @@ from storage.catalogue.requests import Request
 REMIND_AFTER = timedelta(days=14)
 TASK = "identity_unanswered"
 LETTER = "identity"
+NOT_ASKED = {"identity_asked_at": None, "identity_reminded_at": None, "reminded_at": None}
 
 
 def closes_at(asked_at: datetime) -> datetime:
@@ -68,8 +69,7 @@ def answered(service: Service, request_id: str, actor: Actor, now: datetime, onc
         if request.state != "received" or request.identity_asked_at is None:
             raise ConflictError("nobody is waited for")
         due_at = deadline(request, now)
-        values = {"identity_asked_at": None, "identity_reminded_at": None, "reminded_at": None, "due_at": due_at}
-        requests.change(connection, request_id, when=["received"], **values)
+        requests.change(connection, request_id, when=["received"], **NOT_ASKED, due_at=due_at)
         outbox.void(connection, request_id, [LETTER, "identity_reminder"])
         tasks.close_task(connection, TASK, request_id, actor.id, now)
         body = {"due_at": due_at.isoformat()}
@@ -94,8 +94,7 @@ def _unheard(service: Service, request: Request, now: datetime) -> bool:
         if asked_at is None or not outbox.failed(connection, request.id, LETTER, asked_at):
             return False
         if requests.lock(connection, request.id) == request:
-            values = {"identity_asked_at": None, "identity_reminded_at": None, "reminded_at": None}
-            requests.change(connection, request.id, when=["received"], **values)
+            requests.change(connection, request.id, when=["received"], **NOT_ASKED)
             outbox.void(connection, request.id, ["identity_reminder"])
             tasks.close_task(connection, TASK, request.id, SYSTEM.id, now)
             audit.append(connection, type="identity.unheard", actor=SYSTEM.id, subject=request.id, body={}, now=now)

@@ -15,6 +15,7 @@ from recorder.errors import RecordingNotFoundError
 from recorder.ports import Service
 from storage import audit
 from storage.catalogue import erasing, tasks
+from storage.catalogue.recordings import Recording
 from storage.errors import KeyDestroyedError, StoreUnavailableError
 from storage.objects_folder import FolderStore
 from tests.recorder.backups import House
@@ -31,6 +32,16 @@ def objects_left(service: Service) -> list[str]:
 def open_tasks(service: Service) -> list[str]:
     with service.database.read() as connection:
         return [task.kind for task in tasks.open_tasks(connection)]
+
+
+def erased_and_back(house: House, place: Path) -> Recording:
+    """A recording that was erased by order after a backup, which is then restored."""
+    with house.running() as service:
+        recording = store(service, house.clock.now)
+        house.back_up(place / "backup")
+        erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=house.clock.now)
+    house.restore(place / "backup")
+    return recording
 
 
 def test_p3_what_was_erased_before_its_time_is_gone_again_when_a_restore_is_started(
@@ -67,11 +78,7 @@ def test_p3_what_was_erased_before_its_time_is_gone_again_when_a_restore_is_star
 def test_p6_replicas_started_together_after_a_restore_all_start(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with house.running() as service:
-        recording = store(service, house.clock.now)
-        house.back_up(tmp_path / "backup")
-        erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=house.clock.now)
-    house.restore(tmp_path / "backup")
+    recording = erased_and_back(house, tmp_path)
     standing = erasing.standing
 
     def overtaken(connection: Connection, ids: Sequence[str]) -> list[str]:
@@ -90,11 +97,7 @@ def test_p6_replicas_started_together_after_a_restore_all_start(
 def test_p3_nothing_that_is_back_opens_while_the_store_is_away(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with house.running() as service:
-        recording = store(service, house.clock.now)
-        house.back_up(tmp_path / "backup")
-        erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=house.clock.now)
-    house.restore(tmp_path / "backup")
+    recording = erased_and_back(house, tmp_path)
 
     def away(*_: object) -> None:
         raise StoreUnavailableError
