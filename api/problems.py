@@ -13,6 +13,7 @@ from storage.errors import RecorderError
 STATUS: dict[str, int] = {
     "internal": 500,
     "configuration": 500,
+    "key_ring_missing": 500,
     "unsafe": 500,
     "invalid_input": 400,
     "invalid_event": 400,

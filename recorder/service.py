@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -18,6 +18,7 @@ from recorder.ports import Service
 from recorder.settings import Settings
 from storage.clock import utc_now
 from storage.database import Database
+from storage.errors import KeyRingMissingError, StoreMissingError
 from storage.inbox import Inbox
 from storage.keyring import KeyRing, load_root_key
 from storage.migrations import migrate
@@ -74,7 +75,10 @@ def make_home(settings: Settings) -> None:
 
 
 def _assembled(settings: Settings, database: Database, clock: Callable[[], datetime]) -> Service:
-    ring, mirror = rings_for(settings)
+    in_use = _in_use(database)
+    ring, mirror = rings_for(settings, in_use=in_use)
+    if in_use:
+        _require_keys(ring, mirror)
     for place in (ring, mirror) if mirror else (ring,):
         _require_fit(place, settings)
     root_key = load_root_key(settings.root_key_path, settings.root_key(), ring)
@@ -83,7 +87,9 @@ def _assembled(settings: Settings, database: Database, clock: Callable[[], datet
         settings=settings,
         database=database,
         keyring=keyring,
-        vault=Vault(keyring, _objects(settings, database)),
+        vault=Vault(
+            keyring, store_for(settings.store_url, settings.store.endpoint_url, settings.store.region, in_use=in_use)
+        ),
         inbox=Inbox(database, keyring),
         platforms=platforms.from_settings(settings),
         lines=Lines(settings.lines_path),
@@ -96,26 +102,43 @@ def _assembled(settings: Settings, database: Database, clock: Callable[[], datet
     )
 
 
-def _objects(settings: Settings, database: Database) -> ObjectStore:
-    """The store; once there was one, a folder that is not there is away, and is not made anew."""
+def _in_use(database: Database) -> bool:
+    """Whether there was a start before. Then a folder that is not there is away, and is not made anew."""
     with database.read() as connection:
-        in_use = bool(scripts.list_scripts(connection))  # a first start writes them once it has made the store
-    return store_for(settings.store_url, settings.store.endpoint_url, settings.store.region, in_use=in_use)
+        return bool(scripts.list_scripts(connection))  # a first start writes them once it has made stores and keys
 
 
-def rings_for(settings: Settings) -> tuple[ObjectStore, ObjectStore | None]:
-    """Key ring and mirror; buckets are asked at the store's endpoint unless the ring has its own."""
+def rings_for(settings: Settings, *, in_use: bool = False) -> tuple[ObjectStore, ObjectStore | None]:
+    """Key ring and mirror; buckets are asked at the store's endpoint unless the ring has its own.
+
+    A mirror may be new at any start, and is made.
+    """
     at = (settings.keys_endpoint_url, settings.store.region)
     mirror_url = settings.keys.mirror_url
-    return store_for(settings.keys_url, *at), store_for(mirror_url, *at) if mirror_url else None
+    return store_for(settings.keys_url, *at, in_use=in_use), store_for(mirror_url, *at) if mirror_url else None
+
+
+def _require_keys(ring: ObjectStore, mirror: ObjectStore | None) -> None:
+    """Raise where a ring that was in use holds no key: it is away, and filled from the mirror it would be a copy that
+    nobody destroys keys in once the real one is back."""
+    with suppress(StoreMissingError):
+        if not _is_empty(ring):
+            return
+    if mirror is not None and not _is_empty(mirror):
+        raise KeyRingMissingError("the key ring holds no key, though its mirror does")
+    raise KeyRingMissingError
 
 
 def _require_fit(place: ObjectStore, settings: Settings) -> None:
     """A place that holds no key yet must be fit for one: the first key binds the database to the ring."""
-    if not any(True for _ in place.keys("")):
+    if _is_empty(place):
         faults = list(ring_faults(place.truth(), region=settings.store.region))
         if faults:
             raise UnsafeError(f"the {place.name} cannot be the key ring: " + "; ".join(faults))
+
+
+def _is_empty(place: ObjectStore) -> bool:
+    return not any(True for _ in place.keys(""))
 
 
 def store_for(url: str, endpoint_url: str = "", region: str = "", *, in_use: bool = False) -> ObjectStore:

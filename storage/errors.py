@@ -26,6 +26,16 @@ class ConfigurationError(RecorderError):
     code = "configuration"
 
 
+class KeyRingMissingError(ConfigurationError):
+    """The key ring holds no key, though the database names keys of it."""
+
+    code = "key_ring_missing"
+    hint = (
+        "mount its volume, or mend RECORDER_KEYS__URL; where the ring is lost and a mirror has its keys, name the "
+        "mirror as RECORDER_KEYS__URL and a new place as RECORDER_KEYS__MIRROR_URL"
+    )
+
+
 class NotFoundError(RecorderError):
     """There is no such thing."""
 
@@ -49,6 +59,12 @@ class StoreUnavailableError(StorageError):
 
     code = "store_unavailable"
     retryable = True
+
+
+class StoreMissingError(StoreUnavailableError):
+    """The folder that was the store is not there."""
+
+    hint = "mount its volume; it is never made anew"
 
 
 class StoreFullError(StoreUnavailableError):

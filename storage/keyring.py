@@ -19,6 +19,7 @@ from storage.database import Database
 from storage.errors import (
     ConfigurationError,
     KeyDestroyedError,
+    KeyRingMissingError,
     KeyUnavailableError,
     ObjectNotFoundError,
     StoreUnavailableError,
@@ -88,10 +89,9 @@ class KeyRing:
         try:
             self._service = (name, self._objects.read(name))
         except ObjectNotFoundError as exc:
-            empty = not any(True for _ in self._objects.names())
-            raise ConfigurationError(
-                "the key ring is empty, but the database names keys" if empty else "not the root key of this key ring"
-            ) from exc
+            if not any(True for _ in self._objects.names()):
+                raise KeyRingMissingError from exc
+            raise ConfigurationError("not the root key of this key ring") from exc
         if len(self._stores) > 1:
             with suppress(StoreUnavailableError):  # keys are then not made, but those in the other store still open
                 self._objects.mend([*self._rows("ready"), *self._notes()])

@@ -12,7 +12,14 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from storage.errors import ConflictError, ObjectNotFoundError, StoreFullError, StoreRefusedError, StoreUnavailableError
+from storage.errors import (
+    ConflictError,
+    ObjectNotFoundError,
+    StoreFullError,
+    StoreMissingError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from storage.objects import BLOCK, checked
 from storage.probe import StoreTruth
 
@@ -140,7 +147,7 @@ class FolderStore:
     """An `ObjectStore` in one folder. Readable by the owner only.
 
     A missing folder is made unless `in_use`: then its volume is not mounted, and until it is every method raises
-    `StoreUnavailableError`.
+    `StoreMissingError`.
     """
 
     def __init__(self, path: Path | str, *, in_use: bool = False) -> None:
@@ -252,7 +259,8 @@ class FolderStore:
 
     def _present(self) -> None:
         with translated():
-            self._marker.stat()
+            if not self._marker.exists():
+                raise StoreMissingError
 
     @contextmanager
     def _found(self) -> Iterator[None]:

@@ -17,7 +17,13 @@ from sqlalchemy import func, select, update
 from storage import keymaking
 from storage.columns import unwrap, wrap
 from storage.database import Database
-from storage.errors import ConfigurationError, KeyDestroyedError, KeyUnavailableError, StoreUnavailableError
+from storage.errors import (
+    ConfigurationError,
+    KeyDestroyedError,
+    KeyRingMissingError,
+    KeyUnavailableError,
+    StoreUnavailableError,
+)
 from storage.keymaking import keys
 from storage.keyobjects import KeyName, KeyObjects, RootKey
 from storage.keyring import DAYS_AHEAD, INBOX_DAYS, KeyRing, load_root_key
@@ -268,7 +274,7 @@ def test_another_root_key_does_not_start(database: Database, ring: FolderStore, 
 def test_an_empty_ring_does_not_start_with_a_database_that_names_keys(
     database: Database, tmp_path: Path, keyring: KeyRing
 ) -> None:
-    with pytest.raises(ConfigurationError, match="empty"):
+    with pytest.raises(KeyRingMissingError):
         another(database, FolderStore(tmp_path / "unmounted"))
 
 
