@@ -87,7 +87,7 @@ def begin(service: Service, announced: Recording, now: datetime, *, pushed: bool
     return Job(recording, call, decision, claimed, data)
 
 
-def attempt(service: Service, job: Job, now: datetime, media: OpenMedia) -> None:
+def attempt(service: Service, job: Job, now: datetime, media: OpenMedia, *, within_s: float) -> None:
     """One attempt, from the first byte to the row that says stored. Whatever it raises, its uploads are gone."""
     dek = service.vault.new_dek()
     uploading = Uploading(service, job.claim, dek, now)
@@ -98,7 +98,7 @@ def attempt(service: Service, job: Job, now: datetime, media: OpenMedia) -> None
                 uploading.guarded(chunks, service.settings.capture.max_bytes),
                 cut=None if job.decision.whole else Cut(job.decision.keep, job.decision.mute),
                 open_sinks=uploading.open,
-                limits=Limits(service.settings.capture.max_seconds, service.settings.capture.fetch_timeout_s),
+                limits=Limits(service.settings.capture.max_seconds, within_s),
                 working=uploading.renew,
             )
         reached("capture.produced")

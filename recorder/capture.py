@@ -83,7 +83,7 @@ def run(service: Service, job: Job, now: datetime, media: OpenMedia) -> bool:
     """Do a claimed job. Every failure leaves the recording free again, and nothing of this attempt in the store."""
     clock = running(now)
     try:
-        attempt(service, job, now, media)
+        attempt(service, job, now, media, within_s=service.settings.capture.fetch_timeout_s)
     except LeaseLostError:
         return False
     except (PlatformError, AudioError) as error:

@@ -25,6 +25,7 @@ from recorder.errors import (
 )
 from recorder.events import Event
 from recorder.ports import Service, Source
+from recorder.settings import Settings
 from storage import inbox
 from storage.catalogue import calls as call_rows
 from storage.catalogue import recordings, seen
@@ -32,6 +33,11 @@ from storage.catalogue.recordings import Recording
 
 PLATFORM = "standard"  # the only one that pushes
 PushResult = Literal["created", "same", "conflict"]
+
+
+def longest(settings: Settings) -> float:
+    """Seconds that a push may take: as long as the longest call, should it come at the speed of speech, and a fetch."""
+    return settings.capture.max_seconds + settings.capture.fetch_timeout_s
 
 
 def push(
@@ -98,7 +104,7 @@ def _take(service: Service, job: attempting.Job, chunks: Iterator[bytes], now: d
         yield chunks
 
     try:
-        attempting.attempt(service, job, now, arriving)
+        attempting.attempt(service, job, now, arriving, within_s=longest(service.settings))
         service.wake("source")  # a copy the exchange may still hold
     except storing.NothingKeptError:
         attempting.discard_claimed(service, job, "uncovered", now)

@@ -13,12 +13,13 @@ from api.answers import done_once, given
 from api.auth import now
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Contract, Route, roles
-from recorder import buttons, capture
+from recorder import buttons, capture, pushing
 from recorder.errors import AudioTimeoutError, ConflictError, InvalidInputError
 from recorder.once import Once
 
 CHUNK_BYTES = 256 * 1024
-STALL_SECONDS = 60.0  # a push that sends nothing for so long has died
+STALL_SECONDS = 60.0  # a push that brings next to nothing for so long has died
+STALL_BYTES = 1024  # Opus that says only that it is silent has more: a page of 28 bytes and its packets every second
 LONGEST_ID = 200
 AUDIO = ("audio/wav", "audio/mpeg", "audio/ogg", "audio/flac")
 
@@ -68,19 +69,23 @@ async def push(request: web.Request) -> web.Response:
 def arriving(request: web.Request) -> Iterator[bytes]:
     """The request's body, to be read from a thread of the pool; at most one piece is ahead of its reader.
 
-    Reading raises `AudioTimeoutError` where nothing comes any more.
+    Reading raises `AudioTimeoutError` where nothing to speak of comes any more, or not all of it in the time there is.
     """
     loop = asyncio.get_running_loop()
 
-    async def piece() -> bytes:
+    async def piece(end: float) -> bytes:
+        gathered = b""
         try:
-            async with asyncio.timeout(STALL_SECONDS):
-                return await request.content.read(CHUNK_BYTES)
+            async with asyncio.timeout_at(min(end, loop.time() + STALL_SECONDS)):
+                while len(gathered) < STALL_BYTES and (data := await request.content.read(CHUNK_BYTES)):
+                    gathered += data
         except TimeoutError:
             raise AudioTimeoutError from None
+        return gathered
 
     def pieces() -> Iterator[bytes]:
-        while data := asyncio.run_coroutine_threadsafe(piece(), loop).result():
+        end = loop.time() + pushing.longest(request.app[SERVICE].settings)
+        while data := asyncio.run_coroutine_threadsafe(piece(end), loop).result():
             yield data
 
     return pieces()

@@ -134,7 +134,9 @@ class Capture(Section):
     workers: int = Field(2, ge=1, le=64, description="captures at the same time")
     max_bytes: int = Field(2_000_000_000, gt=0, description="largest recording fetched or pushed")
     max_seconds: int = Field(5 * 3600, gt=0, description="longest recording kept")
-    fetch_timeout_s: int = Field(1800, gt=0, description="wall clock for fetching one recording")
+    fetch_timeout_s: int = Field(
+        1800, gt=0, description="wall clock for fetching one recording; a push has MAX_SECONDS more"
+    )
     wait_for_end_s: int = Field(60, ge=0, description="how long a recording waits for its call's end")
     pauses: str = Field("mute", pattern="^(mute|cut)$", description="what happens to paused stretches: mute or cut")
     source_delete_days: int = Field(

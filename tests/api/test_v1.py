@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,12 +12,12 @@ import pytest
 from sqlalchemy import text
 from yarl import URL
 
-from api.app import all_routes
+from api.app import all_routes, create_app
 from api.openapi import document
 from api.v1 import calls as v1_calls
 from recorder import tokens
 from storage.catalogue import links, listenings
-from tests.api.conftest import CUSTOMER, House, speech
+from tests.api.conftest import CUSTOMER, Client, House, speech
 from tests.recorder.asking import many
 
 PUSH = {"Content-Type": "audio/wav"}
@@ -358,6 +360,38 @@ async def test_a_push_that_dies_half_way_is_told_so_and_may_be_repeated(
     assert await problem(answer) == (422, "audio_timeout")
     repeated.set()
     assert (await house.client.put(address, data=audio, headers=headers)).status == 201
+
+
+async def dripping(audio: bytes, *, bytes_at_once: int) -> AsyncIterator[bytes]:
+    for at in range(0, len(audio), bytes_at_once):
+        yield audio[at : at + bytes_at_once]
+        await asyncio.sleep(0.01)
+
+
+async def test_p6_a_push_that_drips_holds_no_thread_for_ever(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(v1_calls, "STALL_SECONDS", 0.2)
+    house.call()
+    headers = house.bearer("platform") | PUSH
+
+    answer = await house.client.put(
+        "/v1/calls/pbx-1/recordings/r-pbx-1", data=dripping(speech(), bytes_at_once=1), headers=headers
+    )
+    assert await problem(answer) == (422, "audio_timeout")
+
+
+async def test_p6_a_push_takes_no_longer_than_the_longest_call_and_a_fetch(
+    house: House, aiohttp_client: Callable[..., Awaitable[Client]]
+) -> None:
+    short = house.service.settings.capture.model_copy(update={"max_seconds": 0.3, "fetch_timeout_s": 0.2})
+    settings = house.service.settings.model_copy(update={"capture": short})
+    client = await aiohttp_client(create_app(replace(house.service, settings=settings)))
+    house.call()
+    headers = house.bearer("platform") | PUSH
+
+    answer = await client.put(
+        "/v1/calls/pbx-1/recordings/r-pbx-1", data=dripping(speech(), bytes_at_once=100), headers=headers
+    )
+    assert await problem(answer) == (422, "audio_timeout")
 
 
 @pytest.mark.parametrize(

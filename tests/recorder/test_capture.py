@@ -7,6 +7,7 @@ import io
 import time
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -620,6 +621,15 @@ def test_a_bad_push_keeps_nothing_and_may_be_repeated(service: Service) -> None:
         push(service, story, WHOLE[:-2])
     assert objects(service) == []
     assert push(service, story, seconds=14) == "created"
+
+
+def test_a_push_may_take_as_long_as_its_call_did(service: Service) -> None:
+    """One that comes at the speed of speech takes longer than any fetch; what has to be encoded is no different."""
+    story = announced(service, consent=False)
+    story.consent(2)
+    hasty = service.settings.capture.model_copy(update={"fetch_timeout_s": 0})
+    settings = service.settings.model_copy(update={"capture": hasty})
+    assert push(replace(service, settings=settings), story) == "created"
 
 
 def test_a_push_beyond_the_limit_is_refused(environment: dict[str, str], clock: object) -> None:
