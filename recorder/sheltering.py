@@ -6,22 +6,26 @@ copied to `hold/…` within the store, and every version of the old ones is remo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
+from recorder.actors import SYSTEM
 from recorder.faultpoints import reached
 from recorder.ports import Service
 from recorder.segments import SEGMENTS
 from recorder.uploading import erase_buried, erase_lost
-from storage.catalogue import attempts, recordings
+from storage.catalogue import attempts, holds, recordings, tasks
 from storage.catalogue.attempts import Attempt
 from storage.clock import new_id, utc_day
 from storage.errors import StorageError
 from storage.objects import HELD
 
 REMEMBERED = timedelta(days=1)  # copies that came to nothing: there is one of each object every five minutes
+LATE_AFTER = timedelta(hours=1)  # after the hold was placed; what is away for minutes is no matter
+STUCK = "hold_not_sheltered"
 
 log = structlog.get_logger(__name__)
 
@@ -35,13 +39,31 @@ def shelter(service: Service, now: datetime, limit: int = 100) -> int:
     """Move the objects of held recordings; returns how many recordings were. One that cannot be now is later."""
     with service.database.read() as connection:
         waiting = attempts.unsheltered(connection, limit)
-    moved = 0
+    moved, stuck = 0, []
     for recording_id in waiting:
         try:
             moved += _shelter(service, recording_id, now)
         except StorageError as error:
             log.warning("hold.not_sheltered", recording_id=recording_id, code=error.code)
+            stuck.append(recording_id)
+    _tell(service, stuck, now)
     return moved
+
+
+def _tell(service: Service, stuck: Sequence[str], now: datetime) -> None:
+    """Have people look at what could not be moved within the hour, until it is or need not be any more."""
+    with service.database.read() as connection:
+        told = {task.subject_id for task in tasks.open_tasks(connection, kind=STUCK)}
+        over = told - attempts.still_unsheltered(connection, told)
+        standing = holds.standing(connection, stuck)
+    late = {one for one, theirs in standing.items() if now - theirs[0].placed_at >= LATE_AFTER} - told
+    if not over and not late:
+        return
+    with service.database.write() as connection:
+        for recording_id in over:
+            tasks.close_task(connection, STUCK, recording_id, SYSTEM.id, now)
+        for recording_id in late:
+            tasks.open_task(connection, STUCK, recording_id, now)
 
 
 def _shelter(service: Service, recording_id: str, now: datetime) -> bool:

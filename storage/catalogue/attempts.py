@@ -55,14 +55,16 @@ _LOSE_THESE = update(attempts).where(attempts.c.id.in_(_IDS), attempts.c.state =
 _GONE = update(attempts).where(attempts.c.id.in_(_IDS)).values(state="gone", head=None)
 
 _AWAY = attempts.c.object_key.not_like(f"{HELD}%")
-_UNSHELTERED = (
+_HELD_AWAY = (
     select(attempts.c.recording_id)
     .join(_holds, _holds.c.recording_id == attempts.c.recording_id)
     .join(_recordings, _recordings.c.id == attempts.c.recording_id)
     .where(_holds.c.released_at.is_(None), _recordings.c.state == "stored", attempts.c.state == "kept", _AWAY)
     .group_by(attempts.c.recording_id)
-    .order_by(func.random())  # those that cannot be moved must not stand before the others for ever
-    .limit(bindparam("limit"))
+)
+_UNSHELTERED = (
+    # Those that cannot be moved must not stand before the others for ever.
+    _HELD_AWAY.order_by(func.random()).limit(bindparam("limit"))
 )
 _LOSE_KEPT = update(attempts).where(attempts.c.id.in_(_IDS), attempts.c.state == "kept").values(state="lost")
 _LOSE_COPIES = (
@@ -114,6 +116,11 @@ def lose_these(connection: Connection, ids: Collection[str]) -> None:
 def unsheltered(connection: Connection, limit: int) -> list[str]:
     """Recordings that a hold keeps and whose objects still lie where a bucket's rule may delete them."""
     return list(connection.execute(_UNSHELTERED, {"limit": limit}).scalars())
+
+
+def still_unsheltered(connection: Connection, recording_ids: Collection[str]) -> set[str]:
+    """Those of these recordings that `unsheltered` may give."""
+    return set(connection.execute(_HELD_AWAY.where(among(attempts.c.recording_id, recording_ids))).scalars())
 
 
 def begin_copies(connection: Connection, recording_id: str, copies: Collection[Attempt], moment: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
@@ -11,7 +12,8 @@ from sqlalchemy import Connection
 from recorder import erasure, faultpoints, holds, sheltering, sweep
 from recorder.actors import Actor
 from recorder.ports import Service
-from storage.catalogue import attempts, erasing
+from storage.catalogue import attempts, erasing, tasks
+from storage.catalogue import holds as hold_rows
 from storage.catalogue.recordings import Recording
 from tests.conftest import DATABASES, MovingClock
 from tests.recorder.stored import AUDIO, hear, row, store
@@ -183,6 +185,54 @@ def test_p6_what_cannot_be_moved_does_not_stand_before_what_can(service: Service
 
     with service.database.read() as connection:
         assert attempts.unsheltered(connection, 10) == [first]
+
+
+@pytest.fixture
+def stuck(service: Service, clock: MovingClock) -> tuple[Recording, Path]:
+    """A held recording one of whose objects is not where it should be: its file, once somebody has brought it back."""
+    recording = held(service, clock)
+    with service.database.read() as connection:
+        key = attempts.kept(connection, recording.id)["original"].object_key
+    file = service.settings.data_dir / "objects" / key
+    file.rename(service.settings.data_dir / "aside")
+    return recording, file
+
+
+def stuck_ones(service: Service) -> list[str]:
+    with service.database.read() as connection:
+        return [task.subject_id for task in tasks.open_tasks(connection, kind="hold_not_sheltered")]
+
+
+def test_p6_people_are_told_of_what_cannot_be_moved_for_an_hour_until_it_is(
+    service: Service, clock: MovingClock, stuck: tuple[Recording, Path]
+) -> None:
+    recording, file = stuck
+    sheltering.shelter(service, clock.advance(minutes=59))
+    assert stuck_ones(service) == []
+    for _ in range(2):
+        sheltering.shelter(service, clock.advance(minutes=5))
+        assert stuck_ones(service) == [recording.id]
+
+    (service.settings.data_dir / "aside").rename(file)
+    assert sheltering.shelter(service, clock.advance(minutes=5)) == 1
+    assert stuck_ones(service) == []
+
+
+@pytest.mark.parametrize("end", ["released", "erased"])
+def test_nobody_is_told_of_what_need_not_be_moved_any_more(
+    service: Service, clock: MovingClock, stuck: tuple[Recording, Path], end: str
+) -> None:
+    recording, _file = stuck
+    sheltering.shelter(service, clock.advance(hours=1))
+    assert stuck_ones(service) == [recording.id]
+
+    with service.database.read() as connection:
+        (hold,) = hold_rows.standing(connection, [recording.id])[recording.id]
+    holds.release(service, hold.id, DPO, clock())
+    if end == "erased":
+        erasure.erase(service, recording.id, reason="ordered", actor=DPO, now=clock())
+    sheltering.shelter(service, clock())
+    assert stuck_ones(service) == []
 
 
 def test_copies_that_come_to_nothing_do_not_pile_up(service: Service, clock: MovingClock) -> None:
