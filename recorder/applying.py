@@ -11,11 +11,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder import announcing, personal, scripts
-from recorder.case import Case, moment, open_call, plausible, with_opener
+from recorder.case import Case, known_or_new, moment, plausible, with_opener
 from recorder.events import Event, ReceivedEvent
 from recorder.segments import segment_of
 from storage import inbox
-from storage.catalogue import calls, evidence, seen
+from storage.catalogue import calls, evidence, relatives
 from storage.catalogue.calls import Leg
 from storage.catalogue.evidence import Consent, Edge, Party
 from storage.clock import MICROSECOND, new_id
@@ -204,13 +204,14 @@ def _link(case: Case, received: ReceivedEvent) -> None:
     parent_id = event.data.get("parent_call_id")
     if parent_id is None or parent_id == event.call_id:
         return
-    ref = inbox.ref(case.service.keyring, event.platform, parent_id)
-    parent = calls.by_ref(case.connection, ref)
-    if parent is None and not seen.has(case.connection, ref):
-        new = open_call(case.service, case.connection, event.platform, parent_id, received.received_at, case.now)
-        parent = calls.lock_by_ref(case.connection, ref) if new is None else new.call
-    if parent is not None and parent.id not in calls.family(case.connection, case.call.id):
+    parent = known_or_new(case.service, case.connection, received, parent_id, case.now)
+    if parent is None:
+        ref = inbox.ref(case.service.keyring, event.platform, parent_id)
+        linked = relatives.inherit(case.connection, case.call.id, ref)
+    elif linked := parent.id not in calls.family(case.connection, case.call.id):
         calls.add_leg(case.connection, Leg(id=new_id("leg"), call_id=case.call.id, parent_call_id=parent.id))
+    if linked:
+        case.looked_at_again |= {"announced", "stored"}
 
 
 HANDLERS: dict[str, Callable[[Case, ReceivedEvent], None]] = {

@@ -174,6 +174,8 @@ def _apply(
     if case is None:
         if newcomers.turn_away(service, connection, events, now):
             applied.jobs.add("source")
+        if newcomers.pass_on(service, connection, ref, events, now):
+            applied.jobs.add("capture")
         done = [received.inbox_id for received in events]
     else:
         done = _bring_up(case, events, applied, new=new, careful=careful)

@@ -13,7 +13,7 @@ from recorder.actors import SYSTEM
 from recorder.events import ReceivedEvent
 from recorder.ports import Service
 from storage import audit, inbox
-from storage.catalogue import calls
+from storage.catalogue import calls, relatives, seen
 from storage.catalogue.calls import LONGEST_CALL, Call
 from storage.clock import new_id
 from storage.errors import KeyDestroyedError
@@ -79,7 +79,24 @@ def open_call(
     )
     data = {"platform_call_id": platform_call_id}
     call, secret = personal.keyed(service, call, data, now)
-    return Case(service, connection, now, call, secret, data) if calls.insert(connection, call) else None
+    if not calls.insert(connection, call):
+        return None
+    if call.ref is not None and relatives.inherit(connection, call.id, call.ref):
+        seen.forget_leg(connection, call.ref)
+    return Case(service, connection, now, call, secret, data)
+
+
+def known_or_new(
+    service: Service, connection: Connection, received: ReceivedEvent, platform_call_id: str, now: datetime
+) -> Call | None:
+    """The call that an event names as another one's, made where nobody has told us of it yet; None for one gone."""
+    platform = received.event.platform
+    ref = inbox.ref(service.keyring, platform, platform_call_id)
+    known = calls.by_ref(connection, ref)
+    if known is not None or seen.has(connection, ref):
+        return known
+    new = open_call(service, connection, platform, platform_call_id, received.received_at, now)
+    return calls.lock_by_ref(connection, ref) if new is None else new.call
 
 
 def moment(received: ReceivedEvent) -> tuple[datetime, str]:

@@ -13,11 +13,11 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from recorder import leftovers
-from recorder.case import Case, open_call, taken
+from recorder.case import Case, known_or_new, open_call, taken
 from recorder.events import ReceivedEvent
 from recorder.ports import Service
 from storage import inbox
-from storage.catalogue import calls, seen
+from storage.catalogue import calls, recordings, relatives, seen
 from storage.catalogue.calls import Call, Leg
 from storage.clock import new_id
 
@@ -71,12 +71,31 @@ def turn_away(service: Service, connection: Connection, events: Sequence[Receive
     return bool(lying)
 
 
+def pass_on(
+    service: Service, connection: Connection, ref: bytes, events: Sequence[ReceivedEvent], now: datetime
+) -> bool:
+    """Let the no said in a call that is gone count in the one these events link it to; whether there was any."""
+    named = _naming_another(events) if seen.refused_at(connection, ref) is not None else None
+    relative = None if named is None else known_or_new(service, connection, *named, now)
+    if relative is None or not relatives.inherit(connection, relative.id, ref):
+        return False
+    recordings.look_again(connection, calls.family(connection, relative.id), now)
+    calls.change(connection, relative.id, when={"state": "over"}, settle_at=now)
+    return True
+
+
 def _parent(service: Service, connection: Connection, events: Sequence[ReceivedEvent]) -> Call | None:
     """The call these events' call came out of: a leg without a life of its own belongs to it."""
-    if any(one.event.type == "call.started" for one in events):
+    named = None if any(one.event.type == "call.started" for one in events) else _naming_another(events)
+    if named is None:
         return None
+    one, parent_id = named
+    return calls.lock_by_ref(connection, inbox.ref(service.keyring, one.event.platform, parent_id))
+
+
+def _naming_another(events: Sequence[ReceivedEvent]) -> tuple[ReceivedEvent, str] | None:
     for one in events:
         parent_id = one.event.data.get("parent_call_id")
         if parent_id is not None and parent_id != one.event.call_id:
-            return calls.lock_by_ref(connection, inbox.ref(service.keyring, one.event.platform, parent_id))
+            return one, parent_id
     return None

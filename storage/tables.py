@@ -102,7 +102,7 @@ class SeenRow(Table, table=True):
 
     __tablename__ = "seen"
     mark: bytes = blob(primary=True)
-    kind: str  # call | recording
+    kind: str  # call | refused | leg | recording
     seen_at: datetime = instant(nullable=False, index=True)
 
 

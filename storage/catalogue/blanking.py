@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Connection, and_, delete, exists, or_, select, type_coerce, update
@@ -17,6 +17,7 @@ from storage.tables import metadata
 
 _recordings = metadata.tables["recordings"]
 _calls = metadata.tables["calls"]
+_legs = metadata.tables["legs"]
 
 EVIDENCE = ("consents", "parties", "spans", "legs")  # what goes with a call, by `call_id`
 
@@ -66,7 +67,7 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
     calls = connection.execute(unneeded).all()
     if not calls:
         return
-    seen.add_all(connection, (call.ref for call in calls if call.ref is not None), "call", now)
+    _remember(connection, {call.id: call.ref for call in calls}, now)
     ids = [call.id for call in calls]
     connection.execute(update(_calls).where(among(_calls.c.id, ids)).values(opened_at=_OPENED_ON, **_BLANK))
     relatives.bequeath(connection, ids)
@@ -74,6 +75,18 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
     for name in EVIDENCE:
         table = metadata.tables[name]
         connection.execute(delete(table).where(among(table.c.call_id, ids)))
+
+
+def _remember(connection: Connection, refs: Mapping[str, bytes | None], now: datetime) -> None:
+    """That these calls were, and in which of them, under whatever id, somebody said no."""
+    noes = relatives.refused(connection, refs)
+    after = max(noes.values(), default=now)
+    plain = [ref for call_id, ref in refs.items() if ref is not None and call_id not in noes]
+    refused = [ref for call_id, ref in refs.items() if ref is not None and call_id in noes]
+    further = select(_legs.c.ref).where(among(_legs.c.call_id, noes), _legs.c.ref.is_not(None))
+    seen.add_all(connection, plain, "call", now)
+    seen.add_all(connection, refused, seen.REFUSED, max(now, after))
+    seen.add_all(connection, connection.execute(further).scalars(), seen.LEG, max(now, after))
 
 
 def blank_or_settle(connection: Connection, call_ids: Collection[str], now: datetime) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
+from storage.catalogue import evidence, seen
 from storage.catalogue.among import among
 from storage.catalogue.calls import family
+from storage.catalogue.evidence import Consent
+from storage.clock import new_id
 from storage.tables import metadata
 
 _calls = metadata.tables["calls"]
@@ -19,6 +23,7 @@ _spans = metadata.tables["spans"]
 
 UNDECIDED, DECIDED = ("announced", "capturing"), ("stored", "failed")
 NEEDING_THEIR_CALL = (*UNDECIDED, *DECIDED)
+NO = ("refused", "withdrawn", "unanswered")
 
 
 def waited_for(connection: Connection, call_ids: Collection[str]) -> list[str]:
@@ -51,6 +56,27 @@ def bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
         connection.execute(update(_parties).where(came).values(call_id=heir, sealed=None))
         connection.execute(update(_spans).where(pressed).values(call_id=heir))
         _stand_in(connection, dying, heir)
+
+
+def refused(connection: Connection, call_ids: Collection[str]) -> dict[str, datetime]:
+    """Those of these calls that somebody said no in, and when we last heard one."""
+    noes = select(_consents.c.call_id, func.max(_consents.c.received_at).label("heard")).where(
+        among(_consents.c.call_id, call_ids), _consents.c.decision.in_(NO)
+    )
+    return {row.call_id: row.heard for row in connection.execute(noes.group_by(_consents.c.call_id))}
+
+
+def inherit(connection: Connection, call_id: str, ref: bytes) -> bool:
+    """Let a no said in a call that is gone, or in one this was a leg of, count in this one; whether there was any.
+
+    When it was said is known no more, only that it was by then.
+    """
+    at = seen.refused_at(connection, ref)
+    if at is None:
+        return False
+    no = Consent(new_id("cns"), call_id, "refused", received_at=at, at=at, clock="service")
+    evidence.add_consent(connection, no)
+    return True
 
 
 def _stand_in(connection: Connection, dying: str, heir: str) -> None:

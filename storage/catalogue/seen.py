@@ -1,4 +1,7 @@
-"""Marks of calls and recordings that once were, so that a replayed callback re-imports nothing."""
+"""Marks of calls and recordings that once were, so that a replayed callback re-imports nothing.
+
+Of a call somebody said no in, the mark says that much too: what it turns out to be linked to later must know.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,12 @@ from storage.tables import SeenRow
 
 seen = SeenRow.__table__
 
-_KNOWN = select(seen.c.mark).where(seen.c.mark == bindparam("mark"))
+REFUSED = "refused"  # a call with a no in it, marked at a moment after that no
+LEG = "leg"  # a further id of such a call: it may turn out to be a call of its own, which then is not gone
+
+_KNOWN = select(seen.c.mark).where(seen.c.mark == bindparam("mark"), seen.c.kind != LEG)
+_REFUSED = select(seen.c.seen_at).where(seen.c.mark == bindparam("mark"), seen.c.kind.in_((REFUSED, LEG)))
+_FORGET_LEG = delete(seen).where(seen.c.mark == bindparam("leg"), seen.c.kind == LEG)
 
 
 def add(connection: Connection, mark: bytes, kind: str, now: datetime) -> bool:
@@ -29,6 +37,17 @@ def add_all(connection: Connection, marks: Iterable[bytes], kind: str, now: date
 
 def has(connection: Connection, mark: bytes) -> bool:
     return connection.execute(_KNOWN, {"mark": mark}).first() is not None
+
+
+def refused_at(connection: Connection, mark: bytes) -> datetime | None:
+    """When, at the latest, somebody said no in the call that went by this mark; None where nobody did."""
+    at: datetime | None = connection.execute(_REFUSED, {"mark": mark}).scalar_one_or_none()
+    return at
+
+
+def forget_leg(connection: Connection, mark: bytes) -> None:
+    """The leg has become a call, which will leave a mark of its own."""
+    connection.execute(_FORGET_LEG, {"leg": mark})
 
 
 def forget_before(connection: Connection, moment: datetime, limit: int = 1000) -> int:
