@@ -143,7 +143,7 @@ async def recordings(request: web.Request) -> web.Response:
     except LinkError:
         return _dead(request)
     await run(request, access_links.keep_open, service, visit, moment)
-    page = await run(request, disclosure.page, service, visit, moment)
+    page = await run(request, disclosure.page, service, visit, moment, request.query.get("at"))
     return _page(
         request,
         "access/recordings.html",
@@ -216,13 +216,23 @@ async def withdraw(request: web.Request, visit: Visit) -> web.Response:
         done = await run(request, disclosure.withdraw, service, visit, recording_id, choice, now(request))
     except ChoiceNeededError:
         return await _ask(request, visit, status=409)
-    return _page(request, "access/withdrawn.html", switch=None, item=item, done=done, choice=choice)
+    more = await _still_lets_in(request)
+    return _page(request, "access/withdrawn.html", switch=None, item=item, done=done, choice=choice, more=more)
 
 
 async def _ask(request: web.Request, visit: Visit, *, status: int) -> web.Response:
     service, recording_id = request.app[SERVICE], request.match_info["id"]
     item = await run(request, disclosure.one, service, visit, recording_id, now(request))
     return _page(request, "access/withdraw.html", status=status, item=item)
+
+
+async def _still_lets_in(request: web.Request) -> bool:
+    """Whether the visit goes on; with their last call, the link goes too."""
+    try:
+        await run(request, access_links.visit, request.app[SERVICE], _cookie(request), now(request))
+    except LinkError:
+        return False
+    return True
 
 
 async def _known(request: web.Request) -> bool:

@@ -16,7 +16,7 @@ from api.routing import ACTOR, SAFE_METHODS, SERVICE
 
 @cache
 def environment(lang: str) -> Environment:
-    """Templates of `api/templates`. `_()` and `ngettext()` translate; `moment day duration size` format."""
+    """Templates of `api/templates`. `_()` and `ngettext()` translate; `moment day duration count size` format."""
     env = Environment(
         loader=PackageLoader("api"),
         autoescape=True,

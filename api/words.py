@@ -104,6 +104,11 @@ def duration(lang: str, milliseconds: int | None) -> str:
     return " ".join(parts) or f"0 {units[-1]}"
 
 
+def count(lang: str, number: int) -> str:
+    """`1.000` in Danish, `1,000` in English."""
+    return str(format_decimal(number, locale=_LOCALE[lang]))
+
+
 def size(lang: str, number: int | None) -> str:
     """Bytes as people count them: `2,1 MB`."""
     if number is None:
@@ -117,7 +122,7 @@ def size(lang: str, number: int | None) -> str:
 
 def filters(lang: str) -> dict[str, Callable[..., str]]:
     """What templates call as `{{ value | moment }}`, bound to one language."""
-    return {function.__name__: partial(function, lang) for function in (moment, stamp, day, duration, size)}
+    return {function.__name__: partial(function, lang) for function in (moment, stamp, day, duration, count, size)}
 
 
 def _parsed(value: datetime | str | None) -> datetime | None:

@@ -19,6 +19,7 @@ from recorder.errors import RecorderError, RecordingNotFoundError
 from recorder.finding import past
 from recorder.listening import Act, Listening
 from recorder.notices import last_whole_day
+from recorder.paging import Leaf, leaf, place
 from recorder.ports import Service
 from recorder.scripts import Script
 from recorder.settings import Organisation
@@ -29,6 +30,7 @@ from storage.catalogue.listenings import Listened
 from storage.catalogue.recordings import Recording
 
 PURPOSE = "access"
+PAGE = 10  # calls: each with a player, a drawing and its facts
 MAX_PEAKS_BYTES = 8_000_000  # beyond any recording that is kept
 
 log = structlog.get_logger(__name__)
@@ -51,6 +53,11 @@ class Disclosed:
     certificate_id: str | None = None
 
     @property
+    def place(self) -> str:
+        """Where it stands in their list."""
+        return place(self.recording.call_started_at if self.recording else None, self.id)
+
+    @property
     def withdrawn(self) -> bool:
         """The consent was taken back; only the copy is waited for."""
         return self.recording is not None and self.recording.erase_reason is not None
@@ -69,22 +76,23 @@ class Disclosed:
 @dataclass(frozen=True)
 class Page:
     items: Sequence[Disclosed]
+    leaf: Leaf
     organisation: Organisation
     link_expires_at: datetime
     link_last_day: date
 
 
-def page(service: Service, visit: Visit, now: datetime) -> Page:
-    """Everything the person is shown, the oldest call first. Looking at it is not listening."""
+def page(service: Service, visit: Visit, now: datetime, at: str | None = None) -> Page:
+    """A page of what the person is shown, the oldest call first. Looking at it is not listening."""
     with service.database.read() as connection:
-        granted = [one.recording_id for one in requests.matched(connection, visit.link.request_id) if one.approved]
-        rows = {one: recordings.get(connection, one) for one in granted}
-        of_calls = calls.many(connection, {row.call_id for row in rows.values() if row is not None})
+        granted = [one for one in requests.listed(connection, visit.link.request_id) if one.match.approved]
+        here = leaf(granted, at, PAGE)
+        ids = [one.match.recording_id for one in here.items]
+        rows = {one: recordings.get(connection, one) for one in ids}
     items = [_disclosed(service, one, row, now) for one, row in rows.items()]
-    items.sort(key=lambda item: (item.recording is None, (item.recording and item.recording.call_started_at) or now))
-    brands = {call.brand for call in of_calls.values()}
+    brands = {one.brand for one in granted if one.state is not None}
     speaker = service.settings.organisation_for(brands.pop() if len(brands) == 1 else None)
-    return Page(items, speaker, visit.link.expires_at, last_whole_day(visit.link.expires_at))
+    return Page(items, here, speaker, visit.link.expires_at, last_whole_day(visit.link.expires_at))
 
 
 def one(service: Service, visit: Visit, recording_id: str, now: datetime) -> Disclosed:
@@ -128,9 +136,8 @@ def withdraw(service: Service, visit: Visit, recording_id: str, choice: Choice |
 
 def _granted(service: Service, visit: Visit, recording_id: str) -> None:
     with service.database.read() as connection:
-        matches = requests.matched(connection, visit.link.request_id)
-    if not any(match.approved and match.recording_id == recording_id for match in matches):
-        raise RecordingNotFoundError
+        if not requests.is_approved(connection, visit.link.request_id, recording_id):
+            raise RecordingNotFoundError
 
 
 def _disclosed(service: Service, recording_id: str, row: Recording | None, now: datetime) -> Disclosed:

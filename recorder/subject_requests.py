@@ -77,6 +77,16 @@ def open_request(
     return request
 
 
+def choose(service: Service, request_id: str, shown: Collection[str], chosen: Collection[str]) -> None:
+    """Note which of the matches that somebody was shown are to be approved. Others keep what was noted of them.
+
+    Raises `ConflictError` where it was decided already.
+    """
+    with service.database.write() as connection:
+        _locked(connection, request_id, "received", WITHOUT_KEY)
+        requests.tick(connection, request_id, shown, chosen)
+
+
 def approve(
     service: Service,
     request_id: str,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from api.console import erasing, overview, panel, recordings, session, subject_requests
+from api.console import choosing, erasing, overview, panel, recordings, session, subject_requests
 from api.routing import Route
 from recorder.ports import Service
 
 
 def routes(_service: Service) -> list[Route]:
-    rooms = (session, overview, panel, recordings, erasing, subject_requests)
+    rooms = (session, overview, panel, recordings, erasing, subject_requests, choosing)
     return [route for room in rooms for route in room.ROUTES]

@@ -1,4 +1,4 @@
-"""Requests of data subjects in the console: what was found, who it is, what they get."""
+"""Requests of data subjects in the console: opening them, their page, and every answer but yes (`choosing`)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from recorder import finding, identity_check, subject_requests
 from recorder.actors import Actor
 from recorder.errors import InvalidInputError, RecordingNotFoundError, RequestNotFoundError
 from recorder.finding import Found
+from recorder.paging import Leaf, leaf
 from recorder.ports import Service
 from recorder.request_course import DISCLOSING
 from storage.catalogue import requests
-from storage.catalogue.requests import Match, Request
+from storage.catalogue.requests import Listed, Match, Request
+
+PAGE = 50  # recordings
+LEFT_OUT = "left_out"
 
 
 async def listing(request: web.Request) -> web.Response:
@@ -53,17 +57,7 @@ async def open_request(request: web.Request) -> web.Response:
 
 async def look(request: web.Request) -> web.Response:
     """One request."""
-    return await _look(request)
-
-
-async def approve(request: web.Request) -> web.Response:
-    """Give the chosen recordings and send the link."""
-    fields = await inputs.pairs(request, subject_requests.MOST_APPROVED + 1)
-    chosen = [value for name, value in fields if name == "recording"]
-    method = dict(fields).get("identity")
-    if not chosen or method not in subject_requests.IDENTITY_METHODS:
-        return await _look(request, fault="none_chosen", status=400)
-    return await _done(request, subject_requests.approve, chosen, method)
+    return await page(request)
 
 
 async def refuse(request: web.Request) -> web.Response:
@@ -71,37 +65,37 @@ async def refuse(request: web.Request) -> web.Response:
     fields = await inputs.form(request)
     explanation = inputs.text(fields, "text", longest=subject_requests.LONGEST_EXPLANATION) or ""
     reason = inputs.needed(fields, "reason", longest=60)
-    return await _done(request, subject_requests.refuse, reason=reason, explanation=explanation)
+    return await done(request, subject_requests.refuse, reason=reason, explanation=explanation)
 
 
 async def extend(request: web.Request) -> web.Response:
     """Take two months more, saying why."""
     fields = await inputs.form(request)
     reason = inputs.text(fields, "reason", longest=60) or subject_requests.EXTENSIONS[0]
-    return await _done(request, subject_requests.extend, reason=reason)
+    return await done(request, subject_requests.extend, reason=reason)
 
 
 async def ask_identity(request: web.Request) -> web.Response:
     """Write to the address on file that we must know who asks."""
-    return await _done(request, identity_check.ask)
+    return await done(request, identity_check.ask)
 
 
 async def identity_answered(request: web.Request) -> web.Response:
     """Note that the person has answered: the deadline goes on."""
-    return await _done(request, identity_check.answered)
+    return await done(request, identity_check.answered)
 
 
 async def reissue(request: web.Request) -> web.Response:
     """Send a new link."""
-    return await _done(request, subject_requests.reissue)
+    return await done(request, subject_requests.reissue)
 
 
 async def revoke(request: web.Request) -> web.Response:
     """Close the link."""
-    return await _done(request, subject_requests.revoke)
+    return await done(request, subject_requests.revoke)
 
 
-async def _done(request: web.Request, act: Callable[..., None], *choices: Any, **details: str) -> web.Response:
+async def done(request: web.Request, act: Callable[..., None], *choices: Any, **details: str) -> web.Response:
     request_id = request.match_info["id"]
     await run(request, act, request.app[SERVICE], request_id, *choices, request[ACTOR], now(request), **details)
     return _to(request_id)
@@ -128,16 +122,26 @@ async def _listing(
     )
 
 
-async def _look(request: web.Request, *, fault: str | None = None, status: int = 200) -> web.Response:
+async def page(request: web.Request, *, fault: str | None = None, status: int = 200) -> web.Response:
+    """The page of a request: of its matches, those at the place that the address names."""
     service = request.app[SERVICE]
-    wish, calls = await run(request, _wish, service, request.match_info["id"], request[ACTOR], now(request))
+    wish, listed = await run(request, wished, service, request.match_info["id"])
+    undecided = wish.state == "received"
+    left_out = [one for one in listed if not (one.match.ticked if undecided else one.match.approved)]
+    only_left_out = request.query.get("show") == LEFT_OUT
+    here = leaf(left_out if only_left_out else listed, request.query.get("at"), PAGE)
     return render(
         request,
         "console/request.html",
         status=status,
         wish=wish,
-        calls=calls,
-        open=wish.state == "received",
+        here=here,
+        calls=await run(request, _dressed, service, here, request[ACTOR], now(request)),
+        total=len(listed),
+        left_out=len(left_out),
+        only_left_out=only_left_out,
+        open=undecided,
+        query=request.query_string,
         methods=subject_requests.IDENTITY_METHODS,
         refusals=subject_requests.REFUSALS,
         extensions=subject_requests.EXTENSIONS,
@@ -154,22 +158,26 @@ def _open_ones(service: Service) -> list[Request]:
         return requests.open_ones(connection)
 
 
-def _wish(
-    service: Service, request_id: str, actor: Actor, moment: datetime
-) -> tuple[Request, list[tuple[Match, Found | None]]]:
-    """A request, and each match with its recording, or None where that is gone."""
+def wished(service: Service, request_id: str) -> tuple[Request, list[Listed]]:
+    """A request and all its matches. Raises `RequestNotFoundError`."""
     with service.database.read() as connection:
         wish = requests.get(connection, request_id)
-        matches = requests.matched(connection, request_id)
+        listed = requests.listed(connection, request_id)
     if wish is None:
         raise RequestNotFoundError
+    return wish, listed
+
+
+def _dressed(service: Service, here: Leaf, actor: Actor, moment: datetime) -> list[tuple[Match, Found | None]]:
+    """Each match of a page with its recording, or None where that is gone."""
     calls: list[tuple[Match, Found | None]] = []
-    for match in matches:
+    for one in here.items:
         try:
-            calls.append((match, finding.look(service, match.recording_id, actor=actor, now=moment)))
+            found = finding.look(service, one.match.recording_id, actor=actor, now=moment)
         except RecordingNotFoundError:
-            calls.append((match, None))
-    return wish, calls
+            found = None
+        calls.append((one.match, found))
+    return calls
 
 
 DPO = staff("dpo")
@@ -178,7 +186,6 @@ ROUTES = [
     Route("GET", "/console/requests", listing, DPO),
     Route("POST", "/console/requests", open_request, DPO),
     Route("GET", ONE, look, DPO),
-    Route("POST", ONE + "/approve", approve, DPO),
     Route("POST", ONE + "/refuse", refuse, DPO),
     Route("POST", ONE + "/extend", extend, DPO),
     Route("POST", ONE + "/identity/ask", ask_identity, DPO),

@@ -15,6 +15,8 @@ from storage.tables import metadata
 requests = metadata.tables["requests"]
 matches = metadata.tables["matches"]
 holds = metadata.tables["holds"]
+recordings = metadata.tables["recordings"]
+calls = metadata.tables["calls"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,21 @@ class Match:
     approved: bool = False
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A match with what it is listed by. `state` is None where the recording is gone."""
+
+    match: Match
+    state: str | None
+    started_at: datetime | None
+    brand: str | None
+
+    @property
+    def there(self) -> bool:
+        """Whether there is a recording that something could still be done with."""
+        return self.state not in (None, "erased")
+
+
 def insert(connection: Connection, request: Request, found: Sequence[Match]) -> None:
     connection.execute(requests.insert().values(asdict(request)))
     match(connection, found)
@@ -82,10 +99,35 @@ def matched(connection: Connection, request_id: str) -> list[Match]:
     return [Match(**row) for row in connection.execute(statement).mappings()]
 
 
+def listed(connection: Connection, request_id: str) -> list[Listed]:
+    """Every match, the oldest call first and what is gone last."""
+    started = recordings.c.call_started_at
+    statement = (
+        select(matches, recordings.c.state, started, calls.c.brand)
+        .select_from(matches.outerjoin(recordings, recordings.c.id == matches.c.recording_id))
+        .outerjoin(calls, calls.c.id == recordings.c.call_id)
+        .where(matches.c.request_id == request_id)
+        .order_by(started.is_(None), started, matches.c.recording_id)
+    )
+    return [Listed(Match(*row[:-3]), *row[-3:]) for row in connection.execute(statement)]
+
+
+def tick(connection: Connection, request_id: str, recording_ids: Collection[str], chosen: Collection[str]) -> None:
+    """Of these matches, tick the chosen ones and no others; all others stay as they are."""
+    those = update(matches).where(matches.c.request_id == request_id, among(matches.c.recording_id, recording_ids))
+    connection.execute(those.values(ticked=among(matches.c.recording_id, chosen)))
+
+
 def approve(connection: Connection, request_id: str, recording_ids: Collection[str]) -> None:
     """Mark these matches as approved, and no others."""
     chosen = among(matches.c.recording_id, recording_ids)
     connection.execute(update(matches).where(matches.c.request_id == request_id).values(approved=chosen))
+
+
+def is_approved(connection: Connection, request_id: str, recording_id: str) -> bool:
+    """Whether this request was granted for this recording."""
+    this = matches.c.request_id == request_id, matches.c.recording_id == recording_id
+    return connection.execute(select(matches.c.approved).where(*this)).scalar() is True
 
 
 def unmatch(connection: Connection, request_id: str, recording_id: str) -> None:

@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient
 from sqlalchemy import select
 
 from api.app import create_app
-from recorder import delivery, listening, subject_requests
+from recorder import delivery, disclosure, listening, subject_requests
 from recorder.actors import Actor
 from recorder.ports import Service
 from storage.tables import metadata
@@ -70,6 +70,11 @@ async def entered(house: House) -> str:
 
 def sources(page: str) -> list[str]:
     return re.findall(r'<(?:audio|source)\b[^>]*\bsrc="([^"]+)"', page)
+
+
+def theirs(page: str) -> list[str]:
+    """The ids of the recordings that can be heard on a page."""
+    return [source.split("/")[3] for source in sources(page)]
 
 
 def downloads(page: str) -> list[str]:
@@ -412,6 +417,46 @@ async def test_of_two_calls_one_can_go(house: House, browser: Client) -> None:
     page = await (await browser.get("/access/recordings")).text()
     assert len(sources(page)) == 1
     assert "Samtalen er slettet" in page
+
+
+async def test_many_calls_come_page_by_page_and_every_one_once(
+    house: House, browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disclosure, "PAGE", 2)
+    calls = [stored(house.service, house.clock, f"pbx-{n}") for n in range(2, 6)]
+    granted(house.service, house.clock)
+    page = await entered(house)
+    assert "1 til 2 af 5, de ældste først" in page
+    seen = theirs(page)
+    while onward := re.search(r'rel="next" href="([^"]+)"', page):
+        page = await (await browser.get("/access/recordings" + onward[1])).text()
+        seen += theirs(page)
+
+    assert (len(seen), seen[1:]) == (5, calls)
+    assert (len(sources(page)), 'rel="prev"' in page) == (1, True)
+
+
+async def test_from_a_later_page_the_way_back_leads_to_that_page(
+    house: House, browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disclosure, "PAGE", 2)
+    calls = [stored(house.service, house.clock, f"pbx-{n}") for n in range(2, 6)]
+    granted(house.service, house.clock)
+    await entered(house)
+    one = f"/access/recordings/{calls[2]}"
+
+    asked = await (await browser.get(one + "/withdraw")).text()
+    assert theirs(await _followed(browser, asked)) == calls[1:3]
+
+    receipt = await (await post(browser, one + "/withdraw", choice="delete_now")).text()
+    assert theirs(await _followed(browser, receipt)) == [calls[1], calls[3]]
+
+
+async def _followed(browser: Client, page: str) -> str:
+    """Where the link back to the calls leads."""
+    back = re.search(r'href="(/access/recordings\?at=[^"]+)"', page)
+    assert back is not None
+    return await (await browser.get(back[1])).text()
 
 
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}])
