@@ -26,9 +26,13 @@ async def find(request: web.Request) -> web.Response:
     """The search form, and below it what was found."""
     fields: dict[str, str] = {}
     if "q" in request.query:
-        fields = await run(
-            request, searches.opened, request.app[SERVICE], request.query["q"], request[STAFF_SESSION].id, now(request)
-        )
+        session = request[STAFF_SESSION].id
+        try:
+            fields = await run(
+                request, searches.opened, request.app[SERVICE], request.query["q"], session, now(request)
+            )
+        except InvalidInputError:
+            return _page(request, fields, None, fault="search")
     if request[ACTOR].role == "agent" and not fields:
         return _page(request, fields, None)
     try:

@@ -13,6 +13,7 @@ from api.auth import now
 from api.pages import render
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Route, staff
+from api.words import ZONE
 from recorder import finding, identity_check, subject_requests
 from recorder.actors import Actor
 from recorder.errors import InvalidInputError, RecordingNotFoundError, RequestNotFoundError
@@ -119,6 +120,7 @@ async def _listing(
         kinds=subject_requests.KINDS,
         deadline=identity_check.deadline,
         now=now(request),
+        today=now(request).astimezone(ZONE).date().isoformat(),
     )
 
 

@@ -127,6 +127,44 @@ async def test_the_search_page_keeps_what_was_typed_when_it_cannot_be_searched_f
     assert 'value="billing"' in text
 
 
+@pytest.mark.parametrize("language", ["da", "en"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("from", "10000-01-01"),
+        ("to", "9999-12-31"),
+        ("from", "0001-01-01"),
+        ("from", "0000-01-01"),
+        ("to", "275760-09-13"),
+        ("to", "yesterday"),
+        ("agent", "a\t17"),
+        ("phone", "2012345"),
+    ],
+)
+async def test_what_cannot_be_searched_for_is_said_beside_its_field(
+    house: House, name: str, value: str, language: str
+) -> None:
+    await house.signed_in("dpo")
+    sent = SAME_ORIGIN | {"Accept-Language": language}
+    answer = await house.client.post("/console/recordings/search", data={name: value}, headers=sent)
+    text = await answer.text()
+
+    assert answer.status == 400
+    field = re.search(rf'<input id="{name}"[^>]*>\s*<span class="error" id="{name}-error">([^<]+)', text)
+    assert field is not None
+    assert f'aria-describedby="{name}-error" aria-invalid="true"' in field[0]
+    assert f'value="{value}"' in field[0]
+    assert bool(re.search("[æøå]|nummer", field[1])) == (language == "da")
+
+
+async def test_a_search_of_another_session_is_to_be_filled_in_again(house: House) -> None:
+    await house.signed_in("dpo")
+    address = str((await post(house, "/console/recordings/search", queue="billing")).url.relative())
+    await house.signed_in("dpo")
+
+    assert "This search has run out." in await page(house, address, status=400)
+
+
 async def test_reviewers_and_agents_find_by_agent_queue_and_case_and_see_no_customer(house: House) -> None:
     recording = house.stored(agent="a-17", queue="billing", case="S-1", account="A-1001")
     house.stored("pbx-2", agent="a-18", queue="sales", case="S-2")
