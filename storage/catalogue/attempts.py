@@ -40,7 +40,12 @@ _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _CHANGE = update(attempts).where(attempts.c.id == bindparam("attempt"))
 _OF_RECORDING = select(attempts).where(attempts.c.recording_id == bindparam("recording"))
 _KEPT = _OF_RECORDING.where(attempts.c.state == "kept")
-_LOST = select(attempts).where(attempts.c.state == literal_column("'lost'")).limit(bindparam("limit"))  # of its index
+_LOST = (
+    select(attempts)
+    .where(attempts.c.state == literal_column("'lost'"))  # of its index
+    .order_by(func.random())  # those that will not go must not stand before the others for ever
+    .limit(bindparam("limit"))
+)
 _LOST_OF_RECORDING = _OF_RECORDING.where(attempts.c.state == "lost").limit(bindparam("limit"))
 _LOSE = (
     update(attempts)
@@ -62,10 +67,7 @@ _HELD_AWAY = (
     .where(_holds.c.released_at.is_(None), _recordings.c.state == "stored", attempts.c.state == "kept", _AWAY)
     .group_by(attempts.c.recording_id)
 )
-_UNSHELTERED = (
-    # Those that cannot be moved must not stand before the others for ever.
-    _HELD_AWAY.order_by(func.random()).limit(bindparam("limit"))
-)
+_UNSHELTERED = _HELD_AWAY.order_by(func.random()).limit(bindparam("limit"))  # as with the lost
 _LOSE_KEPT = update(attempts).where(attempts.c.id.in_(_IDS), attempts.c.state == "kept").values(state="lost")
 _LOSE_COPIES = (
     update(attempts)

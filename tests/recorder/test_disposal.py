@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -74,6 +75,26 @@ def test_p3_one_given_up_upload_that_will_not_go_keeps_back_no_other(
         uploading.erase_lost(service)
 
     assert list(service.vault.objects.keys("")) == [first]
+
+
+def test_p3_given_up_uploads_that_will_not_go_hide_no_others(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many they are: here as many as are looked at in one go."""
+    monkeypatch.setattr(uploading, "ERASED_AT_ONCE", 1)
+    recording = store(service, clock.now)
+    with service.database.write() as connection:
+        attempts.lose(connection, recording.id, kept=True)
+    with service.database.read() as connection:
+        first = attempts.lost(connection, 1)[0].object_key
+    stuck(service, first)
+
+    for _ in range(100):
+        with suppress(StoreRefusedError):
+            uploading.erase_lost(service)
+
+    with service.database.read() as connection:
+        assert [one.object_key for one in attempts.lost(connection, 100)] == [first]
 
 
 def test_a_store_that_is_away_is_not_asked_for_each(
