@@ -10,7 +10,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, BindParameter, Connection, Select, bindparam, delete, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from storage.catalogue.among import among
 from storage.catalogue.still import narrowed
@@ -63,12 +76,13 @@ class Leg:
 
 _CALL = select(*(calls.c[name] for name in Call.__dataclass_fields__))
 _BY_ID = _CALL.where(calls.c.id == bindparam("call"))
-_BY_REF = _CALL.where(
-    or_(
-        calls.c.ref == bindparam("ref"),
-        calls.c.id.in_(select(legs.c.call_id).where(legs.c.ref == bindparam("ref"))),
-    )
+# Not one or the other of two conditions: for that, PostgreSQL reads every call there ever was.
+_NAMED = union_all(
+    select(calls.c.id).where(calls.c.ref == bindparam("ref")),
+    select(legs.c.call_id).where(legs.c.ref == bindparam("ref")),
 )
+# Who waited for one that was blanked meanwhile finds, by the state alone, that it is not there any more.
+_BY_REF = _CALL.where(calls.c.id.in_(_NAMED), calls.c.state != literal_column("'blank'"))
 _LOCK_BY_ID, _LOCK_BY_REF = _BY_ID.with_for_update(), _BY_REF.with_for_update()
 _LOCK_FREE_BY_ID, _LOCK_FREE_BY_REF = (
     _BY_ID.with_for_update(skip_locked=True),

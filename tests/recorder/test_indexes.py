@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import Connection, event
 
 from recorder import (
-    calls,
     capture,
     erasure,
     finding,
@@ -34,6 +33,7 @@ from storage.catalogue import bulletins
 from tests.bench import crowd
 from tests.conftest import MovingClock
 from tests.recorder.stored import PHONE, store
+from tests.recorder.telling import an_event, started, tell
 
 DPO = Actor("tok_dpo", "dpo")
 GROWING = (
@@ -95,7 +95,7 @@ def everything(service: Service, clock: MovingClock) -> None:
     matching.find(service, {"phone": PHONE}, "req_1", clock.now, to_be_stored=True)
     listening.open_for_staff(service, ordered.id, actor=DPO, purpose="access", rendition="original", now=clock.now)
     erasure.erase(service, ordered.id, reason="ordered", actor=DPO, now=clock.now)
-    calls.apply_pending(service, clock.now, limit=10)
+    tell(service, started(clock.now, call="pbx-1"), an_event("call.ended", clock.now, call="pbx-1"))
     capture.capture_due(service, clock.now, limit=1)
     sources.delete_at_sources(service, clock.now, limit=10)
     sweep.sweep(service, clock.now, unattended=False)

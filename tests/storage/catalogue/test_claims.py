@@ -6,10 +6,11 @@ On PostgreSQL nobody waits for another's claim either; on SQLite one writes at a
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from storage.catalogue import calls, erasing, outbox, recordings, source_deletions
 from storage.catalogue.calls import Call
@@ -110,3 +111,20 @@ def test_a_call_another_is_at_is_left_to_it(work: Database, ref: bytes) -> None:
             assert calls.lock(other, "call_1", wait=False) is None or not known
     with work.write() as other:
         assert (calls.lock_by_ref(other, ref, wait=False) is not None) is known
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_a_call_blanked_while_somebody_waits_for_it_is_not_there_any_more(work: Database) -> None:
+    def waited() -> object:
+        with work.write() as other:
+            return calls.lock_by_ref(other, b"call")
+
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with ThreadPoolExecutor(1) as pool:
+        with work.write() as one:
+            calls.lock(one, "call_1")
+            found = pool.submit(waited)
+            while not one.execute(waiting).scalar_one():
+                pass
+            calls.change(one, "call_1", ref=None, state="blank")
+        assert found.result() is None
