@@ -33,6 +33,7 @@ NARROWING = frozenset(
     ]
 )
 UNCHANGED = frozenset(["consent.requested"])
+OF_ANY_LEG = ("agent", "queue", "case")
 
 
 def apply(case: Case, received: ReceivedEvent) -> None:
@@ -58,8 +59,13 @@ def _bound_skew(case: Case, received: ReceivedEvent) -> None:
 
 
 def _learn(case: Case, received: ReceivedEvent) -> None:
-    """Take over what an event says about the call. An update overrides; anything else fills what is not known."""
+    """Take over what an event says about the call. An update overrides; anything else fills what is not known.
+
+    A leg's numbers are its own: it may turn out to be a call with another customer.
+    """
     data = received.event.data
+    if received.event.call_id != case.data.get("platform_call_id"):
+        data = {name: data[name] for name in OF_ANY_LEG if name in data}
     overrides = received.event.type in {"call.updated", "call.transferred"}
     for name in ("from", "to", "account", "agent", "case"):
         if data.get(name) is not None and (overrides or case.data.get(name) is None):
@@ -141,6 +147,7 @@ def _consent(case: Case, received: ReceivedEvent) -> None:
     decision = event.type.removeprefix("consent.")
     script = _script(case, event) if decision == "granted" else None
     about = announcing.announced(case, received) if event.recording_id else None
+    said = {"agent": event.data.get("agent"), "platform_call_id": event.call_id}
     row_id = new_id("cns")
     row = Consent(
         id=row_id,
@@ -157,7 +164,7 @@ def _consent(case: Case, received: ReceivedEvent) -> None:
         purposes=list(script.purposes) if script else None,
         language=event.data.get("language") or case.call.language,
         confidence=event.data.get("confidence"),
-        sealed=personal.seal(case.secret, "consents", row_id, {"agent": event.data.get("agent")}),
+        sealed=personal.seal(case.secret, "consents", row_id, said),
     )
     evidence.add_consent(case.connection, row)
     case.note(event.type, consent=row_id, method=row.method, script=row.script)

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from recorder import announcing, applying, newcomers, settling
+from recorder import announcing, applying, newcomers, parting, settling
 from recorder.actors import SYSTEM
 from recorder.case import Case, put, taken
 from recorder.errors import CallNotFoundError
@@ -166,8 +166,10 @@ def _apply(
         applied.call_id = call.id if call else None
         return applied
     events = _decoded(service, connection, items, known, now)
-    if call is not None and newcomers.part(service, connection, call, events, now):
-        return _apply(service, connection, ref, known, now, careful=careful, wait=wait)
+    if call is not None and parting.part(service, connection, call, events, now):
+        applied = _apply(service, connection, ref, known, now, careful=careful, wait=wait)
+        applied.jobs.add("capture")
+        return applied
     case, new = taken(service, connection, call, now), False
     if call is None and events:
         case, new = newcomers.admit(service, connection, ref, events, now)

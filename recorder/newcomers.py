@@ -43,26 +43,6 @@ def admit(
     return taken(service, connection, calls.lock_by_ref(connection, ref), now), False
 
 
-def part(service: Service, connection: Connection, call: Call, events: Sequence[ReceivedEvent], now: datetime) -> bool:
-    """Whether a leg of the call begins as one of its own: then it is one, linked to the call it came out of.
-
-    It had been named before its start came in. What is agreed to in it is agreed to by somebody else.
-    """
-    parted = False
-    for one in events:
-        event = one.event
-        if event.type != "call.started":
-            continue
-        ref = inbox.ref(service.keyring, event.platform, event.call_id)
-        if ref == call.ref or not calls.remove_leg(connection, ref):
-            continue
-        case = open_call(service, connection, event.platform, event.call_id, one.received_at, now)
-        if case is not None:
-            calls.add_leg(connection, Leg(id=new_id("leg"), call_id=case.call.id, parent_call_id=call.id))
-            parted = True
-    return parted
-
-
 def turn_away(service: Service, connection: Connection, events: Sequence[ReceivedEvent], now: datetime) -> bool:
     """Have deleted what a platform recorded of a call that is gone or never was ours; whether there was anything."""
     lying = [one.event for one in events if one.event.recording_id is not None and one.event.type in LYING_THERE]

@@ -16,7 +16,7 @@ from storage.catalogue import calls, recordings
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
 
-LATE = ("account", "agent", "case")  # who was called, and by whom, does not change
+LATE = ("account", "agent", "case")  # whose number it was changes only where a leg turns out to be a call
 
 
 def labels(call: Call, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,7 +27,8 @@ def labels(call: Call, data: Mapping[str, Any]) -> dict[str, Any]:
 def late(service: Service, call: Call, now: datetime) -> dict[str, Any]:
     """What is known by now of a locked call: it goes over what was known when work on its audio began."""
     told = personal.of_call(service, call, now)
-    return {name: told[name] for name in LATE if told.get(name) is not None}
+    told["phone"] = personal.customer_number(call.direction, told)
+    return {name: told[name] for name in ("phone", *LATE) if told.get(name) is not None}
 
 
 def relabel(service: Service, recording: Recording, now: datetime) -> bool:

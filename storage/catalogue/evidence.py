@@ -1,6 +1,6 @@
 """Rows of what was said and done in a call: consents, parties, and the edges of recorded spans.
 
-They are evidence: rows are added, never changed, and read as a set. All of it goes with the call.
+They are evidence: rows are added, never changed but in whose they are, and read as a set. All of it goes with the call.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select
+from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
 
 from storage.tables import metadata
 
@@ -66,6 +66,8 @@ class Edge:
     clock: str = "platform"
 
 
+_MOVE_CONSENT = update(consents).where(consents.c.id == bindparam("consent"))
+_MOVE_EDGES = update(spans).where(spans.c.recording_id == bindparam("recording"))
 _CALLS: BindParameter[Any] = bindparam("calls", expanding=True)
 _CONSENTS = select(consents).where(consents.c.call_id.in_(_CALLS)).order_by(consents.c.received_at, consents.c.id)
 _PARTIES = select(parties).where(parties.c.call_id.in_(_CALLS)).order_by(parties.c.id)
@@ -98,6 +100,16 @@ def add_edge(connection: Connection, edge: Edge) -> None:
 def edges_of(connection: Connection, call_ids: Collection[str]) -> list[Edge]:
     found = connection.execute(_EDGES, {"calls": list(call_ids)})
     return [Edge(**row) for row in found.mappings()]
+
+
+def move_consent(connection: Connection, consent_id: str, call_id: str, sealed: bytes) -> None:
+    """It was given in that call, under whose key it is sealed by now."""
+    connection.execute(_MOVE_CONSENT, {"consent": consent_id, "call_id": call_id, "sealed": sealed})
+
+
+def move_edges(connection: Connection, recording_id: str, call_id: str) -> None:
+    """The recording is of that call."""
+    connection.execute(_MOVE_EDGES, {"recording": recording_id, "call_id": call_id})
 
 
 def remove(connection: Connection, call_id: str) -> None:

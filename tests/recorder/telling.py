@@ -19,6 +19,7 @@ from storage.clock import rfc3339
 from tests.conftest import MovingClock
 
 CUSTOMER, LINE, SALES_LINE = "+4520123456", "+4570123456", "+4570123457"
+OTHER = "+4599887766"  # another customer
 AGENT = Actor("act_1", "agent")
 numbers = itertools.count()
 
@@ -97,8 +98,8 @@ def whole_story(clock: MovingClock) -> list[Event]:
     ]
 
 
-def keep(service: Service, clock: MovingClock) -> tuple[tuple[int, int], ...]:
-    call = the_call(service)
+def keep(service: Service, clock: MovingClock, platform_call_id: str = "pbx-81") -> tuple[tuple[int, int], ...]:
+    call = the_call(service, platform_call_id)
     (recording,) = its_recordings(service, call)
     with service.database.read() as connection:
         return facts.decided(service, connection, call, recording, clock.now).keep

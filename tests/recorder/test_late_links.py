@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from recorder import calls, facts
+from recorder import calls, capture, facts, personal
 from recorder.ports import Service
+from storage import columns, inbox
+from storage.catalogue import calls as call_rows
 from storage.catalogue import recordings
+from storage.catalogue.calls import Leg
 from tests.conftest import MovingClock
-from tests.recorder.telling import an_event, available, its_recordings, keep, started, tell, the_call, whole_story
+from tests.recorder.stored import found_by_phone, store, store_call
+from tests.recorder.telling import (
+    CUSTOMER,
+    LINE,
+    OTHER,
+    SALES_LINE,
+    an_event,
+    available,
+    its_recordings,
+    keep,
+    started,
+    tell,
+    the_call,
+    whole_story,
+)
+
+NAMED = {"call": "pbx-82", "parent_call_id": "pbx-81", "party": {"role": "agent", "number": None}}
+CALLED = {"direction": "outbound", "from": SALES_LINE, "to": OTHER, "customer_type": "private", "call_kind": "sales"}
+YES = {"method": "dtmf", "digit": "1", "script": "inbound-da@1"}
 
 
 @pytest.mark.parametrize("word", ["refused", "withdrawn", "unanswered"])
@@ -98,3 +121,108 @@ def test_p1_a_link_told_by_the_start_of_a_call_reaches_what_is_stored(service: S
     tell(service, started(begun, call="pbx-82", parent_call_id="pbx-81"))
 
     assert its_recordings(service, the_call(service))[0].next_try_at == clock.now
+
+
+def test_p1_a_yes_said_under_an_id_that_turns_out_to_be_another_call_is_that_calls(
+    service: Service, clock: MovingClock
+) -> None:
+    begun = clock.now
+    tell(service, started(begun), an_event("recording.started", begun, recording_id="rec-1"))
+    tell(service, an_event("call.transferred", begun, **NAMED))
+    tell(service, an_event("consent.granted", begun, call="pbx-82", agent="a-17", **YES))
+    assert the_call(service, "pbx-82") == the_call(service)
+    tell(service, an_event("call.started", begun, call="pbx-82", **CALLED))
+    clock.advance(seconds=61)
+    tell(service, an_event("call.ended", clock.now), available(clock.now, seconds=61))
+    tell(service, an_event("call.ended", clock.now, call="pbx-82"))
+    tell(service, available(clock.now, seconds=61, call="pbx-82", recording="rec-2"))
+
+    assert keep(service, clock) == ()
+    assert keep(service, clock, "pbx-82") == ((0, 1 << 40),)
+
+
+@pytest.mark.parametrize("state", ["announced", "capturing", "failed", "stored"])
+def test_p1_what_is_recorded_under_an_id_that_turns_out_to_be_another_call_is_that_calls(
+    service: Service, clock: MovingClock, state: str
+) -> None:
+    """Nobody it is with has agreed to it, whatever the other call's customer said; and what was paused stays so."""
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, started(begun), an_event("consent.granted", begun, **YES))
+    tell(service, an_event("call.transferred", begun, **NAMED))
+    for edge, when in (("paused", 20), ("resumed", 30)):
+        at = begun + timedelta(seconds=when)
+        tell(service, an_event(f"recording.{edge}", at, call="pbx-82", recording_id="rec-2"))
+    tell(service, available(clock.now, seconds=61, call="pbx-82", recording="rec-2"))
+    tell(service, an_event("call.ended", clock.now))
+    (recording,) = its_recordings(service, the_call(service))
+    with service.database.write() as connection:
+        recordings.change(connection, recording.id, state=state, next_try_at=None, lease="other", lease_until=clock.now)
+    tell(service, an_event("call.started", begun, call="pbx-82", **CALLED))
+
+    assert its_recordings(service, the_call(service)) == []
+    (moved,) = its_recordings(service, the_call(service, "pbx-82"))
+    assert moved.state == ("announced" if state == "capturing" else state)
+    assert (moved.lease is None) == (state == "capturing")
+    assert keep(service, clock, "pbx-82") == ()
+    other = the_call(service, "pbx-82")
+    assert personal.of_recording(service, other, moved, clock.now)["url"] == "https://pbx.example/rec-1"
+    tell(service, an_event("consent.granted", begun, call="pbx-82", **YES))
+    with service.database.read() as connection:
+        assert facts.decided(service, connection, other, moved, clock.now + timedelta(1)).mute == ((20_000, 30_000),)
+
+
+def test_p1_what_was_kept_by_a_yes_that_turns_out_to_be_another_calls_is_looked_at_again(
+    service: Service, clock: MovingClock
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, *[one for one in whole_story(MovingClock(begun)) if one.type != "consent.granted"])
+    tell(
+        service, an_event("call.transferred", begun, **NAMED), an_event("consent.granted", begun, call="pbx-82", **YES)
+    )
+    (recording,) = its_recordings(service, the_call(service))
+    assert keep(service, clock) != ()
+    with service.database.write() as connection:
+        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+    tell(service, an_event("call.started", begun, call="pbx-82", **CALLED))
+
+    (recording,) = its_recordings(service, the_call(service))
+    assert recording.next_try_at == clock.now
+    assert keep(service, clock) == ()
+
+
+def test_p1_the_numbers_of_a_leg_are_not_its_calls(service: Service, clock: MovingClock) -> None:
+    """By them it is known whose yes counts for whom."""
+    tell(service, started(clock.now))
+    tell(service, an_event("call.transferred", clock.now, **NAMED, **CALLED, agent="a-18", queue="sales"))
+
+    call = the_call(service, "pbx-82")
+    own = personal.of_call(service, call, clock.now)
+    assert (own["from"], own["to"], own["agent"]) == (CUSTOMER, LINE, "a-18")
+    assert (call.direction, call.segment, call.queue) == ("inbound", "private_inbound", "sales")
+
+
+def test_p4_a_stored_recording_that_turns_out_to_be_another_calls_is_found_by_that_calls_number(
+    service: Service, clock: MovingClock
+) -> None:
+    call = store_call(service, clock.now)
+    recording = store(service, clock.now, call=call)
+    assert recording.dek is not None
+    dek = service.vault.unwrap_dek(recording.id, recording.key_id or "", recording.dek, clock.now)
+    sealed = personal.seal(dek, "recordings", recording.id, {"phone": CUSTOMER, "platform_call_id": "pbx-82"})
+    refs = {one: inbox.ref(service.keyring, "standard", one) for one in ("pbx-81", "pbx-82")}
+    with service.database.write() as connection:
+        recordings.change(connection, recording.id, sealed=sealed)
+        call_rows.change(connection, call.id, ref=refs["pbx-81"])
+        call_rows.add_leg(connection, Leg(id="leg_1", call_id=call.id, ref=refs["pbx-82"]))
+    assert found_by_phone(service, clock.now) == [recording.id]
+
+    tell(service, an_event("call.started", clock.now, call="pbx-82", **CALLED))
+    capture.capture_due(service, clock.now)
+
+    assert found_by_phone(service, clock.now) == []
+    key = service.keyring.key(recording.key_id or "", clock.now)
+    with service.database.read() as connection:
+        (found,) = recordings.find_marked(connection, [columns.mark(key, "phone", OTHER)])
+    assert (found.id, found.call_id) == (recording.id, the_call(service, "pbx-82").id)

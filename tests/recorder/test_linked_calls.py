@@ -16,6 +16,7 @@ from tests.conftest import MovingClock
 from tests.recorder.telling import (
     AGENT,
     CUSTOMER,
+    OTHER,
     SALES_LINE,
     an_event,
     available,
@@ -155,9 +156,6 @@ def test_p1_of_two_customers_nobody_can_tell_apart_none_is_known_to_have_left(
     tell(service, *story, joined, left)
 
     assert keep(service, clock) == ((10_000, 20_000),)
-
-
-OTHER = "+4599887766"
 
 
 AGENTS_PHONE = "+4522222222"
