@@ -149,7 +149,7 @@ def migrate() -> None:
 
 def health(
     *,
-    ready: Annotated[bool, typer.Option("--ready", help="Also database, key ring and store.")] = False,
+    ready: Annotated[bool, typer.Option("--ready", help="Also database and key ring.")] = False,
 ) -> None:
     """Ask the `serve` of this machine whether it answers; exit 1 where not. For containers and supervisors.
 

@@ -25,8 +25,8 @@ def running() -> Iterator[Service]:
 
 
 def say(text: str) -> None:
-    """To people, not to programs: stderr."""
-    stderr.print(text, highlight=False, markup=False)
+    """To people, not to programs: stderr. What is one line is one in a log too, however long."""
+    stderr.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def columns(*rows: Sequence[str]) -> None:

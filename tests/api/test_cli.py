@@ -33,6 +33,23 @@ def test_a_role_that_there_is_not_is_a_usage_error(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.usefixtures("home")
+def test_an_error_is_one_line_however_long(capsys: pytest.CaptureFixture[str]) -> None:
+    """Logs and scripts read by lines, and no terminal says where one of ours ends."""
+    ended("token", "create", "--role", "king", "--name", "Anna")
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("recorder: no such role") and line.endswith("[invalid_input]")
+
+
+def test_health_asks_no_more_than_its_help_says(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("health", "--help") == 0
+
+    asked = " ".join(capsys.readouterr().out.split())
+    assert "database and key ring" in asked
+    assert "store" not in asked  # all replicas have the same: one that is away takes none of them out
+
+
+@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("name", ["Anna Holm, databeskyttelse, kontoret i Aarhus", "[/anna]", "Anna\nHolm"])
 def test_a_token_is_listed_by_the_id_it_is_revoked_by(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """However narrow the terminal, and whatever stands in a name."""
