@@ -28,6 +28,8 @@ from storage.objects_s3 import S3Store
 from storage.probe import ring_faults
 from storage.vault import Vault
 
+NO_STORE = "not a store; use file:///folder or s3://bucket/prefix"  # not the URL itself: a password may stand there
+
 
 class Bell:
     """Lets a use case say that there is work, before and whether or not anybody listens."""
@@ -48,6 +50,7 @@ def opened(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> It
     that cannot be reached. Keeps plaintext and keys out of core dumps for the whole process.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _require_parts(settings)
     make_home(settings)
     with closing(Database(settings.database_url)) as database:
         migrate(database)
@@ -64,6 +67,31 @@ def opened(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> It
             yield service
         finally:
             service.inbox.close()
+
+
+def _require_parts(settings: Settings) -> None:
+    """Raise `ConfigurationError` naming at once whatever no part can be made of; nothing is made or asked yet."""
+    places = {
+        "RECORDER_STORE__URL": settings.store_url,
+        "RECORDER_KEYS__URL": settings.keys_url,
+        "RECORDER_KEYS__MIRROR_URL": settings.keys.mirror_url or settings.keys_url,
+    }
+    faults = [f"{name}: {NO_STORE}" for name, url in places.items() if not _names_a_store(url)]
+    of_settings: tuple[Callable[[Settings], object], ...] = (
+        platforms.from_settings,
+        directory_for,
+        mailer_for,
+        texter_for,
+        caller_for,
+        lambda settings: Lines(settings.lines_path),
+    )
+    for make in of_settings:
+        try:
+            make(settings)
+        except ConfigurationError as exc:
+            faults.append(str(exc))
+    if faults:
+        raise ConfigurationError("; ".join(faults))
 
 
 def make_home(settings: Settings) -> None:
@@ -146,10 +174,14 @@ def store_for(url: str, endpoint_url: str = "", region: str = "", *, in_use: boo
 
     Nothing is asked of a bucket yet.
     """
+    if not _names_a_store(url):
+        raise ConfigurationError(NO_STORE)
     parts = urlsplit(url)
     if parts.scheme == "file":
         return FolderStore(Path(unquote(parts.path)), in_use=in_use)
-    if parts.scheme == "s3" and parts.hostname and parts.netloc == parts.hostname:
-        return S3Store(parts.hostname, unquote(parts.path), endpoint_url=endpoint_url, region=region)
-    # Not the URL itself: someone may have put a password there.
-    raise ConfigurationError(f"a store of kind {parts.scheme!r} is none: use file:///folder or s3://bucket/prefix")
+    return S3Store(parts.netloc, unquote(parts.path), endpoint_url=endpoint_url, region=region)
+
+
+def _names_a_store(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "file" or (parts.scheme == "s3" and bool(parts.hostname) and parts.netloc == parts.hostname)

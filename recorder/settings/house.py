@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import binascii
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
-from recorder.errors import ConfigurationError
 from recorder.settings.places import TWILIO_REGIONS, asked_at, country_fault, is_loopback
 from recorder.settings.sections import (
     Canary,
@@ -57,41 +56,39 @@ class Settings(Section):
     canary: Canary = Field(default_factory=Canary)
 
     @model_validator(mode="after")
-    def _brands_override_the_organisation(self) -> Settings:
+    def _holds_together(self) -> Settings:
+        """What no setting shows by itself, every fault of it: whoever mends one is not to be told of the next."""
+        faults = [*self._brand_faults(), *self._party_faults(), *self._file_faults()]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _brand_faults(self) -> Iterator[str]:
         for brand, fields in self.brands.items():
             unknown = sorted(set(fields) - set(Organisation.model_fields))
             if unknown:
-                raise ValueError(f"brands.{brand} has unknown fields: {', '.join(unknown)}")
-        return self
+                yield f"brands.{brand} has unknown fields: {', '.join(unknown)}"
 
-    @model_validator(mode="after")
-    def _addresses_can_be_read(self) -> Settings:
-        for name, url, _ in self._outside_parties():
+    def _party_faults(self) -> Iterator[str]:
+        """Addresses that cannot be read, and what would leave the EU/EEA."""
+        outside = []
+        for name, url, country in self._outside_parties():
             try:
                 _ = urlsplit(url).port
             except ValueError:  # whose words may repeat part of a password
-                raise ValueError(
-                    f"{name}: the address cannot be read; a password's / ? # @ are written %2F %3F %23 %40"
-                ) from None
-        return self
+                yield f"{name}: the address cannot be read; a password's / ? # @ are written %2F %3F %23 %40"
+                continue
+            if why := country_fault(url, country):
+                outside.append(f"{name} ({why})")
+        if outside:
+            yield "outside the EU/EEA or undeclared: " + ", ".join(outside)
 
-    @model_validator(mode="after")
-    def _nothing_leaves_the_eea(self) -> Settings:
-        wrong = [
-            f"{name} ({why})" for name, url, country in self._outside_parties() if (why := country_fault(url, country))
-        ]
-        if wrong:
-            raise ValueError("outside the EU/EEA or undeclared: " + ", ".join(wrong))
-        return self
-
-    @model_validator(mode="after")
-    def _files_only_on_loopback(self) -> Settings:
+    def _file_faults(self) -> Iterator[str]:
         if is_loopback(self.http.public_url):
-            return self
+            return
         for name, url in (("mail.url", self.mail.url), ("sms.url", self.sms.url)):
             if not url or url.startswith("file:"):
-                raise ValueError(f"{name}: files are allowed only while public_url is a loopback address")
-        return self
+                yield f"{name}: files are allowed only while public_url is a loopback address"
 
     def _outside_parties(self) -> list[tuple[str, str, str]]:
         twilio, standard = self.platforms.twilio, self.platforms.standard
@@ -162,12 +159,5 @@ class Settings(Section):
 
     def root_key(self) -> bytes | None:
         """The configured root key, 32 bytes, or None where a file is to be used. Handles key material."""
-        if self.keys.root_key is None:
-            return None
-        try:
-            key = base64.b64decode(self.keys.root_key.get_secret_value(), validate=True)
-        except (binascii.Error, ValueError) as exc:
-            raise ConfigurationError("RECORDER_KEYS__ROOT_KEY is not base64") from exc
-        if len(key) != 32:  # noqa: PLR2004 -- AES-256
-            raise ConfigurationError("RECORDER_KEYS__ROOT_KEY must be 32 bytes")
-        return key
+        key = self.keys.root_key
+        return None if key is None else base64.b64decode(key.get_secret_value())

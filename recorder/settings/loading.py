@@ -28,15 +28,39 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     for name, value in sorted(env.items()):
         if name.startswith(PREFIX) and name != PREFIX + "CONFIG":
             _place(tree, name, value, faults)
-    try:
-        settings = Settings.model_validate(tree)
-    except ValidationError as exc:
-        faults += [
-            f"{_variable(error['loc'])}: {error['msg']}" for error in exc.errors(include_input=False, include_url=False)
-        ]
-    if faults:
+    settings = _validated(tree, faults)
+    if settings is None or faults:
         raise ConfigurationError("bad settings: " + "; ".join(faults))
     return settings
+
+
+def _validated(tree: dict[str, Any], faults: list[str]) -> Settings | None:
+    """The settings a tree spells, its faults noted.
+
+    What is wrong by itself hides what several settings say together: it is noted, taken out, and the rest looked at.
+    """
+    while True:
+        try:
+            return Settings.model_validate(tree)
+        except ValidationError as exc:
+            found = exc.errors(include_input=False, include_url=False)
+        faults += [f"{_variable(error['loc'])}: {error['msg']}" for error in found]
+        wrong = [place for error in found if (place := _holding(tree, error["loc"])) is not None]
+        if not wrong:
+            return None
+        for parts, name in wrong:
+            parts.pop(name, None)
+
+
+def _holding(tree: dict[str, Any], location: tuple[str | int, ...]) -> tuple[dict[str, Any], str] | None:
+    """Where in the tree a fault lies: what is missing lies in what it is missing from."""
+    found: tuple[dict[str, Any], str] | None = None
+    node: Any = tree
+    for part in location:
+        if not isinstance(node, dict) or not isinstance(part, str) or part not in node:
+            break
+        found, node = (node, part), node[part]
+    return found
 
 
 def _toml(path: str | None, faults: list[str]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from recorder import signing
 from recorder.settings.places import is_loopback
@@ -24,6 +25,7 @@ def _listed(value: object) -> object:
 Strings = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+ROOT_KEY_BYTES = 32
 
 
 class Section(BaseModel):
@@ -93,6 +95,16 @@ class Keys(Section):
         None, description="base64 of 32 bytes; unset: a generated file, for an empty ring only"
     )
     country: str = Field("", description="where the ring stands, needed unless it is on this machine")
+
+    @field_validator("root_key")
+    @classmethod
+    def _of_256_bits(cls, key: SecretStr | None) -> SecretStr | None:
+        try:
+            if key is not None and len(base64.b64decode(key.get_secret_value(), validate=True)) != ROOT_KEY_BYTES:
+                raise ValueError
+        except ValueError:  # whose words may repeat it
+            raise ValueError("must be base64 of 32 bytes") from None
+        return key
 
 
 class Mail(Section):

@@ -38,7 +38,8 @@ def test_an_error_is_one_line_however_long(capsys: pytest.CaptureFixture[str]) -
     ended("token", "create", "--role", "king", "--name", "Anna")
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("recorder: no such role") and line.endswith("[invalid_input]")
+    assert line.startswith("recorder: no such role")
+    assert line.endswith("[invalid_input]")
 
 
 def test_health_asks_no_more_than_its_help_says(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,32 @@ def test_a_setting_that_cannot_be_read_is_named_and_not_repeated(
     assert "s3cr3t" not in told
 
 
+def test_what_no_part_can_be_made_of_is_named_at_once(
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "lines.toml").write_text("[[line]]\n")
+    more = {
+        "STORE__URL": "ftp://127.0.0.1/x",
+        "DIRECTORY__URL": "ftp://127.0.0.1/x",
+        "MAIL__URL": "http://127.0.0.1/",
+        "SMS__URL": "sms://127.0.0.1/",
+        "SMS__CALL_FROM": "+4570123456",
+        "PLATFORMS__TWILIO__ACCOUNT_SID": "",
+        "PLATFORMS__STANDARD__SECRETS": "s3cr3t",
+        "LINES": str(tmp_path / "lines.toml"),
+    }
+    setting(environment, monkeypatch, **more)
+
+    assert ended("serve") == 2
+    told = capsys.readouterr().err
+    for named in ("STORE__URL", "DIRECTORY__URL", "MAIL__URL", "SMS__URL", "CALL_FROM", "SECRETS", "line table"):
+        assert named in told
+    assert "s3cr3t" not in told
+
+
 def test_a_folder_that_cannot_be_made_is_a_setting_that_is_wrong(
     environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +100,15 @@ def test_a_folder_that_cannot_be_made_is_a_setting_that_is_wrong(
     for command in (["token", "list"], ["migrate"]):
         assert ended(*command) == 2, command
     assert ended("doctor") == 1
+
+
+def test_a_line_table_in_a_place_that_cannot_be_looked_at_is_a_setting_that_is_wrong(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    setting(environment, monkeypatch, LINES=str(tmp_path / "file" / "lines.toml"))
+
+    assert ended("lines", "check") == 2
 
 
 @pytest.mark.parametrize("command", [["token", "list"], ["migrate"], ["serve"], ["doctor"]])
