@@ -228,7 +228,7 @@ def _answers(route: Route, contract: Contract, parts: _Parts) -> Iterator[tuple[
 
 
 def _refusal(status: int, codes: list[str], *, page: bool) -> Json:
-    extra = ["Retry-After"] if status in AGAIN else ["WWW-Authenticate"] if status == HTTPStatus.UNAUTHORIZED else []
+    extra = ["Retry-After"] if status in AGAIN else ["WWW-Authenticate"] if "unauthenticated" in codes else []
     problem = {
         "schema": {"$ref": PARTS.format(model="Problem")},
         "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from api import pages
-from api.routing import CODE, REQUEST_ID
+from api.routing import CODE, REQUEST_ID, ROUTE, Roles
 from storage.errors import RecorderError
 
 STATUS: dict[str, int] = {
@@ -87,9 +87,14 @@ def of_error(request: web.Request, error: RecorderError) -> web.Response:
     response = answer(request, status_of(error), error.code, str(error), error.hint)
     if error.retryable and response.status in AGAIN:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if response.status == HTTPStatus.UNAUTHORIZED and request.path.startswith("/v1/"):
+    if response.status == HTTPStatus.UNAUTHORIZED and _takes_a_token(request):
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def _takes_a_token(request: web.Request) -> bool:
+    route = request.get(ROUTE)
+    return route is not None and isinstance(route.permission, Roles) and route.permission.by == "token"
 
 
 def of_http(request: web.Request, error: web.HTTPException) -> web.Response:

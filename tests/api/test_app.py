@@ -10,6 +10,7 @@ from aiohttp import web
 from api import problems
 from api.app import all_routes
 from api.headers import CONTENT_SECURITY_POLICY
+from api.openapi import document
 from api.routing import Roles, Route, roles, staff
 from recorder.errors import RecorderError
 from tests.api.conftest import House
@@ -59,6 +60,18 @@ async def test_no_route_answers_without_its_permission(house: House) -> None:
             assert (route.method, route.path, answer.status) == (route.method, route.path, expected)
             asked += 1
     assert asked > 30
+
+
+async def test_the_document_says_where_a_401_asks_for_a_token_and_the_application_does_so(house: House) -> None:
+    paths = document(all_routes(house.service))["paths"]
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            if (said := operation["responses"].get("401")) is not None:
+                answer = await house.client.request(method, path.replace("{", "").replace("}", ""))
+                assert answer.status == 401, path
+                asks = answer.headers.get("WWW-Authenticate")
+                assert (asks == "Bearer") == ("WWW-Authenticate" in said["headers"]), path
+    assert {"/metrics", "/v1/recordings", "/webhooks/events"} <= paths.keys()
 
 
 async def test_no_route_of_the_api_opens_with_the_consoles_cookie_nor_the_reverse(house: House) -> None:
