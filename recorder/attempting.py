@@ -98,7 +98,7 @@ def attempt(service: Service, job: Job, now: datetime, media: OpenMedia, *, with
                 uploading.guarded(chunks, service.settings.capture.max_bytes),
                 cut=None if job.decision.whole else Cut(job.decision.keep, job.decision.mute),
                 open_sinks=uploading.open,
-                limits=Limits(service.settings.capture.max_seconds, within_s),
+                limits=Limits(service.settings.capture.max_seconds, within_s, least_ms(job.recording.duration_ms)),
                 working=uploading.renew,
             )
         reached("capture.produced")
@@ -108,6 +108,11 @@ def attempt(service: Service, job: Job, now: datetime, media: OpenMedia, *, with
         uploading.abort()
         raise
     reached("capture.stored")
+
+
+def least_ms(announced_ms: int | None) -> int:
+    """How much sound must come of so much that was announced: platforms round, and count by other clocks."""
+    return 0 if announced_ms is None else max(0, announced_ms - announced_ms // 50 - 2000)
 
 
 def give_back(service: Service, claimed: Claim, at: datetime) -> None:

@@ -21,6 +21,7 @@ from recorder.errors import (
     AudioError,
     AudioNotReadyError,
     AudioTimeoutError,
+    AudioTruncatedError,
     AudioUnsupportedError,
 )
 
@@ -34,6 +35,7 @@ SPEEX = b"Speex   "  # how its first packet begins
 class Limits:
     max_seconds: int
     timeout_s: float  # wall clock for all of it, fetching included
+    least_ms: int = 0  # how much sound is awaited, should the file not say itself how much it holds
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def produce(
         sound.check(outputs.received)
         if outputs.received == 0:
             raise AudioEmptyError
+        if not sound.measured and outputs.received * 1000 < limits.least_ms * sound.format.rate:
+            raise AudioTruncatedError
         outputs.finish()
     return Produced(
         content_type=CONTENT_TYPES[kind if cut is None else "flac"],
@@ -158,6 +162,10 @@ class _PcmSound:
     def format(self) -> PcmFormat:
         return self._reader.format
 
+    @property
+    def measured(self) -> bool:
+        return self._reader.measured
+
     def feed(self, data: bytes) -> Iterator[bytes | memoryview]:
         if window := self._reader.feed(data):
             yield window
@@ -180,6 +188,10 @@ class _DecodedSound:
     @property
     def format(self) -> PcmFormat:
         return self._reader.format
+
+    @property
+    def measured(self) -> bool:
+        return self._whole.measured
 
     def feed(self, data: bytes) -> Iterator[bytes | memoryview]:
         self._whole.feed(data)

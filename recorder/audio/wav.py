@@ -70,6 +70,11 @@ class WavReader:
         return self._layout is not None and self._layout.is_pcm
 
     @property
+    def measured(self) -> bool:
+        """Whether the file says how much sound it holds; known once it is `ready`."""
+        return self._left is not None
+
+    @property
     def delayed(self) -> bool:
         """Whether a decoder may bring its sound out later than it was said: MP3 comes in WAV files too."""
         return self._layout is not None and self._layout.tag not in UNDELAYED

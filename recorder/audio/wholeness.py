@@ -19,8 +19,6 @@ class Wholeness:
     """Feed it the file's bytes as they pass; `check` raises `AudioTruncatedError` where the end is missing.
 
     It raises `AudioError` where so much is missing inside that the decoder could not fill it with silence.
-
-    An MP3 without an index cannot tell: there the declared length of the transfer is all there is.
     """
 
     def __init__(self, kind: Kind, head: bytes) -> None:
@@ -37,6 +35,22 @@ class Wholeness:
         elif self._kind == "ogg":
             self._tail = (self._tail + data)[-TAIL_BYTES:]
 
+    @property
+    def measured(self) -> bool:
+        """Whether the file says how long it is.
+
+        An MP3 without an index, and WAV and FLAC written into a pipe, do not: what ends after any of their frames is
+        whole. There the declared length of the transfer and the announced duration are all there is.
+        """
+        match self._kind:
+            case "wav":
+                return self._wav.measured
+            case "flac":
+                return _flac_frames(self._head) > 0
+            case "mp3":
+                return _xing_bytes(self._head) > 0
+        return True
+
     def check(self, frames: int) -> None:
         """`frames` is how many the decoder found."""
         match self._kind:
@@ -46,10 +60,15 @@ class Wholeness:
                 raise AudioTruncatedError
             case "ogg" if frames + UNFILLED_FRAMES < _ogg_frames(self._head, self._tail):
                 raise AudioError("a gap in the audio is too long to be filled")
-            case "flac" if frames < int.from_bytes(self._head[18:26], "big") & FLAC_SAMPLES_MASK:
+            case "flac" if frames < _flac_frames(self._head):
                 raise AudioTruncatedError
             case "mp3" if self._received < _xing_bytes(self._head):
                 raise AudioTruncatedError
+
+
+def _flac_frames(head: bytes) -> int:
+    """How long a FLAC file says that it is; 0 where it does not."""
+    return int.from_bytes(head[18:26], "big") & FLAC_SAMPLES_MASK
 
 
 def _ogg_ends(tail: bytes) -> bool:

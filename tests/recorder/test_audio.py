@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -382,8 +383,33 @@ def test_an_mp3_shorter_than_its_index_says_is_truncated() -> None:
     header = bytes(data[:4])
     frame = header + bytes(9) + b"Xing" + struct.pack(">III", 3, 90, len(data) + 288)
     indexed = frame.ljust(288, b"\0") + bytes(data)
-    assert Kept(indexed)["original"] == indexed
+    assert Kept(indexed, limits=replace(LIMITS, least_ms=60_000))["original"] == indexed, "it says that it is whole"
     assert refused(indexed[:-1000]) is AudioTruncatedError
+
+
+CANNOT_TELL = {
+    "mp3": (KINDS["mp3-bare"][0], KINDS["mp3-bare"][0][: 40 * 288]),
+    "wav of a pipe": (wav(SOUND, size=0xFFFF_FFFF), wav(SOUND[: 3 * RATE], size=0xFFFF_FFFF)),
+    "flac of a pipe": (KINDS["flac"][0], KINDS["flac"][0][: len(KINDS["flac"][0]) // 2]),
+}
+
+
+@pytest.mark.parametrize("name", CANNOT_TELL)
+def test_what_cannot_say_that_it_is_cut_short_is_held_against_what_was_announced(name: str) -> None:
+    """An MP3 without an index that ends after any of its frames is a whole MP3."""
+    whole, half = CANNOT_TELL[name]
+    assert RATE < Kept(half).produced.frames < 3.5 * RATE
+
+    with pytest.raises(AudioTruncatedError):
+        Kept(half, limits=replace(LIMITS, least_ms=4000))
+    assert Kept(whole, limits=replace(LIMITS, least_ms=6400)).produced.frames >= len(SOUND)
+
+
+@pytest.mark.parametrize("name", ["pcm", "opus", "mu-law"])
+def test_what_says_itself_that_it_is_whole_is_believed(name: str) -> None:
+    """Announcements are rounded, or wrong."""
+    data = with_sizes(KINDS[name][0]) if name == "mu-law" else KINDS[name][0]
+    assert Kept(data, limits=replace(LIMITS, least_ms=60_000))["original"] == data
 
 
 def test_too_long_is_refused_at_the_limit() -> None:

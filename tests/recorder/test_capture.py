@@ -71,7 +71,15 @@ def wav(samples: np.ndarray) -> bytes:
 WHOLE = wav(sound())
 
 
-def told(service: Service, exchange: Exchange, *, consent_s: float | None = 0, audio: bytes = WHOLE) -> Story:
+def streamed(samples: np.ndarray) -> bytes:
+    """A WAV file by a writer that cannot seek back: it does not say how long it is."""
+    data = wav(samples)
+    return data[:40] + b"\xff\xff\xff\xff" + data[44:]
+
+
+def told(
+    service: Service, exchange: Exchange, *, consent_s: float | None = 0, audio: bytes = WHOLE, **available: int
+) -> Story:
     """A call of 10 seconds that was recorded from its start, and its audio lying at the exchange."""
     story = Story(service, START)
     exchange.recordings[PATH] = audio
@@ -80,7 +88,7 @@ def told(service: Service, exchange: Exchange, *, consent_s: float | None = 0, a
     if consent_s is not None:
         story.consent(consent_s)
     story.end(10)
-    story.available(exchange.origin + PATH, 12)
+    story.available(exchange.origin + PATH, 12, **available)
     return story
 
 
@@ -275,11 +283,11 @@ def test_p6_what_is_not_there_yet_is_tried_again_and_kept_when_it_is(
     assert opened(service, only(service)) == WHOLE
 
 
-@pytest.mark.parametrize("audio", [b"<html></html>", WHOLE[:-2]])
+@pytest.mark.parametrize("audio", [b"<html></html>", WHOLE[:-2], streamed(sound(3))])
 def test_audio_that_never_comes_whole_ends_as_a_task_and_stays_at_the_exchange(
     service: Service, exchange: Exchange, audio: bytes
 ) -> None:
-    told(service, exchange, audio=audio)
+    told(service, exchange, audio=audio, duration_ms=6000)
     now = at(13)
     for _ in range(200):
         capture.capture_due(service, now)
@@ -291,6 +299,25 @@ def test_audio_that_never_comes_whole_ends_as_a_task_and_stays_at_the_exchange(
         assert [task.kind for task in tasks.open_tasks(connection)] == ["capture_failed"]
     assert capture.delete_at_sources(service, now) == 0
     assert exchange.deletes == []
+
+
+def test_p6_half_of_what_was_announced_is_not_kept_for_all_of_it(service: Service, exchange: Exchange) -> None:
+    whole, half = streamed(sound()), streamed(sound(3))
+    told(service, exchange, audio=half, duration_ms=6700)
+    capture.capture_due(service, at(13))
+    assert (only(service).state, only(service).reason) == ("announced", "audio_truncated")
+    assert objects(service) == []
+
+    exchange.recordings[PATH] = whole  # what is missing to the announced duration may have been rounded up
+    capture.capture_due(service, at(30))
+    assert opened(service, only(service)) == whole
+
+
+def test_what_announced_nothing_about_its_length_is_taken_as_it_comes(service: Service, exchange: Exchange) -> None:
+    half = streamed(sound(3))
+    told(service, exchange, audio=half)
+    capture.capture_due(service, at(13))
+    assert opened(service, only(service)) == half
 
 
 @pytest.mark.parametrize(
