@@ -9,7 +9,7 @@ from recorder import leftovers, personal
 from recorder.actors import SYSTEM
 from recorder.case import Case, plausible
 from recorder.errors import InvalidEventError
-from recorder.events import Event, ReceivedEvent
+from recorder.events import UNSAID, Event, ReceivedEvent
 from recorder.leftovers import recording_ref
 from storage.catalogue import calls, recordings, seen, tasks
 from storage.catalogue.recordings import Recording
@@ -151,7 +151,7 @@ def _new(case: Case, event: Event, ref: bytes) -> Recording:
         platform=event.platform,
         ref=ref,
         by_answer=cause is True,
-        maybe_by_answer=cause == "maybe",
+        maybe_by_answer=cause in {"maybe", UNSAID},
         call_started_at=call.started_at or call.opened_at,
         sealed=personal.seal(case.secret, "recordings", row_id, _own(event)),
     )
@@ -171,7 +171,7 @@ def _own(event: Event) -> dict[str, Any]:
 def _narrow_cause(case: Case, known: Recording, event: Event) -> None:
     """Of what two events say about who started a recording, the lesser holds."""
     cause = event.data.get("by_answer")
-    if cause is None or not event.type.startswith("recording."):
+    if cause in {None, UNSAID} or not event.type.startswith("recording."):
         return
     by_answer = known.by_answer and cause is True
     maybe = not by_answer and (known.by_answer or known.maybe_by_answer) and cause in {True, "maybe"}

@@ -65,6 +65,7 @@ def after_key(service: Service, answered: Event, now: datetime) -> Answer:
     voice = _voice(service, line, script)
     if answered.type != "consent.granted":
         return Answer(prompts.unrecorded(line, voice), (answered,))
+    answered.data["told_to_record"] = True
     return Answer(prompts.recorded(voice, line, _url(service, "recording", **{CAUSE: BY_CONSENT})), (answered,))
 
 

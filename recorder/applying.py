@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from recorder import announcing, personal, scripts
+from recorder import announcing, inquiring, personal, scripts
 from recorder.case import Case, known_or_new, moment, plausible, with_opener
 from recorder.events import Event, ReceivedEvent
 from recorder.segments import segment_of
@@ -168,6 +168,8 @@ def _consent(case: Case, received: ReceivedEvent) -> None:
     )
     evidence.add_consent(case.connection, row)
     case.note(event.type, consent=row_id, method=row.method, script=row.script)
+    if event.data.get("told_to_record"):
+        inquiring.note(case.service, case.connection, event, case.now)
     if case.call.state == "over":
         case.call = replace(case.call, settle_at=case.now)
 

@@ -11,11 +11,11 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from recorder import announcing, applying, newcomers, parting, settling
+from recorder import announcing, applying, intake, newcomers, parting, settling
 from recorder.actors import SYSTEM
 from recorder.case import Case, put, taken
 from recorder.errors import CallNotFoundError
-from recorder.events import Event, ReceivedEvent, decode, encode
+from recorder.events import Event, ReceivedEvent, decode
 from recorder.ports import Service
 from recorder.relabelling import labels
 from storage import audit, inbox
@@ -77,10 +77,7 @@ def register(service: Service, event: Event, now: datetime) -> str:
 
     Returns the call's id. Raises `CallNotFoundError`; `StorageError` where it could not be kept.
     """
-    keyring = service.keyring
-    ref = inbox.ref(keyring, event.platform, event.call_id)
-    mark = inbox.dedupe_mark(keyring, event.platform, event.key)
-    service.inbox.submit(event.platform, ref, mark, encode(event), now).result()
+    ref = intake.take_in(service, event, now)
     with service.database.write() as connection:
         call_id = apply_call(service, connection, ref, now)
     if call_id is None:

@@ -19,6 +19,7 @@ from recorder import (
     capture,
     delivery,
     erasure,
+    inquiring,
     restoring,
     sheltering,
     sources,
@@ -45,6 +46,10 @@ def _capture(service: Service) -> bool:
 def _source(service: Service) -> bool:
     sources.delete_at_sources(service, service.clock(), limit=100)
     return False
+
+
+def _inquire(service: Service) -> bool:
+    return inquiring.ask_platforms(service, service.clock(), limit=100) >= 100  # noqa: PLR2004 -- a full batch
 
 
 def _deliver(service: Service) -> bool:
@@ -115,6 +120,7 @@ JOBS = (
     CAPTURE,
     Job("apply", 5, _apply),
     Job("source", 60, _source),
+    Job("inquire", 60, _inquire),
     Job("deliver", 10, _deliver),
     Job("codes", 10, _codes),
     Job("tell", 5, _tell),

@@ -49,6 +49,14 @@ class Media(Protocol):
     def chunks(self, size: int) -> Iterator[bytes]: ...
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What a platform says it recorded of a call: the events its own messages would have been."""
+
+    events: tuple[Event, ...] = ()
+    unfinished: bool = False  # more is still being recorded, or made ready
+
+
 class Platform(Protocol):
     """One telephony platform."""
 
@@ -68,6 +76,12 @@ class Platform(Protocol):
 
     def delete(self, source: Source) -> None:
         """Delete the recording at the platform; gone already is done. Raises `PlatformError` to be tried again."""
+        ...
+
+    def recordings(self, call_id: str, now: datetime) -> Listing:
+        """Ask what was recorded of a call that our answer told it to record. Raises `PlatformError`, as for one that
+        cannot be asked. A recording's event has the key its own message has: whichever comes second is a repetition.
+        """
         ...
 
 

@@ -466,6 +466,22 @@ class SourceDeletionRow(Table, table=True):
     done_at: datetime | None = instant()
 
 
+class InquiryRow(Table, table=True):
+    """A call its platform was told to record, until its recording was heard of or asked for.
+
+    Sealed under the inbox key of the day it was noted.
+    """
+
+    __tablename__ = "inquiries"
+    call_ref: bytes = blob(primary=True)
+    platform: str
+    next_try_at: datetime = instant(index=True, nullable=False)
+    tries: int = 0
+    lease: str | None = None
+    key_id: str
+    body: bytes = blob(nullable=False)  # the platform's id of the call
+
+
 class ListeningRow(Table, table=True):
     """Who listened or took a copy, when and why: one of each per person, recording and purpose per 30 minutes.
 

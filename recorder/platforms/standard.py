@@ -17,7 +17,7 @@ from recorder import fetch, signing
 from recorder.errors import ConfigurationError, MediaRefusedError, PlatformError, SignatureError
 from recorder.events import Event
 from recorder.platforms import canonical
-from recorder.ports import Media, Source, WebhookRequest
+from recorder.ports import Listing, Media, Source, WebhookRequest
 from recorder.settings import Capture
 from recorder.settings import Standard as StandardSettings
 
@@ -75,6 +75,10 @@ class Standard:
         status = fetch.call("DELETE", source.url, headers=self._headers(), origins=self._origins, private_ok=True)
         if not (200 <= status < 300 or status in GONE):  # noqa: PLR2004 -- HTTP's own range
             raise PlatformError(f"the exchange answered {status} to a deletion")
+
+    def recordings(self, call_id: str, now: datetime) -> Listing:  # noqa: ARG002 -- the port's
+        """No exchange is told by us to record, and none has a list we know."""
+        raise PlatformError("the exchange has no list of recordings")
 
     def _headers(self) -> dict[str, str]:
         token = self._settings.media_token

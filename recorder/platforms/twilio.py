@@ -13,16 +13,16 @@ import hmac
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from recorder import fetch, phones
 from recorder.errors import ConfigurationError, InvalidEventError, PlatformError, SignatureError
 from recorder.events import Event, EventType
-from recorder.platforms.fields import DAY_MS, instant, plausible
-from recorder.ports import Media, Source, WebhookRequest
+from recorder.platforms import twilio_recordings
+from recorder.platforms.twilio_recordings import BY_CONSENT, CAUSE, PLATFORM, RECORDING_SID
+from recorder.ports import Listing, Media, Source, WebhookRequest
 from recorder.settings import Capture, is_loopback
 from recorder.settings import Twilio as TwilioSettings
 from storage.clock import rfc3339
@@ -32,18 +32,18 @@ SIGNATURE_SETTINGS = "x-twilio-webhooks-signature-settings"  # key=<id>,algorith
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 200
 CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
-RECORDING_SID = re.compile(r"RE[0-9a-fA-F]{32}")
-DIGITS = re.compile(r"[0-9]{1,6}")
 OVER = frozenset(["completed", "busy", "failed", "no-answer", "canceled"])
 YES = "1"
-CAUSE = "cause"  # query parameter of the callback address in our own answer to the yes; signed with it
-BY_CONSENT = "consent"
+PAGE_TIMEOUT_S = 30
+MOST_PAGES, PAGE_SIZE, PAGE_BYTES = 5, 100, 1_000_000  # of a list; Twilio's entries have about a thousand bytes
+
+__all__ = ["BY_CONSENT", "CAUSE", "Twilio", "consent_requested", "key_pressed", "played"]
 
 
 class Twilio:
     """`/webhooks/twilio/{voice,consent,recording,status}`. Without an account nothing verifies."""
 
-    name = "twilio"
+    name = PLATFORM
 
     def __init__(self, settings: TwilioSettings, capture: Capture) -> None:
         """Raises `ConfigurationError` for an account without a token: its recordings could not be fetched."""
@@ -81,7 +81,7 @@ class Twilio:
             case "consent":
                 return [_consent(call_id, fields, request.query, now)]
             case "recording":
-                return _recording(call_id, fields, request.query, now)
+                return twilio_recordings.told(call_id, fields, request.query, now)
             case "status":
                 return _status(call_id, fields, now)
         raise InvalidEventError("no such step of a call")
@@ -107,6 +107,37 @@ class Twilio:
         )
         if not (200 <= status < 300 or status == 404):  # noqa: PLR2004 -- gone already is done
             raise PlatformError(f"Twilio answered {status} to a deletion")
+
+    def recordings(self, call_id: str, now: datetime) -> Listing:
+        if not CALL_SID.fullmatch(call_id):
+            raise PlatformError("not a call of Twilio's")
+        place = f"/2010-04-01/Accounts/{self._account}/Calls/{call_id}/Recordings.json?"
+        found: list[Any] = []
+        following: str | None = f"{place}PageSize={PAGE_SIZE}"
+        for _ in range(MOST_PAGES):
+            if following is None:
+                break
+            if not following.startswith(place):  # where our credentials go is not for an answer to say
+                raise PlatformError("Twilio's list goes on elsewhere")
+            entries, following = self._page(following)
+            found += entries
+        return twilio_recordings.listed(call_id, found, now)
+
+    def _page(self, target: str) -> tuple[list[Any], str | None]:
+        with fetch.open_url(
+            "GET",
+            self._rest + target,
+            headers=self._headers(),
+            origins=[self._rest],
+            timeout_s=PAGE_TIMEOUT_S,
+            max_bytes=PAGE_BYTES,
+            private_ok=self._private_ok,
+        ) as answer:
+            if answer.status == 404:  # noqa: PLR2004 -- a call it does not know has no recordings
+                return [], None
+            if answer.status != 200:  # noqa: PLR2004 -- HTTP
+                raise PlatformError(f"Twilio answered {answer.status} to a question")
+            return twilio_recordings.page(b"".join(answer.chunks(PAGE_BYTES)))
 
     def _recording_url(self, source: Source, ending: str) -> str:
         if not RECORDING_SID.fullmatch(source.recording_id):
@@ -227,70 +258,12 @@ def _played(query: Mapping[str, str]) -> dict[str, str]:
     return {"script": f"{script}@{version}", "language": language} if script and version and language else {}
 
 
-def _recording(call_id: str, fields: Mapping[str, str], query: Mapping[str, str], now: datetime) -> list[Event]:
-    recording_id = fields.get("RecordingSid", "")
-    if not RECORDING_SID.fullmatch(recording_id):
-        raise InvalidEventError("RecordingSid is missing or malformed")
-    status = fields.get("RecordingStatus", "")
-    kind = RECORDING_TYPES.get(status)
-    if kind is None:
-        return []
-    started_at = _time(fields.get("RecordingStartTime"), now)
-    data: dict[str, Any] = {"recording_id": recording_id, "by_answer": _by_answer(fields, query)}
-    if source := fields.get("RecordingSource"):
-        data["source"] = source[:64]
-    if kind == "recording.started":
-        data["at"] = rfc3339(started_at)
-    elif kind == "recording.available":
-        data |= {"started_at": rfc3339(started_at), "content_type": "audio/wav"} | _measures(fields)
-    else:
-        data["reason"] = (fields.get("ErrorCode") or status)[:64]
-    at = started_at if kind == "recording.started" else None
-    return [Event(kind, Twilio.name, call_id, f"{recording_id}:{status}", at=at, data=data)]
-
-
-RECORDING_TYPES: dict[str, EventType] = {
-    "in-progress": "recording.started",
-    "completed": "recording.available",
-    "absent": "recording.absent",
-    "failed": "recording.failed",
-}
-
-
-def _by_answer(fields: Mapping[str, str], query: Mapping[str, str]) -> bool | str:
-    """Whether our own TwiML started the recording; "maybe" where the REST API did, in the name of whoever asked it."""
-    if query.get(CAUSE) == BY_CONSENT:
-        return True
-    source = fields.get("RecordingSource", "").lower()
-    if source == "startcallrecordingapi":
-        return "maybe"
-    return source in {"", "startcallrecordingtwiml"}
-
-
-def _measures(fields: Mapping[str, str]) -> dict[str, int]:
-    measures = {}
-    if (seconds := _number(fields, "RecordingDuration", DAY_MS // 1000)) is not None:
-        measures["duration_ms"] = seconds * 1000
-    if (channels := _number(fields, "RecordingChannels", 2)) is not None:
-        measures["channels"] = channels
-    return measures
-
-
-def _number(fields: Mapping[str, str], name: str, high: int) -> int | None:
-    text = fields.get(name, "")
-    if not text:
-        return None
-    if not DIGITS.fullmatch(text) or int(text) > high:
-        raise InvalidEventError(f"{name} is not a number it can have")
-    return int(text)
-
-
 def _status(call_id: str, fields: Mapping[str, str], now: datetime) -> list[Event]:
     """The end of the call. A child leg's end is not the call's."""
     status = fields.get("CallStatus", "")
     if status not in OVER or fields.get("ParentCallSid"):
         return []
-    at = _time(fields.get("Timestamp"), now)
+    at = twilio_recordings.time(fields.get("Timestamp"), now)
     return [
         Event(
             "call.ended",
@@ -303,14 +276,3 @@ def _status(call_id: str, fields: Mapping[str, str], now: datetime) -> list[Even
             data={"ended_at": rfc3339(at or now)},
         )
     ]
-
-
-def _time(text: str | None, now: datetime) -> datetime | None:
-    """RFC 2822, as Twilio writes times today, or RFC 3339."""
-    if not text:
-        return None
-    try:
-        stated = parsedate_to_datetime(text[:64])
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return instant(text, now)
-    return plausible(stated if stated.tzinfo else stated.replace(tzinfo=UTC), now)

@@ -17,6 +17,7 @@ from recorder import (
     erasure,
     finding,
     holds,
+    inquiring,
     listening,
     matching,
     sheltering,
@@ -25,6 +26,7 @@ from recorder import (
     sweep,
 )
 from recorder.actors import Actor
+from recorder.events import Event
 from recorder.finding import Query
 from recorder.ports import Service
 from recorder.service import opened
@@ -37,7 +39,7 @@ from tests.recorder.telling import an_event, started, tell
 
 DPO = Actor("tok_dpo", "dpo")
 GROWING = (
-    "attempts|audit|calls|consents|inbox|key_uses|legs|listenings|marks|parties|recordings|seen|spans|"
+    "attempts|audit|calls|consents|inbox|inquiries|key_uses|legs|listenings|marks|parties|recordings|seen|spans|"
     "source_deletions|tombstones"
 )
 ONE_BY_ONE = re.compile(rf"SCAN ({GROWING})\b(?! USING)|Seq Scan on ({GROWING})\b")
@@ -78,6 +80,14 @@ def read_whole(service: Service, statements: list[Statement]) -> set[str]:
     return whole
 
 
+def ask_about_a_call(service: Service, clock: MovingClock) -> None:
+    """Of which no recording was heard: looked up, asked of a platform that is off, and put off."""
+    told = Event("consent.granted", "twilio", "CA1", "CA1:consent", clock.now)
+    with service.database.write() as connection:
+        inquiring.note(service, connection, told, clock.now)
+    assert inquiring.ask_platforms(service, clock.now + inquiring.FIRST_WAIT) == 1
+
+
 def everything(service: Service, clock: MovingClock) -> None:
     """What a service does all day."""
     due = store(service, clock.now - timedelta(days=90))
@@ -98,6 +108,7 @@ def everything(service: Service, clock: MovingClock) -> None:
     tell(service, started(clock.now, call="pbx-1"), an_event("call.ended", clock.now, call="pbx-1"))
     capture.capture_due(service, clock.now, limit=1)
     sources.delete_at_sources(service, clock.now, limit=10)
+    ask_about_a_call(service, clock)
     sweep.sweep(service, clock.now, unattended=False)
     assert erasure.certificate(service, due.id)
     sweep.sweep(service, clock.advance(days=10), unattended=False)

@@ -50,7 +50,8 @@ def test_nothing_starts_after_the_stop(service: Service, clock: MovingClock) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["apply", "capture", "erase", "forget", "deliver", "source", "sweep", "keys", "requests", "canary"]
+    "name",
+    ["apply", "capture", "erase", "forget", "deliver", "source", "inquire", "sweep", "keys", "requests", "canary"],
 )
 def test_every_job_that_is_named_can_be_woken(service: Service, name: str) -> None:
     jobs = Jobs(service)

@@ -24,14 +24,14 @@ class FarSide:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     status: int
-    body: bytes
+    bodies: list[bytes]  # one after the other; the last for good
     seen: list[tuple[str, str, str | None]]
 
     def log_message(self, *_: object) -> None: ...
 
     def _answer(self) -> None:
         self.seen.append((self.command, self.path, self.headers.get("Authorization")))
-        body = self.body if self.command == "GET" else b""
+        body = (self.bodies.pop(0) if len(self.bodies) > 1 else self.bodies[0]) if self.command == "GET" else b""
         self.send_response(self.status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -41,8 +41,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _serving(status: int, body: bytes) -> Iterator[FarSide]:
-    handler = type("Handler", (_Handler,), {"status": status, "body": body, "seen": []})
+def _serving(status: int, bodies: tuple[bytes, ...]) -> Iterator[FarSide]:
+    handler = type("Handler", (_Handler,), {"status": status, "bodies": [*bodies] or [b""], "seen": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever, args=(0.01,))
@@ -58,4 +58,4 @@ def _serving(status: int, body: bytes) -> Iterator[FarSide]:
 @pytest.fixture
 def far_side() -> Iterator[Callable[..., FarSide]]:
     with ExitStack() as stack:
-        yield lambda status, body=b"": stack.enter_context(_serving(status, body))
+        yield lambda status, *bodies: stack.enter_context(_serving(status, bodies))

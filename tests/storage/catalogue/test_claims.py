@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, text
 
-from storage.catalogue import calls, erasing, outbox, recordings, source_deletions
+from storage.catalogue import calls, erasing, inquiries, outbox, recordings, source_deletions
 from storage.catalogue.calls import Call
+from storage.catalogue.inquiries import Inquiry
 from storage.catalogue.recordings import Recording
 from storage.catalogue.source_deletions import SourceDeletion
 from storage.database import Database
@@ -41,7 +42,12 @@ def erasure(connection: Connection, now: datetime) -> str | None:
     return next(iter(erasing.take_unfinished(connection, now, now + LEASE, 1)), None)
 
 
-CLAIMS = [source, message, erasure]
+def inquiry(connection: Connection, now: datetime) -> str | None:
+    found = inquiries.claim(connection, now, now + LEASE)
+    return found.call_ref.decode() if found else None
+
+
+CLAIMS = [source, message, erasure, inquiry]
 
 
 @pytest.fixture
@@ -54,6 +60,7 @@ def work(database: Database) -> Database:
             name = f"x_{number}"
             source_deletions.add(connection, SourceDeletion(name, name.encode(), "standard", "kept", due, due))
             outbox.add(connection, "mail", "access", name, due)
+            inquiries.add(connection, Inquiry(name.encode(), "twilio", due, "key", b""))
             erased = Recording(name, "call_1", "standard", ref=name.encode(), state="erasing", next_try_at=due)
             recordings.insert(connection, erased)
     return database
@@ -84,17 +91,26 @@ def test_p6_who_comes_back_late_finishes_nothing(work: Database) -> None:
     with work.write() as connection:
         sleeper = source_deletions.claim(connection, NOW, LATER)
         first = outbox.claim(connection, NOW, LATER, ["mail"])
+        asking = inquiries.claim(connection, NOW, LATER)
     assert sleeper is not None
     assert first is not None
+    assert asking is not None
     with work.write() as connection:
         others = [source_deletions.claim(connection, LATER, LATER + LEASE) for _ in range(2)]
         messages = [outbox.claim(connection, LATER, LATER + LEASE, ["mail"]) for _ in range(2)]
+        questions = [inquiries.claim(connection, LATER, LATER + LEASE) for _ in range(2)]
+    (third,) = (one for one in questions if one is not None and one.call_ref == asking.call_ref)
     (awake,) = (one for one in others if one is not None and one.id == sleeper.id)
     (second,) = (one for one in messages if one is not None and one.id == first.id)
     with work.write() as connection:
         assert not source_deletions.change(connection, sleeper, state="done")
         assert not outbox.finish(connection, first, "sent", LATER)
+        inquiries.put_off(connection, asking, NOW)
+        assert not inquiries.count(connection, asking)
+        assert not inquiries.done(connection, asking)
         assert source_deletions.change(connection, awake, state="done")
+        assert inquiries.count(connection, third)
+        assert inquiries.done(connection, third)
         assert outbox.finish(connection, second, "sent", LATER)
 
 
