@@ -18,7 +18,7 @@ from api.auth import now
 from api.limits import limited
 from api.pages import render
 from api.pools import run
-from api.routing import SERVICE, Contract, Route
+from api.routing import SERVICE, SESSION_ENDS, Contract, Route
 from api.streams import send_encoded
 from api.waves import paths
 from api.words import ZONE, language
@@ -127,6 +127,7 @@ def visited(handler: Visited) -> Handler:
             visit = await run(request, access_links.visit, request.app[SERVICE], _cookie(request), now(request))
         except LinkError:
             return _dead(request)
+        request[SESSION_ENDS] = visit.ends_at
         return await handler(request, visit)
 
     return admitted
@@ -142,7 +143,7 @@ async def recordings(request: web.Request) -> web.Response:
         visit = await run(request, access_links.visit, service, cookie, moment)
     except LinkError:
         return _dead(request)
-    await run(request, access_links.keep_open, service, visit, moment)
+    request[SESSION_ENDS] = await run(request, access_links.keep_open, service, visit, moment)
     page = await run(request, disclosure.page, service, visit, moment, request.query.get("at"))
     return _page(
         request,
@@ -152,8 +153,14 @@ async def recordings(request: web.Request) -> web.Response:
         paths=paths,
         endings=ENDINGS,
         now=moment,
-        session_seconds=int(access_links.SESSION_LIFE.total_seconds()),
     )
+
+
+@visited
+async def stay(request: web.Request, visit: Visit) -> web.Response:
+    """Stay logged in. Says for how many seconds."""
+    request[SESSION_ENDS] = await run(request, access_links.keep_open, request.app[SERVICE], visit, now(request))
+    return web.Response(text=str(auth.session_seconds(request)))
 
 
 @visited
@@ -217,6 +224,8 @@ async def withdraw(request: web.Request, visit: Visit) -> web.Response:
     except ChoiceNeededError:
         return await _ask(request, visit, status=409)
     more = await _still_lets_in(request)
+    if not more:
+        del request[SESSION_ENDS]
     return _page(request, "access/withdrawn.html", switch=None, item=item, done=done, choice=choice, more=more)
 
 
@@ -300,6 +309,7 @@ VERIFIED = Contract(
     optional=True,
     gives={303: None, 400: "text/html", 403: "text/html", 404: "text/html"},
 )
+STAY = Contract(gives={200: "text/plain", 404: "text/html"})
 COPY = Contract(gives={200: "audio/*", 206: "audio/*", 404: "text/html", 416: None}, refuses=("integrity",))
 
 
@@ -314,6 +324,7 @@ def routes(_service: Service) -> list[Route]:
         Route("POST", "/access/verify", verify, "session", contract=VERIFIED),
         Route("GET", "/access/verify", ask_code, "session", contract=FORM),
         Route("POST", "/access/leave", leave, "session", contract=MOVED),
+        Route("POST", "/access/stay", stay, "session", contract=STAY),
         Route("GET", LIST, recordings, "session", contract=_page_contract(303, 404)),
         Route("GET", ONE + "/audio", audio, "session", pool="audio", contract=COPY),
         Route("GET", ONE + "/download", download, "session", pool="audio", contract=COPY),

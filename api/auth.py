@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from aiohttp import web
 
 from api.origins import origin
 from api.pools import run
-from api.routing import ACTOR, ROUTE, SAFE_METHODS, SERVICE, Roles
+from api.routing import ACTOR, ROUTE, SAFE_METHODS, SERVICE, SESSION_ENDS, Roles
 from recorder import tokens
 from recorder.actors import Actor
 from recorder.errors import CrossSiteError, ForbiddenError, UnauthenticatedError
@@ -93,6 +94,11 @@ def drop_cookie(response: web.StreamResponse, service: Service, name: str) -> No
     )
 
 
+def session_seconds(request: web.Request) -> int:
+    """How long who is here stays logged in without doing anything."""
+    return max(0, int((request[SESSION_ENDS] - now(request)).total_seconds()))
+
+
 def sign_in(service: Service, token: str, moment: datetime) -> str:
     """Open a console session for a staff token; gives the cookie's value. Raises where the token is no staff token."""
     actor = tokens.authenticate(service, token, moment)
@@ -120,6 +126,7 @@ async def _by_cookie(request: web.Request) -> Actor:
             raise web.HTTPSeeOther("/console/sign-in") from None
         raise
     request[STAFF_SESSION] = session
+    request[SESSION_ENDS] = session.expires_at
     return actor
 
 
@@ -137,4 +144,5 @@ def signed_in(service: Service, cookie: str, moment: datetime) -> tuple[Session,
     if until - session.expires_at > timedelta(minutes=1):
         with service.database.write() as connection:
             sessions.extend(connection, session.id, until)
+        session = replace(session, expires_at=until)
     return session, actor

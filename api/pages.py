@@ -11,7 +11,8 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from api import words
-from api.routing import ACTOR, SAFE_METHODS, SERVICE
+from api.auth import session_seconds
+from api.routing import ACTOR, SAFE_METHODS, SERVICE, SESSION_ENDS
 
 
 @cache
@@ -38,7 +39,8 @@ def render(
 ) -> web.Response:
     """A page of `api/templates`. Without `lang`, in the language the request asks for; a choice by `?lang=` is kept.
 
-    Templates also see `organisation`, `switch` (to the other language, or None) and `role` (of whoever is signed in).
+    Templates also see `organisation`, `switch` (to the other language, or None), `role` (of whoever is signed in)
+    and `session_seconds` (until they are not, or None).
     """
     lang = lang or words.language(request)
     service = request.app[SERVICE]
@@ -50,6 +52,7 @@ def render(
                 "organisation": service.settings.organisation,
                 "switch": _switch(request, lang),
                 "role": actor.role if (actor := request.get(ACTOR)) else None,
+                "session_seconds": session_seconds(request) if SESSION_ENDS in request else None,
                 **context,
             }
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from aiohttp import web
@@ -23,6 +24,7 @@ UNDER_WAY = web.AppKey("under_way", set[int])  # by identity: whoever still send
 SERVICE = web.AppKey("service", Service)
 REQUEST_ID = web.RequestKey("request_id", str)
 CODE = web.RequestKey("code", str)  # why it was refused, as the answer has it
+SESSION_ENDS = web.RequestKey("session_ends", datetime)  # when who is here is logged out unless they do something
 ACTOR = web.RequestKey("actor", Actor)  # set before the handler of a route with `roles` or `staff` runs
 
 

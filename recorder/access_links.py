@@ -53,6 +53,11 @@ class Visit:
     link: Link
     cookie: str = field(repr=False)
 
+    @property
+    def ends_at(self) -> datetime:
+        """When they are logged out unless they listen or look again."""
+        return min(self.session.expires_at, self.link.expires_at)
+
 
 @dataclass(frozen=True)
 class Try:
@@ -198,12 +203,14 @@ def known(service: Service, cookie: str | None, now: datetime) -> bool:
     return session is not None and session.kind == "link"
 
 
-def keep_open(service: Service, seen: Visit, now: datetime) -> None:
-    """Listening keeps a session from running out."""
+def keep_open(service: Service, seen: Visit, now: datetime) -> datetime:
+    """Listening keeps a session from running out. Says until when they may be away: the link's own end is the last."""
     until = now + SESSION_LIFE
-    if until - seen.session.expires_at >= RENEW_AFTER:
-        with service.database.write() as connection:
-            sessions.extend(connection, seen.session.id, until)
+    if until - seen.session.expires_at < RENEW_AFTER:
+        return seen.ends_at
+    with service.database.write() as connection:
+        sessions.extend(connection, seen.session.id, until)
+    return min(until, seen.link.expires_at)
 
 
 def leave(service: Service, cookie: str | None, now: datetime) -> None:

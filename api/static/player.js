@@ -86,18 +86,3 @@ function speeds(group, audio) {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button === chosen));
   });
 }
-
-// A session ends an hour after the last listening; say so five minutes before.
-const ending = document.querySelector("[data-ending]");
-if (ending) {
-  let timer;
-  const arm = () => {
-    clearTimeout(timer);
-    ending.hidden = true;
-    timer = setTimeout(() => {
-      ending.hidden = false;
-    }, (Number(ending.dataset.ending) - 300) * 1000);
-  };
-  arm();
-  for (const audio of document.querySelectorAll("audio")) audio.addEventListener("timeupdate", arm);
-}

@@ -8,6 +8,7 @@ import re
 import statistics
 import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from api.app import create_app
 from recorder import delivery, disclosure, listening, subject_requests
 from recorder.actors import Actor
 from recorder.ports import Service
+from storage.catalogue import requests
 from storage.tables import metadata
 from tests.api.conftest import SAME_ORIGIN, House, speech
 from tests.conftest import MovingClock
@@ -66,6 +68,12 @@ async def entered(house: House) -> str:
     answer = await post(house.client, "/access/verify", code=await asked_code(house))
     assert (answer.status, answer.url.path) == (200, "/access/recordings")
     return await answer.text()
+
+
+def only_request(house: House) -> str:
+    with house.service.database.read() as connection:
+        (request,) = requests.open_ones(connection)
+    return request.id
 
 
 def sources(page: str) -> list[str]:
@@ -357,6 +365,29 @@ async def test_listening_keeps_the_session_open(house: House, browser: Client) -
         assert (await browser.get(source, headers={"Range": "bytes=0-1"})).status == 206
     house.clock.advance(minutes=61)
     assert (await browser.get(source, headers={"Range": "bytes=0-1"})).status == 404
+
+
+async def test_pages_say_when_the_session_really_ends(house: House, browser: Client) -> None:
+    page = await entered(house)
+    assert 'data-ending="3600"' in page
+    house.clock.advance(minutes=4)
+    assert 'data-ending="3360"' in await (await browser.get("/access/recordings")).text()
+    house.clock.advance(minutes=52)
+    asking = sources(page)[0].replace("audio", "withdraw")
+    assert 'data-ending="240"' in await (await browser.get(asking)).text()
+
+    assert await (await post(browser, "/access/stay")).text() == "3600"
+    house.clock.advance(minutes=60)
+    assert (await post(browser, "/access/stay")).status == 404
+
+
+async def test_near_the_links_end_that_is_the_end(house: House, browser: Client) -> None:
+    await entered(house)
+    (link,) = link_rows(house.service, only_request(house))
+    house.clock.now = link.expires_at - timedelta(minutes=10)
+    await entered(house)
+
+    assert await (await post(browser, "/access/stay")).text() == "600"
 
 
 async def test_logging_out_ends_it(house: House, browser: Client) -> None:

@@ -89,6 +89,21 @@ async def test_a_session_ends_with_the_working_day(house: House) -> None:
     assert (await house.client.get("/console/", allow_redirects=False)).status == 303
 
 
+async def test_every_page_says_when_the_session_ends_and_staying_moves_that(house: House) -> None:
+    await house.signed_in("dpo")
+    house.clock.advance(seconds=50)
+    assert 'data-ending="1750"' in await page(house, "/console/")  # so little is not worth a write
+    house.clock.advance(minutes=20)
+    assert (await (await post(house, "/console/stay")).text()) == "1800"
+    for _ in range(16):
+        house.clock.advance(minutes=28)
+        await page(house, "/console/requests")
+
+    assert (await (await post(house, "/console/stay")).text()) == "670"  # of eight hours
+    house.clock.advance(seconds=670)
+    assert (await post(house, "/console/stay")).status == 401
+
+
 async def test_a_revoked_tokens_sessions_open_nothing(house: House) -> None:
     await house.signed_in("dpo")
     (token,) = tokens.list_tokens(house.service)

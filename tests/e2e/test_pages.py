@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -134,6 +136,52 @@ def test_what_is_printed_is_ink_on_paper(house: House, browser: Browser) -> None
         ".card", "card => [getComputedStyle(card).backgroundColor, getComputedStyle(card).color]"
     )
     assert (paper, ink) == ("rgb(255, 255, 255)", "rgb(0, 0, 0)")
+
+
+def test_a_dpo_is_told_before_the_session_ends_and_keeps_it_and_what_was_typed(house: House, browser: Browser) -> None:
+    page = browser.new_page(locale="en-GB", viewport={"width": 320, "height": 720})
+    page.clock.install()
+    sign_in(house, page)
+    page.goto(f"{house.url}/console/requests")
+    page.locator('input[name="account"]').fill("A-1001")
+
+    page.clock.run_for(24 * 60_000)
+    assert page.locator(".ending .notice").count() == 0
+    page.clock.run_for(90_000)
+    assert re.search(r"You are signed out at \d\d:\d\d\.", page.locator(".ending").inner_text())
+    assert_accessible(page)
+    assert_fits(page)
+    page.get_by_role("button", name="Stay signed in").press("Enter")
+    page.locator(".ending .notice").wait_for(state="detached")
+
+    house.clock.back = timedelta(minutes=-31)
+    page.clock.run_for(31 * 60_000)
+    assert "You have been signed out." in page.locator(".ending").inner_text()
+    assert page.locator('input[name="account"]').input_value() == "A-1001"
+
+
+def test_who_wakes_a_sleeping_computer_is_told_that_the_visit_is_over(house: House, browser: Browser) -> None:
+    recorded_call(house)
+    page = browser.new_page(locale="da-DK")
+    enter(house, page, mailed_link(house))
+    page.clock.set_system_time(datetime.now(UTC) + timedelta(minutes=61))
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    assert "Du er blevet logget ud." in page.locator(".ending").inner_text()
+
+
+def test_who_listens_stays_without_being_asked(house: House, browser: Browser) -> None:
+    recorded_call(house)
+    page = browser.new_page()
+    enter(house, page, mailed_link(house))
+    page.evaluate("document.querySelector('audio').play()")
+    house.clock.back = timedelta(minutes=-56)
+    with page.expect_response("**/access/stay") as stayed:
+        page.clock.set_system_time(datetime.now(UTC) + timedelta(minutes=56))
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    assert int(stayed.value.text()) > 3500
+    assert page.locator(".ending .notice").count() == 0
 
 
 def test_p6_a_double_click_on_a_slow_line_counts_once(house: House, browser: Browser) -> None:
