@@ -34,6 +34,14 @@ def origin_of(url: str) -> str:
     return _origin(_parse(url))
 
 
+def is_callable(url: str) -> bool:
+    """Whether `call` would send anything to such an address: whether it may is another question."""
+    with suppress(MediaRefusedError):
+        _parse(url)
+        return True
+    return False
+
+
 @contextmanager
 def open_url(
     method: str,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from recorder import signing
+from recorder import fetch, signing
 from recorder.settings.places import is_loopback
 
 
@@ -236,8 +236,11 @@ class Subscriber(Section):
     @model_validator(mode="after")
     def _sealed_and_signed(self) -> Subscriber:
         parts = urlsplit(self.url)
-        if not parts.hostname or parts.scheme not in {"http", "https"} or parts.username is not None or parts.fragment:
-            raise ValueError("url must be https://host[:port][/path]")
+        if not fetch.is_callable(self.url) or parts.username is not None:
+            raise ValueError(
+                "url must be https://host[:port][/path]; a name with other letters than a to z is written xn--…, any "
+                "other sign %XX"
+            )
         if parts.scheme == "http" and not is_loopback(self.url):
             raise ValueError("url must be https unless it is a loopback address")
         if not self.keys:

@@ -65,6 +65,20 @@ def test_a_setting_that_cannot_be_read_is_named_and_not_repeated(
     assert "s3cr3t" not in told
 
 
+@pytest.mark.parametrize("command", ["serve", "doctor"])
+def test_a_subscriber_that_nothing_could_be_sent_to_is_named_before_anything_is(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    secret = {"SUBSCRIBERS__CRM__SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "SUBSCRIBERS__CRM__COUNTRY": "DK"}
+    setting(environment, monkeypatch, SUBSCRIBERS__CRM__URL="https://crm.example.dk/s3cr3t hook", **secret)
+
+    assert ended(command) == 2
+    told = capsys.readouterr().err
+    assert "RECORDER_SUBSCRIBERS__CRM: " in told
+    assert "any other sign %XX" in told
+    assert "s3cr3t" not in told
+
+
 def test_what_no_part_can_be_made_of_is_named_at_once(
     environment: dict[str, str],
     tmp_path: Path,
