@@ -48,8 +48,9 @@ def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Tom
 
 def _noted(service: Service, rows: Sequence[Claimed], days: dict[str, str], now: datetime) -> list[Claimed]:
     """Those that may be certified. A ring that is away keeps certificates back, not the deletion: it is asked once."""
-    noted = [recording for recording in rows if recording.erase_reason in erasure_notes.NEEDLESS]
-    for recording in (one for one in rows if one.erase_reason not in erasure_notes.NEEDLESS):
+    needed = {one.id: erasure_notes.needed(one, days.get(one.id), now) for one in rows}
+    noted = [recording for recording in rows if not needed[recording.id]]
+    for recording in (one for one in rows if needed[one.id]):
         try:
             erasure_notes.write(service, recording, days.get(recording.id), now)
         except StorageError as error:

@@ -1,7 +1,7 @@
-"""What was erased before its time, noted in the key ring: the one thing a restored backup never brings back.
+"""What was erased before its last key, noted in the key ring: the one thing a restored backup never brings back.
 
-What expired needs no note: the key of its day is gone, whatever is restored. A note holds a random id and two codes,
-sealed like a key, lies beside the last key that could open the recording, and goes with it.
+What expires with its key needs no note: it opens for nobody, whatever is restored. A note holds a random id and two
+codes, sealed like a key, lies beside the last key that could open the recording, and goes with it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+from recorder.certificates import EXPIRED
 from recorder.ports import Service
 from storage.catalogue.erasing import Claimed
 from storage.clock import utc_day
@@ -18,7 +19,7 @@ from storage.errors import StorageError
 from storage.keyobjects import KeyName
 
 LONGEST_KEPT = timedelta(days=90)
-NEEDLESS = frozenset({None, "expired", "canary"})  # their keys go by themselves, or nobody is heard in them
+UNHEARD = "canary"  # nobody is heard in those
 KIND = "rec"  # what ids of recordings begin with
 
 
@@ -28,9 +29,16 @@ class Note:
     ordered_by: str
 
 
+def needed(recording: Claimed, last_key_day: str | None, now: datetime) -> bool:
+    """Whether a key that opened the recording outlives it. What was held expires under the key of a later day."""
+    if recording.erase_reason in {None, EXPIRED}:
+        return last_key_day is not None and last_key_day > f"{utc_day(now):%Y%m%d}"
+    return recording.erase_reason != UNHEARD
+
+
 def write(service: Service, recording: Claimed, last_key_day: str | None, now: datetime) -> None:
     """Idempotent. Raises `StorageError` where the ring does not take it."""
-    note = Note(recording.erase_reason or "", recording.erase_ordered_by or "")
+    note = Note(recording.erase_reason or EXPIRED, recording.erase_ordered_by or "")
     day = last_key_day or f"{utc_day(now + LONGEST_KEPT):%Y%m%d}"
     service.keyring.note(KeyName(recording.id, day), json.dumps(asdict(note)).encode())
 

@@ -133,6 +133,27 @@ def test_p3_what_expired_since_the_backup_opens_for_nobody_and_is_swept_without_
         assert erasure_notes.all_names(service) == {}
 
 
+def test_p3_what_expired_under_a_key_that_lives_on_is_gone_again_after_a_restore(house: House, tmp_path: Path) -> None:
+    """A hold moves it to the key of a later day; when the hold ends and it goes, that key is still there."""
+    clock = house.clock
+    with house.running() as service:
+        recording = store(service, clock.now, days=2)
+        hold = holds.place(service, recording.id, "legal", "case-1", DPO, clock.now)
+        house.back_up(tmp_path / "backup")
+        clock.advance(days=3)
+        holds.release(service, hold.id, DPO, clock.now)
+        assert erasure.finish_erasures(service, clock.now) == 1
+        number = erasure.certificate(service, recording.id)["certificate_id"]
+
+    house.restore(tmp_path / "backup")
+    with house.running() as service:
+        with pytest.raises(RecordingNotFoundError), service.database.read() as connection:
+            listening.may_hear(connection, recording.id, "legal", clock.now)
+        again = erasure.certificate(service, recording.id)
+        assert (again["certificate_id"], again["reason"], again["ordered_by"]) == (number, "expired", "system")
+        assert objects_left(service) == []
+
+
 def test_p3_what_was_captured_after_the_backup_goes_when_its_day_is_over(house: House, tmp_path: Path) -> None:
     clock = house.clock
     with house.running() as service:
