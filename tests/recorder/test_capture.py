@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import func, select
 
-from recorder import calls, capture, erasure, faultpoints, personal, uploading
+from recorder import calls, capture, erasure, faultpoints, leftovers, personal, uploading
 from recorder.actors import Actor
 from recorder.audio import sniff
 from recorder.errors import (
@@ -211,6 +212,43 @@ def test_p1_without_a_consent_not_a_byte_is_fetched(service: Service, exchange: 
     assert exchange.deletes == [PATH]
 
 
+def test_p1_each_recording_of_a_call_is_judged_and_kept_by_itself(service: Service, exchange: Exchange) -> None:
+    """Stopped while on hold, say, and begun again: what ended before the yes goes, what came after it stays whole."""
+    story = Story(service, START)
+    story.begin()
+    recorded = {"before": (0, 3), "across": (4, 10), "after": (12, 18)}
+    for name, (began, _) in recorded.items():
+        exchange.recordings[f"/{name}"] = WHOLE
+        story.tell("recording.started", began, recording_id=name)
+    story.consent(7)
+    story.end(20)
+    for name, (began, ended) in recorded.items():
+        story.recording = name
+        story.available(f"{exchange.origin}/{name}", 21, began, duration_ms=(ended - began) * 1000)
+    capture.capture_due(service, at(22))
+    capture.capture_due(service, at(22) + timedelta(days=1))
+
+    with service.database.read() as connection:
+        refs = {name: leftovers.recording_ref(service, "standard", name) for name in recorded}
+        rows = {name: recordings.by_ref(connection, ref) for name, ref in refs.items()}
+    kept = {name: (one.state, one.spans and one.spans["keep"][0][0]) for name, one in rows.items() if one}
+    assert kept == {"before": ("discarded", None), "across": ("stored", 3000), "after": ("stored", 0)}
+    assert sorted(exchange.gets) == ["/across", "/after"]
+
+
+def test_whose_voice_is_on_which_channel_is_kept_with_the_recording(service: Service, exchange: Exchange) -> None:
+    channel_map = {"0": "customer", "1": "agent"}
+    told(service, exchange, channels=2, channel_map=channel_map)  # type: ignore[arg-type] -- a test's shorthand
+    capture.capture_due(service, at(13))
+    kept = only(service)
+    with service.database.read() as connection:
+        call = call_rows.get(connection, kept.call_id)
+
+    assert call is not None
+    assert kept.channels == 2
+    assert personal.of_recording(service, call, kept, at(14))["channel_map"] == channel_map
+
+
 def test_p1_a_silent_call_waits_for_its_deadline_and_is_discarded(service: Service, exchange: Exchange) -> None:
     told(service, exchange, consent_s=None)
     capture.capture_due(service, at(13))
@@ -324,6 +362,7 @@ def test_what_announced_nothing_about_its_length_is_taken_as_it_comes(service: S
     ("answer", "reason"),
     [
         (b"\x00\x00\x00\x20ftypM4A " + bytes(5000), "audio_unsupported"),
+        (AESGCM(bytes(32)).encrypt(bytes(12), WHOLE, None), "audio_unsupported"),  # a platform's own encryption is on
         (lambda handler: reply(handler, WHOLE, length=3_000_000_000), "media_too_large"),
     ],
 )

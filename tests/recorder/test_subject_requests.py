@@ -61,6 +61,13 @@ def test_a_request_finds_by_number_account_and_call(service: Service, clock: Mov
     assert matches(service, ask(service, clock, phone="+4520999999").id) == []
 
 
+def test_who_withheld_their_number_is_found_by_their_call(service: Service, clock: MovingClock) -> None:
+    recording_id = stored(service, clock, **{"from": None}, account=None)  # type: ignore[arg-type] -- withheld
+
+    for about, found in (({"call": "pbx-1"}, [recording_id]), ({"phone": PHONE}, [])):
+        assert [one.recording_id for one in matches(service, ask(service, clock, **about).id)] == found
+
+
 @pytest.mark.parametrize(
     "about", [{}, {"phone": PHONE, "account": "A-1001"}, {"phone": "no number"}, {"call": "x" * 300}]
 )

@@ -316,6 +316,24 @@ def test_recording_callbacks_become_canonical() -> None:
     assert not any(event.opens for event in (started, available, absent, failed))
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        "Sun, 22 Nov 2026 14:00:00 +0000",
+        "Sun, 22 Nov 2026 15:00:00 +0100",
+        "Sun, 22 Nov 2026 06:00:00 -0800",
+        "Sun, 22 Nov 2026 14:00:00 GMT",
+        "Sun, 22 Nov 2026 14:00:00 -0000",
+        "2026-11-22T14:00:00Z",
+        "2026-11-22T15:00:00+01:00",
+    ],
+)
+def test_a_time_is_the_same_moment_in_every_zone(start: str) -> None:
+    (event,) = platform().parse(recording(RecordingStatus="completed", RecordingStartTime=start), NOW)
+
+    assert event.data["started_at"] == "2026-11-22T14:00:00Z"
+
+
 def test_unknown_recording_status_is_noted_and_nothing_else() -> None:
     assert platform().parse(recording(RecordingStatus="processing"), NOW) == []
 
