@@ -98,7 +98,7 @@ def _post(service: Service, bulletin: Bulletin, now: datetime) -> int | None:
     """The status it was answered with, None where there was no answer."""
     subscriber = service.settings.subscribers[bulletin.subscriber]
     body = content(bulletin)
-    signed = signing.headers(subscriber.keys, bulletin.id, now, body)
+    signed = signing.headers(subscriber.signers, bulletin.id, now, body)
     try:
         return fetch.call(
             "POST",

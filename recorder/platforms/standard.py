@@ -94,7 +94,7 @@ class Standard:
 
 def signed(secret: str, message_id: str, now: datetime, body: bytes) -> dict[str, str]:
     """The three headers of a message signed with a `whsec_` secret (standardwebhooks.com)."""
-    return signing.headers([_hmac_key(secret)], message_id, now, body)
+    return signing.headers([signing.signer(secret)], message_id, now, body)
 
 
 def _envelope(request: WebhookRequest, now: datetime) -> tuple[str, datetime]:

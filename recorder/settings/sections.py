@@ -226,7 +226,7 @@ class Subscriber(Section):
 
     url: str = Field(description="https address that is told by Standard Webhooks, ids only")
     secrets: Secrets = Field(
-        description="whsec_… secrets; every message is signed with each, so that one can be changed"
+        description="whsec_… and whsk_… secrets; every message is signed with each, so that one can be changed"
     )
     events: Annotated[tuple[BulletinType, ...], BeforeValidator(_listed)] = Field(
         ("recording.stored", "recording.erased", "request.answered"), description="what it is told of"
@@ -243,11 +243,11 @@ class Subscriber(Section):
             )
         if parts.scheme == "http" and not is_loopback(self.url):
             raise ValueError("url must be https unless it is a loopback address")
-        if not self.keys:
+        if not self.signers:
             raise ValueError("secrets are missing")
         return self
 
     @property
-    def keys(self) -> list[bytes]:
-        """What the secrets spell. Handles key material; raises `ValueError` where one is none."""
-        return [signing.key_of(secret.get_secret_value()) for secret in self.secrets]
+    def signers(self) -> list[signing.Signer]:
+        """One for each secret. Handles key material; raises `ValueError` where one is none."""
+        return [signing.signer(secret.get_secret_value()) for secret in self.secrets]

@@ -86,8 +86,8 @@ class Signed(AuthBase):
             return request
         key = str(request.headers.get("webhook-id", ""))
         if key.isascii() and "webhook-timestamp" in request.headers:
-            keys = [signing.key_of(STANDARD_SECRET)]
-            request.headers.update(signing.headers(keys, key, BEGINNING, body))
+            signers = [signing.signer(STANDARD_SECRET)]
+            request.headers.update(signing.headers(signers, key, BEGINNING, body))
         return request
 
 

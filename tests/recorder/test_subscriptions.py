@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import func, select
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -141,6 +143,32 @@ def test_each_act_is_told_by_ids_and_verified_by_the_reference_library(service: 
     assert verified(OLD, hook.got[0])  # while a secret is changed, both hold
     with pytest.raises(WebhookVerificationError):
         verified("whsec_" + "X" * 32, hook.got[0])
+
+
+# RFC 8032 §7.1, TEST 1: both halves of a key pair, as its private key is 32 bytes or, with the public one, 64.
+SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+PUBLIC = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+
+
+def whsk(private: bytes) -> str:
+    return "whsk_" + base64.b64encode(private).decode()
+
+
+@pytest.mark.parametrize("private", [SEED, SEED + PUBLIC], ids=["seed", "pair"])
+def test_a_subscriber_with_a_key_pair_is_signed_to_as_the_specification_says(
+    environment: dict[str, str], clock: MovingClock, hook: Hook, private: bytes
+) -> None:
+    changing = environment | {"RECORDER_SUBSCRIBERS__CRM__SECRETS": f"{whsk(private)},{NEW}"}
+    with opened(load(changing), clock=clock) as service:
+        stored(service, clock)
+        subscriptions.deliver(service)
+
+    ((headers, body),) = hook.got
+    asymmetric, symmetric = headers["webhook-signature"].split(" ")
+    version, _, signature = asymmetric.partition(",")
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    Ed25519PublicKey.from_public_bytes(PUBLIC).verify(base64.b64decode(signature), signed)
+    assert (version, symmetric.partition(",")[0]) == ("v1a", "v1")
 
 
 def replaced(service: Service, clock: MovingClock) -> Service:
@@ -314,12 +342,15 @@ def test_p6_killed_after_telling_it_tells_again_under_the_same_id(
         ({"SECRETS": ""}, "secrets are missing"),
         ({"SECRETS": "whsec_tooshort"}, "24 to 64 bytes"),
         ({"SECRETS": "hunter2-hunter2-hunter2-hunter2-hunter2"}, "24 to 64 bytes"),
+        ({"SECRETS": "whsk_hunter2"}, "whsk_ takes"),
+        ({"SECRETS": whsk(SEED + SEED)}, "whsk_ takes"),
+        ({"SECRETS": "whpk_" + whsk(PUBLIC)[5:]}, "24 to 64 bytes"),
         ({"EVENTS": "recording.heard"}, "recording.stored"),
     ],
 )
 def test_a_subscription_that_would_break_a_promise_stops_the_start(changed: dict[str, str], words: str) -> None:
     right = {"RECORDER_SUBSCRIBERS__CRM__URL": "http://127.0.0.1:1/x", "RECORDER_SUBSCRIBERS__CRM__SECRETS": NEW}
-    assert load(right).subscribers["crm"].keys
+    assert load(right).subscribers["crm"].signers
     wrong = right | {f"RECORDER_SUBSCRIBERS__CRM__{name}": value for name, value in changed.items()}
     with pytest.raises(ConfigurationError, match=words) as refused:
         load(wrong)
