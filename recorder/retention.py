@@ -30,6 +30,15 @@ def policy_days(settings: Retention, segment: str, told: Iterable[int]) -> int:
     return min([settings.days(segment), *told])
 
 
+def sooner(recording: Recording, days: int, now: datetime) -> datetime | None:
+    """The earlier end that a policy of so many days gives what is kept, never one behind us; or None."""
+    begun = anchor(recording.call_ended_at, recording.ended_at, recording.call_started_at)
+    if begun is None or recording.expires_at is None:
+        return None
+    wanted = max(expires_at(begun, days), now)
+    return wanted if wanted < recording.expires_at else None
+
+
 def readable(
     recording: Recording, purpose: str, now: datetime, *, consented: Iterable[str] = (), held_for: Iterable[str] = ()
 ) -> None:

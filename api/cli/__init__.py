@@ -43,6 +43,7 @@ for command in (
     service.serve,
     service.demo,
     service.sweep,
+    service.retention,
     service.doctor,
     service.bounce,
     service.canary,

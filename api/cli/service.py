@@ -73,6 +73,31 @@ def sweep(
             print(line)
 
 
+def retention(
+    *,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it: bring forward when they expire.")] = False,
+) -> None:
+    """Print what policies that became shorter would change for what is kept already; a longer one changes nothing.
+
+    With --apply they expire sooner, for good; what is due at once goes with the next sweep.
+
+    Example:  recorder retention
+    """
+    from recorder import shortening
+
+    with running() as service:
+        now = service.clock()
+        found = shortening.plan(service, now)
+        for one in found:
+            print(one.line())
+        if not apply:
+            return
+        with Progress(console=stderr, transient=True) as progress:
+            bar = progress.add_task("bringing forward", total=sum(one.sooner for one in found) or None)
+            done = shortening.shorten(service, OPERATOR, now, lambda done: progress.update(bar, completed=done))
+        print(f"{done} expire sooner")
+
+
 def doctor(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")] = False,

@@ -172,6 +172,15 @@ def in_states(connection: Connection, states: Collection[str]) -> list[Recording
     return [Recording(*row) for row in connection.execute(RECORDING.where(recordings.c.state.in_(list(states))))]
 
 
+def kept_of(connection: Connection, segment: str, after: str, limit: int, *, lock: bool = False) -> list[Recording]:
+    """The next stored recordings of a class by their id, their rows locked where that is asked for."""
+    statement = RECORDING.where(
+        recordings.c.state == "stored", recordings.c.segment == segment, recordings.c.id > after
+    ).order_by(recordings.c.id)
+    statement = statement.limit(limit).with_for_update() if lock else statement.limit(limit)
+    return [Recording(*row) for row in connection.execute(statement)]
+
+
 def index_marks(connection: Connection, recording_id: str, found_by: Mapping[str, bytes]) -> None:
     """Make a recording findable by these marks (kind → mark) and by no others."""
     remove_marks(connection, recording_id)

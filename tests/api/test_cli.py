@@ -64,6 +64,20 @@ def test_a_token_is_listed_by_the_id_it_is_revoked_by(name: str, capsys: pytest.
 
 
 @pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("more", [(), ("--apply",)])
+def test_what_shorter_policies_would_change_is_printed_by_class(
+    more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RECORDER_RETENTION__BUSINESS_INBOUND_DAYS", "30")
+
+    assert ended("retention", *more) == 0
+    first, second, *_, last = capsys.readouterr().out.splitlines()
+    assert first == "private_inbound: 90 days; 0 would expire sooner, 0 of them at once"
+    assert second == "business_inbound: 30 days; 0 would expire sooner, 0 of them at once"
+    assert (last == "0 expire sooner") == bool(more)
+
+
+@pytest.mark.usefixtures("home")
 def test_the_line_table_is_read_back(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("lines", "check") == 0
 
