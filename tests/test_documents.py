@@ -43,3 +43,12 @@ def test_links_between_documents_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_test_that_holds_an_edge_case_is_there() -> None:
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]+) \|$", (ROOT / "docs" / "edge-cases.md").read_text("utf-8"), re.M)
+    tests = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    there = set(re.findall(r"^(?:async )?def (test_\w+)", tests, re.M))
+
+    assert [int(number) for number, _ in rows] == list(range(1, 26))
+    assert {name for _, held_by in rows for name in re.findall(r"`(\w+)`", held_by)} <= there
