@@ -24,6 +24,7 @@ from storage.catalogue import figures
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+CAPTURE_BUCKETS = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)  # a consent may be a day late
 SLOW_EVERY = 300.0  # seconds between readings of what takes as many rows as there are recordings
 ENTRIES = 10_000  # of the audit log counted per reading; what is more is counted by the next
 
@@ -57,6 +58,12 @@ class Metrics:
             "recorder_acts",
             "entries of the audit log since this process was first asked, by all processes",
             ["type", "reason"],
+            registry=self._registry,
+        )
+        self._captures = Histogram(
+            "recorder_capture_seconds",
+            "time from announced and the call over to stored, since this process was first asked, by all processes",
+            buckets=CAPTURE_BUCKETS,
             registry=self._registry,
         )
         Gauge("recorder_info", "the version that runs", ["version"], registry=self._registry).labels(__version__).set(1)
@@ -96,9 +103,14 @@ class Metrics:
     def _count_acts(self, connection: Connection) -> None:
         if self._counted is None:
             self._counted = audit.size(connection)
-        for seq, kind, body in audit.after(connection, self._counted, ENTRIES):
+        stored = []
+        for seq, kind, subject, body in audit.after(connection, self._counted, ENTRIES):
             self._acts.labels(kind, _reason(body)).inc()
             self._counted = seq
+            if kind == "recording.stored":
+                stored.append(subject)
+        for seconds in figures.capture_seconds(connection, stored) if stored else ():
+            self._captures.observe(seconds)
 
 
 def _reason(body: str) -> str:

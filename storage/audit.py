@@ -113,10 +113,11 @@ def size(connection: Connection) -> int:
     return connection.execute(select(head.c.size)).scalar() or 0
 
 
-def after(connection: Connection, seq: int, limit: int) -> list[tuple[int, str, str]]:
-    """Number, type and body of the entries that follow one, `limit` at most."""
-    entries = select(audit.c.seq, audit.c.type, audit.c.body).where(audit.c.seq > seq).order_by(audit.c.seq)
-    return [(row.seq, row.type, row.body) for row in connection.execute(entries.limit(limit))]
+def after(connection: Connection, seq: int, limit: int) -> list[tuple[int, str, str, str]]:
+    """Number, type, subject and body of the entries that follow one, `limit` at most."""
+    columns = audit.c.seq, audit.c.type, audit.c.subject, audit.c.body
+    entries = select(*columns).where(audit.c.seq > seq).order_by(audit.c.seq)
+    return [(row.seq, row.type, row.subject, row.body) for row in connection.execute(entries.limit(limit))]
 
 
 def canonical(value: object) -> str:

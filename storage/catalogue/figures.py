@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select
 
 from storage.catalogue import canaries
+from storage.catalogue.among import among
 from storage.catalogue.sweeping import is_due
 from storage.clock import utc_day
 from storage.keys import INBOX_DAYS
@@ -112,6 +114,18 @@ def _people(connection: Connection, now: datetime) -> Figures:
         "audit_size": _one(connection, select(func.max(t["audit_head"].c.size))),
         "audit_age_seconds": _age(connection, select(t["audit_head"].c.latest_at), now),
     }
+
+
+def capture_seconds(connection: Connection, recording_ids: Collection[str]) -> list[float]:
+    """How long each of these waited from when it could be captured, announced and its call over, until it was stored.
+
+    Platforms' clocks are not ours: nothing took less than no time. What is gone by now is left out.
+    """
+    rows = metadata.tables["recordings"]
+    columns = rows.c.stored_at, rows.c.available_at, rows.c.call_ended_at
+    found = connection.execute(select(*columns).where(rows.c.stored_at.is_not(None), among(rows.c.id, recording_ids)))
+    known = [(stored_at, [moment for moment in began if moment is not None]) for stored_at, *began in found]
+    return [max(0.0, (stored_at - max(began)).total_seconds()) for stored_at, began in known if began]
 
 
 def first_answer_due(connection: Connection) -> datetime | None:

@@ -16,7 +16,7 @@ from recorder import erasure, identity_check, uploading
 from recorder.actors import Actor
 from recorder.ports import Service
 from storage import audit
-from storage.catalogue import attempts, figures
+from storage.catalogue import attempts, figures, recordings
 from storage.tables import metadata
 from tests.conftest import DATABASES, MovingClock
 from tests.recorder.asking import ask, granted, stored
@@ -93,6 +93,39 @@ def test_acts_are_counted_by_reason_from_the_first_reading_on(service: Service, 
     }
 
 
+def test_captures_are_timed_whoever_made_them(service: Service, clock: MovingClock) -> None:
+    """The process that is asked is not the one that captures."""
+    metrics, replica = Metrics(service), Metrics(service)
+    stored(service, clock, "pbx-1")
+    assert figure(metrics, "capture_seconds_count") == figure(replica, "capture_seconds_count") == {"": 0}
+    gone = stored(service, clock, "pbx-2")
+    erasure.erase(service, gone, reason="other", actor=DPO, now=clock())
+    stored(service, clock, "pbx-3")
+    for _ in range(2):
+        assert figure(metrics, "capture_seconds_count") == {"": 1}, "what is gone by now is not timed"
+    assert figure(metrics, "capture_seconds_sum")[""] < 5, "from the push on, not from the call's end before it"
+    assert figure(replica, "capture_seconds_count") == {"": 1}
+
+
+@pytest.mark.parametrize(
+    ("available_s", "ended_s", "seconds"),
+    [(0, 30, 60), (30, 0, 60), (None, 0, 90), (0, None, 90), (30, 100, 0), (None, None, None)],
+    ids=["call over last", "announced last", "never announced", "end unknown", "clocks differ", "neither"],
+)
+def test_a_capture_takes_from_when_it_could_begin(
+    service: Service, clock: MovingClock, available_s: int | None, ended_s: int | None, seconds: int | None
+) -> None:
+    recording, began = store(service, clock.now), clock.now
+    told = {
+        name: None if after is None else began + timedelta(seconds=after)
+        for name, after in (("available_at", available_s), ("call_ended_at", ended_s), ("stored_at", 90))
+    }
+    with service.database.write() as connection:
+        recordings.change(connection, recording.id, **told)
+    with service.database.read() as connection:
+        assert figures.capture_seconds(connection, [recording.id, "rec_gone"]) == ([] if seconds is None else [seconds])
+
+
 def test_a_reading_touches_what_waits_and_not_what_is_kept(service: Service, clock: MovingClock) -> None:
     """What grows with the recordings, calls and acts is never gone through row by row."""
     growing = {"recordings", "calls", "inbox", "attempts", "marks", "audit", "outbox", "source_deletions", "consents"}
@@ -102,6 +135,7 @@ def test_a_reading_touches_what_waits_and_not_what_is_kept(service: Service, clo
     with service.database.read() as connection:
         with listened(service.database.engine) as statements:
             figures.quick(connection, clock.now)
+            figures.capture_seconds(connection, ["rec_1"])
         if not sqlite:
             connection.execute(text("SET enable_seqscan = off"))  # then there is one only where nothing else would do
         for statement, parameters in statements:

@@ -64,7 +64,7 @@ def open_tasks(service: Service) -> list[tuple[str, str]]:
 
 def entries(service: Service) -> list[str]:
     with service.database.read() as connection:
-        return [kind for _seq, kind, _body in audit.after(connection, 0, 1000)]
+        return [kind for _seq, kind, _subject, _body in audit.after(connection, 0, 1000)]
 
 
 @pytest.fixture
