@@ -16,6 +16,7 @@ from recorder.consent import Decision, narrowed
 from recorder.errors import AudioError, LeaseLostError, PlatformError
 from recorder.ports import Service
 from recorder.relabelling import late
+from recorder.spans import WHOLE
 from recorder.uploading import Claim
 from storage import audit
 from storage.catalogue import attempts, capturing, forecast, recordings, tasks
@@ -96,6 +97,8 @@ def store(service: Service, claimed: Claim, data: Mapping[str, Any], kept: Kept,
             "renditions": sorted(row.rendition for row in kept.rows),
             "cut": not kept.decision.whole,
         }
+        if kept.decision.keep != WHOLE:
+            body["reason"] = "cut"  # by which it is counted (P1): the norm is to begin at the yes
         log(connection, "recording.stored", claimed.recording_id, body, now)
 
 

@@ -196,7 +196,21 @@ def test_p1_what_was_said_before_the_yes_is_cut_to_the_sample(service: Service, 
     assert kept.duration_ms == 3500
     assert sniff(opened(service, kept, "playback")) == "mp3"
     with service.database.read() as connection:
-        assert '"cut":true' in "".join(connection.execute(select(metadata.tables["audit"].c.body)).scalars())
+        bodies = "".join(connection.execute(select(metadata.tables["audit"].c.body)).scalars())
+    assert '"cut":true' in bodies
+    assert '"reason":"cut"' in bodies  # by which it is counted: the norm is to begin at the yes
+
+
+def test_p1_what_begins_at_the_yes_counts_as_no_cut_though_it_was_paused(service: Service, exchange: Exchange) -> None:
+    story = told(service, exchange)
+    story.tell("recording.paused", 2, recording_id=story.recording)
+    story.tell("recording.resumed", 4, recording_id=story.recording)
+    capture.capture_due(service, at(13))
+    assert only(service).state == "stored"
+    with service.database.read() as connection:
+        bodies = "".join(connection.execute(select(metadata.tables["audit"].c.body)).scalars())
+    assert '"cut":true' in bodies
+    assert '"reason":"cut"' not in bodies
 
 
 @pytest.mark.parametrize("decision", ["refused", "unanswered", "withdrawn"])
