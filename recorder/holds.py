@@ -6,6 +6,7 @@ hold nobody looks after ends in darkness too. A missed review alarms and moves i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -39,6 +40,8 @@ from storage.clock import new_id, utc_day
 LONGEST = timedelta(days=90)
 EXTENSION = timedelta(days=30)  # shorter than a hold may be: one that is forgotten alarms every month
 OVERDUE = "hold_review_missed"
+# A civil registration number (CPR) or an e-mail address: reasons are kept in clear.
+A_PERSON = re.compile(r"(?<!\d)(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2])\d\d[- ]?\d{4}(?!\d)|@", re.ASCII)
 TRIES = 5
 
 log = structlog.get_logger(__name__)
@@ -71,8 +74,10 @@ def place(
     """Hold a stored recording until its review, at most 90 days ahead. A request's second hold is its first.
 
     Raises `ErasingError` where the recording is due or being erased, `RecordingNotFoundError` where it is not kept,
-    `InvalidInputError` for a kind or date that is none.
+    `InvalidInputError` for a kind or date that is none, or a reason that names a person.
     """
+    if reason is not None and A_PERSON.search(reason):
+        raise InvalidInputError("reason must be a code or case reference, and never names a person")
     hold = Hold(new_id("hld"), recording_id, kind, request_id, reason, actor.id, now, _review(kind, review_at, now))
     placed = hold
 

@@ -126,6 +126,23 @@ def test_a_review_lies_within_90_days(service: Service, clock: MovingClock, days
         holds.place(service, recording.id, "whim", None, DPO, clock.now)
 
 
+@pytest.mark.parametrize("reason", ["010190-1234", "sag 3112991234, haster", "(311299 1234)", "a@b.dk"])
+def test_a_reason_names_no_person(service: Service, clock: MovingClock, reason: str) -> None:
+    """It stays in the log of holds in clear; civil registration numbers are kept nowhere."""
+    recording = store(service, clock.now)
+
+    with pytest.raises(InvalidInputError) as refusal:
+        holds.place(service, recording.id, "legal", reason, DPO, clock.now)
+    assert reason not in str(refusal.value)
+
+
+@pytest.mark.parametrize("reason", ["J-2026/1187", "4401902026", "0101901234567", "300190", "sag 12345678"])
+def test_a_reference_is_a_reason(service: Service, clock: MovingClock, reason: str) -> None:
+    recording = store(service, clock.now)
+
+    assert holds.place(service, recording.id, "legal", reason, DPO, clock.now).reason == reason
+
+
 def test_a_key_that_is_closing_takes_no_new_wrap(service: Service, clock: MovingClock) -> None:
     recording = store(service, clock.now - timedelta(days=30))
     review = clock.now + timedelta(days=80)
