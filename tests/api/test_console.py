@@ -262,6 +262,14 @@ async def test_a_held_recording_cannot_be_deleted_until_its_hold_is_released(hou
     assert "Delete 1 recording for good" in await page(house, f"/console/recordings/{recording}/erase")
 
 
+@pytest.mark.parametrize(("kind", "told"), [("restriction", True), ("legal", False)])
+async def test_the_person_is_told_before_a_restriction_is_lifted(house: House, kind: str, *, told: bool) -> None:
+    recording = house.stored()
+    await house.signed_in("dpo")
+    text = await (await post(house, f"/console/recordings/{recording}/holds", kind=kind, reason="case 7")).text()
+    assert ("Tell the person first" in text) == told
+
+
 async def test_p3_past_its_second_no_page_shows_it(house: House) -> None:
     recording = house.stored()
     house.clock.advance(days=90)
