@@ -408,6 +408,15 @@ async def test_what_the_customer_directory_doubts_is_chosen_by_hand_only(house: 
     assert f'value="{others}" checked' not in text
 
 
+async def test_a_page_that_deletes_speaks_of_giving_nothing(house: House) -> None:
+    request, _ = a_long_request(house, "withdrawal", 2)
+    await house.signed_in("dpo")
+    text = await page(house, f"/console/requests/{request}")
+
+    assert "Choose the call of 3 Sept 2026 10:12" in text
+    assert re.findall(r"\b[Gg]ive", text) == []
+
+
 async def test_p4_a_long_withdrawal_deletes_what_is_chosen_on_all_pages(house: House, pages_of_three: None) -> None:
     request, stored = a_long_request(house, "withdrawal")
     await house.signed_in("dpo")

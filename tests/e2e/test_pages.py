@@ -36,6 +36,16 @@ def assert_accessible(page: Page) -> None:
 def assert_fits(page: Page) -> None:
     """No page scrolls sideways, down to 320 CSS pixels (WCAG 1.4.10)."""
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    hidden = "[...document.querySelectorAll('.scroll')].filter(table => table.scrollWidth > table.clientWidth).length"
+    assert page.evaluate(hidden) == 0  # on a phone no column of a table is out of sight
+
+
+def tab_to(page: Page, selector: str) -> None:
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"no way by keyboard to {selector}")
 
 
 def context(browser: Browser, *, locale: str, scheme: str, javascript: bool = True) -> BrowserContext:
@@ -136,6 +146,35 @@ def test_what_is_printed_is_ink_on_paper(house: House, browser: Browser) -> None
         ".card", "card => [getComputedStyle(card).backgroundColor, getComputedStyle(card).color]"
     )
     assert (paper, ink) == ("rgb(255, 255, 255)", "rgb(0, 0, 0)")
+
+
+@pytest.mark.parametrize(("locale", "scheme"), [("da-DK", "dark"), ("en-GB", "light")])
+def test_a_dpo_answers_a_request_by_keyboard_alone(house: House, browser: Browser, locale: str, scheme: str) -> None:
+    recorded_call(house)
+    page = context(browser, locale=locale, scheme=scheme).new_page()
+    sign_in(house, page)
+    page.goto(f"{house.url}/console/requests")
+
+    tab_to(page, 'input[name="phone"]')
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    page.locator('input[name="phone"][aria-invalid="true"]:focus').wait_for()
+    assert_accessible(page)
+    assert_fits(page)
+    page.keyboard.press("End")
+    page.keyboard.type("0123456")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/requests/req_*")
+    assert_accessible(page)
+    assert_fits(page)
+    tab_to(page, 'input[name="identity"]')
+    page.keyboard.press("Space")
+    tab_to(page, 'form[action$="/approve"] button')
+    page.keyboard.press("Enter")
+
+    page.locator(".badge.good").first.wait_for()
+    assert_accessible(page)
+    assert_fits(page)
 
 
 def test_a_dpo_is_told_before_the_session_ends_and_keeps_it_and_what_was_typed(house: House, browser: Browser) -> None:
