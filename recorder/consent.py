@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from recorder.spans import UNTIL_END, WHOLE, Span, Spans, intersect, subtract, union
-from recorder.timeline import GUARD, Timed, Timeline, paused, visits
+from recorder.timeline import GUARD, MILLISECOND, Timed, Timeline, paused, visits
+from storage.catalogue.calls import LONGEST_CALL
 
 OPENER_GRACE = timedelta(hours=1)  # how long events that overtook their call's first webhook wait for it
 NO = frozenset(["refused", "withdrawn"])
@@ -167,8 +168,9 @@ def _coverage(call: CallFacts, recording: RecordingFacts, grants: list[ConsentFa
 
 
 def _starts(grants: list[ConsentFact], timeline: Timeline) -> list[int]:
-    """From where each yes provably covers the recording."""
-    return [max(0, place[1]) for grant in grants if (place := timeline.place(grant)) is not None]
+    """From where each yes provably covers the recording; one from before its call can have begun covers nothing."""
+    places = [timeline.place(grant) for grant in grants]
+    return [max(0, place[1]) for place in places if place is not None and place[0] >= -LONGEST_CALL // MILLISECOND]
 
 
 def _caused(call: CallFacts, recording: RecordingFacts, grants: list[ConsentFact]) -> bool:

@@ -18,12 +18,14 @@ from recorder.errors import (
     ConflictError,
     ConsentMissingError,
     ConsentPendingError,
+    InvalidEventError,
     InvalidInputError,
     LeaseLostError,
     MediaTooLargeError,
     TooLargeError,
 )
 from recorder.events import Event
+from recorder.platforms.fields import plausible
 from recorder.ports import Service, Source
 from recorder.settings import Settings
 from storage import inbox
@@ -88,6 +90,10 @@ def _announced(
         return recording
     if started_at is None:
         raise InvalidInputError("needs an earlier recording.started, or started_at")
+    try:
+        plausible(started_at, now)
+    except InvalidEventError as exc:
+        raise InvalidInputError(f"started_at {exc}") from exc
     data = {"recording_id": platform_recording_id}
     key = f"push:{platform_recording_id}"
     calls.register(service, Event("recording.started", PLATFORM, platform_call_id, key, started_at, data=data), now)

@@ -27,7 +27,7 @@ class Reader:
         return self.read(value, now)
 
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+BEHIND = timedelta(days=90)  # nothing is kept for longer: what is older, or a clock that says so, is of no use
 AHEAD = timedelta(minutes=10)  # twice the tolerance of a signature: a clock further ahead is wrong
 DAY_MS = 86_400_000  # no call is longer
 PRINTABLE = r"^[^\x00-\x1f\x7f]+$"  # what of `str.isprintable` a pattern can say
@@ -86,7 +86,7 @@ def _phone(value: Any, _now: datetime) -> str | None:
 
 
 def _moment(value: Any, now: datetime) -> str:
-    """RFC 3339 with a zone, between 2000 and a little after now; given back in UTC."""
+    """RFC 3339 with a zone, from 90 days before now to a little after; given back in UTC."""
     return rfc3339(instant(value, now)) or ""
 
 
@@ -102,7 +102,7 @@ def instant(value: Any, now: datetime) -> datetime:
 
 def plausible(value: datetime, now: datetime) -> datetime:
     """The moment in UTC, if it can be true."""
-    if not EARLIEST <= value <= now + AHEAD:
+    if not now - BEHIND <= value <= now + AHEAD:
         raise InvalidEventError("is not a time this can have happened")
     return value.astimezone(UTC)
 

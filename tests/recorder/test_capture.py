@@ -662,8 +662,9 @@ def test_a_push_may_say_when_the_recording_began(service: Service) -> None:
     story.begin()
     story.consent()
     story.end(10)
-    with pytest.raises(InvalidInputError):
-        push(service, story)
+    for impossible in (None, START - timedelta(days=91), START + timedelta(hours=1)):
+        with pytest.raises(InvalidInputError):
+            push(service, story, started_at=impossible)
     assert push(service, story, started_at=START) == "created"
 
 

@@ -164,6 +164,17 @@ def test_p1_a_recording_that_ended_before_the_yes_is_not_kept() -> None:
     assert found == Decision("discard", "uncovered")
 
 
+@pytest.mark.parametrize(("days", "clock"), [(1, "platform"), (365, "platform"), (1, "service")])
+def test_p1_a_yes_from_long_before_the_call_is_none_in_it(days: int, clock: str) -> None:
+    """No call is longer than a day: whatever was agreed to then, or whosever clock was wrong, it proves nothing."""
+    old = said("granted", -days * 86_400 - 0.001, clock)
+
+    assert decision(a_call(old)).kind == "wait"
+    assert decision(a_call(old), now=END + DAY) == Decision("discard", "unproven")
+    assert decision(a_call(old, said("granted", 20))).keep == ((20_000, UNTIL_END),)
+    assert decision(a_call(said("granted", -86_400))).whole
+
+
 def test_p1_a_call_of_no_announced_class_is_not_kept() -> None:
     assert decision(a_call(said("granted", 0), segment=None)) == Decision("discard", "class_unknown")
 
@@ -258,7 +269,7 @@ def test_p1_what_was_decided_is_only_ever_narrowed() -> None:
     assert narrowed(before, Decision("discard", "withdrawn")).kind == "discard"
 
 
-seconds = st.integers(-30, 650)
+seconds = st.one_of(st.integers(-30, 650), st.integers(-86_410, -86_390))
 clocks = st.sampled_from(["platform", "service"])
 moments = st.one_of(st.none(), seconds)
 consents = st.builds(

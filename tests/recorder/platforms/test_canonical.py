@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
@@ -142,16 +142,22 @@ def test_unknown_types_are_refused(kind: object) -> None:
         None, "", 1614265330, "now", "2026-11-22", "2026-11-22T10:12:05", "2026-13-45T10:12:05Z",
         "2026-11-22T25:00:00Z", "2026-11-22T10:12:60Z",
         "2026-11-22T10:12:05+99:00", "1970-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59",
+        "2001-01-01T00:00:00Z", "2025-11-22T10:12:05Z", "2026-08-24T10:12:59Z",
         "9999-12-31T23:59:59-23:59", "2026-11-22T10:24:00Z", "2026-11-22 10:12:05Z", "２０２６-11-22T10:12:05Z",
     ],
 )  # fmt: skip
-def test_impossible_times_are_refused(timestamp: object) -> None:
+def test_p1_impossible_times_are_refused(timestamp: object) -> None:
     for document in (
         {**EXAMPLE, "timestamp": timestamp},
         {**EXAMPLE, "data": {**EXAMPLE["data"], "at": timestamp or ""}},  # type: ignore[dict-item]
     ):
         with pytest.raises(InvalidEventError):
             parse(document)
+
+
+def test_an_event_that_comes_weeks_late_is_taken() -> None:
+    """An exchange that was away sends what happened meanwhile; of what is older than this nothing is kept."""
+    assert parse({**EXAMPLE, "timestamp": "2026-08-24T10:13:00Z"}).at == NOW - timedelta(days=90)
 
 
 @pytest.mark.parametrize(

@@ -391,6 +391,7 @@ def test_the_end_of_a_call_is_told_by_its_parent_leg_alone() -> None:
         {"RecordingStartTime": "yesterday"},
         {"RecordingStartTime": "Sun, 22 Nov 2099 14:00:00 +0000"},
         {"RecordingStartTime": "Thu, 01 Jan 1970 00:00:00 +0000"},
+        {"RecordingStartTime": "Mon, 24 Aug 2026 14:00:00 +0000"},
         {"RecordingDuration": "-1"},
         {"RecordingDuration": "1e9"},
         {"RecordingDuration": "999999"},
