@@ -56,6 +56,7 @@ class CallFacts:
     skew_us: int | None = None  # smallest received-minus-stamped; None: the platform never says when it sent
     consents: frozenset[ConsentFact] = frozenset()
     parties: frozenset[PartyFact] = frozenset()
+    never: bool = False  # its line is never recorded, whoever says yes
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,8 @@ def barred(call: CallFacts) -> str | None:
         return "unknown_call"
     if call.segment is None:
         return "class_unknown"
+    if call.never:
+        return "never_recorded"
     said = {fact.decision for fact in call.consents}
     if standing(call):
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -22,7 +23,7 @@ def decided(service: Service, connection: Connection, call: Call, recording: Rec
     """The decision on a recording by what is known now. Lock the call and apply what is pending for it first."""
     settings, family = service.settings, calls.family(connection, call.id)
     return decide(
-        _of_family(service, connection, call, family, now),
+        replace(_of_family(service, connection, call, family, now), never=_never(service, call, recording)),
         _of_recording(connection, family, recording),
         now=now,
         deadline_s=settings.consent.deadline_s,
@@ -34,6 +35,12 @@ def decided(service: Service, connection: Connection, call: Call, recording: Rec
 def of_call(service: Service, connection: Connection, call: Call, now: datetime) -> CallFacts:
     """What is known of a call, with what was said in the calls it came out of or went on in."""
     return _of_family(service, connection, call, calls.family(connection, call.id), now)
+
+
+def _never(service: Service, call: Call, recording: Recording) -> bool:
+    """Whether the line table forbids it. What it allowed once is kept as those who were asked were told."""
+    line = service.lines.find(call.line)
+    return recording.state != "stored" and line is not None and line.consent == "never"
 
 
 def _of_family(

@@ -226,6 +226,34 @@ def test_p1_without_a_consent_not_a_byte_is_fetched(service: Service, exchange: 
     assert exchange.deletes == [PATH]
 
 
+def never_recorded(service: Service) -> None:
+    """Let the line table say so from now on."""
+    lines = service.settings.lines_path
+    lines.write_text(lines.read_text("utf-8").replace('consent = "ask"', 'consent = "never"'), "utf-8")
+
+
+def test_p1_nothing_is_kept_of_a_line_that_is_never_recorded_whoever_says_yes(
+    service: Service, exchange: Exchange
+) -> None:
+    never_recorded(service)
+    told(service, exchange)
+    capture.capture_due(service, at(13))
+
+    assert (only(service).state, only(service).reason) == ("discarded", "never_recorded")
+    assert exchange.gets == []
+    assert capture.delete_at_sources(service, at(14)) == 1
+
+
+def test_what_was_kept_before_a_line_came_never_to_be_recorded_stays(service: Service, exchange: Exchange) -> None:
+    story = told(service, exchange)
+    capture.capture_due(service, at(13))
+    never_recorded(service)
+    story.tell("recording.paused", 2, recording_id=story.recording)
+    capture.capture_due(service, at(20))
+
+    assert only(service).state == "stored"
+
+
 def test_p1_each_recording_of_a_call_is_judged_and_kept_by_itself(service: Service, exchange: Exchange) -> None:
     """Stopped while on hold, say, and begun again: what ended before the yes goes, what came after it stays whole."""
     story = Story(service, START)
