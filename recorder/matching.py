@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from storage.columns import mark
 from storage.errors import KeyDestroyedError
 
 MAX_LENGTH = 200
+PAGE = 500
 TO_BE_STORED = ("announced", "capturing", "failed")  # a failed one may come after all, and lies at its platform
 
 
@@ -102,10 +103,18 @@ def _underway(service: Service, asked: dict[str, Any], now: datetime) -> dict[st
     if "call" in asked:
         return {}
     ((kind, value),) = asked.items()
+    facts = ((one.id, _facts(service, one, now)) for one in _waiting(service))
+    return {one: fact for one, fact in facts if fact.get(kind) == value}
+
+
+def _waiting(service: Service) -> Iterator[Recording]:
+    """What is not stored yet, a page in memory at a time; what is by the time its page is read, is among it still."""
     with service.database.read() as connection:
-        waiting = recordings.in_states(connection, TO_BE_STORED)
-    facts = {one.id: _facts(service, one, now) for one in waiting}
-    return {one: fact for one, fact in facts.items() if fact.get(kind) == value}
+        ids = recordings.ids_in_states(connection, TO_BE_STORED)
+    for first in range(0, len(ids), PAGE):
+        with service.database.read() as connection:
+            page = recordings.many(connection, ids[first : first + PAGE])
+        yield from (one for one in page if one.state in {"stored", *TO_BE_STORED})
 
 
 def _call_id(service: Service, connection: Connection, named: str) -> str | None:

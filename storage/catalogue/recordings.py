@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, or_, select, update
 
+from storage.catalogue.among import among
 from storage.catalogue.still import narrowed
 from storage.catalogue.upsert import insert_new
 from storage.tables import metadata
@@ -167,9 +168,13 @@ def search(connection: Connection, wanted: Filter, *, limit: int = 50, after: Po
     return Page(found[:limit], onward)
 
 
-def in_states(connection: Connection, states: Collection[str]) -> list[Recording]:
-    """Every recording in one of these states: of those that few are in."""
-    return [Recording(*row) for row in connection.execute(RECORDING.where(recordings.c.state.in_(list(states))))]
+def ids_in_states(connection: Connection, states: Collection[str]) -> list[str]:
+    """Of every recording in one of these states: of those that few are in."""
+    return list(connection.execute(select(recordings.c.id).where(recordings.c.state.in_(list(states)))).scalars())
+
+
+def many(connection: Connection, recording_ids: Collection[str]) -> list[Recording]:
+    return [Recording(*row) for row in connection.execute(RECORDING.where(among(recordings.c.id, recording_ids)))]
 
 
 def kept_of(connection: Connection, segment: str, after: str, limit: int, *, lock: bool = False) -> list[Recording]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import func, select
 
-from recorder import access_links, capture, delivery, erasure, request_course, subject_requests, sweep
+from recorder import access_links, capture, delivery, erasure, matching, request_course, subject_requests, sweep
 from recorder.actors import SYSTEM
 from recorder.errors import ConflictError, ConsentMissingError, InvalidInputError, LinkError, RequestNotFoundError
 from recorder.ports import Service
@@ -265,6 +265,20 @@ def test_p1_an_approved_withdrawal_reaches_what_is_still_to_be_captured(
     with pytest.raises(ConsentMissingError):
         capture.push(service, "pbx-1", "r-pbx-1", "audio/wav", iter([speech()]), None, clock())
     assert capture.push(service, "pbx-2", "r-pbx-2", "audio/wav", iter([speech()]), None, clock()) == "created"
+
+
+def test_p1_what_is_still_to_be_captured_is_looked_through_page_by_page(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matching, "PAGE", 2)
+    house = House(service, clock, cast("Any", None))
+    for number in range(5):
+        house.call(f"pbx-{number}", account="A-1001")
+    house.call("pbx-5", **{"from": "+4520123457", "account": "A-1002"})
+
+    request = subject_requests.open_request(service, "withdrawal", phone=PHONE, actor=DPO, now=clock())
+
+    assert len(matches(service, request.id)) == 5
 
 
 def test_an_approved_restriction_holds(service: Service, clock: MovingClock) -> None:
