@@ -20,10 +20,12 @@ from recorder.ports import Service
 from recorder.relabelling import labels
 from storage import audit, inbox
 from storage.catalogue import calls, tasks
+from storage.catalogue.calls import Call
 from storage.errors import DatabaseBusyError, DatabaseUnavailableError, RecorderError
 from storage.inbox import Inbox, InboxItem
 
 FAILED = "event_failed"
+SLICE = 200  # events of one call applied in one transaction: webhooks may have to wait for it
 
 Known = Mapping[str, Event]  # by inbox id
 
@@ -39,7 +41,7 @@ class Applied:
     unknown: bool = False  # whose call it is must be asked of the directory
     entries: list[audit.Entry] = field(default_factory=list)
     jobs: set[str] = field(default_factory=set)
-    busy: bool = False  # another worker is at the call
+    more: bool = False  # another worker is at the call, or not all of its events were applied
 
 
 def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
@@ -53,7 +55,7 @@ def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
     known = _opened(service, items, now)
     refs = dict.fromkeys(item.call_ref for item in items)
     done = [one for ref in refs if (one := _in_turn(service, ref, known, now)) is not None]
-    if any(one.busy for one in done):
+    if any(one.more for one in done):
         service.wake("apply")  # whoever is at it may have begun before the last event came in
     service.database.flush()
     for one in done:
@@ -66,10 +68,18 @@ def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
 
 
 def apply_call(service: Service, connection: Connection, call_ref: bytes, now: datetime) -> str | None:
-    """Lock a call, bring it up to date, and return its id; None where there is no such call any more."""
+    """Lock a call, apply what has come in about it, and return its id; None where there is no such call any more.
+
+    Only so much at one go: whoever decides on something looks with `unread` whether that was all.
+    """
     applied = _apply(service, connection, call_ref, {}, now, careful=True)
     audit.append_many(connection, applied.entries, now=now)
     return applied.call_id
+
+
+def unread(service: Service, connection: Connection, call: Call) -> bool:
+    """Whether something of a locked call has come in that is not applied yet: it may be a no."""
+    return bool(service.inbox.pending(connection, *calls.refs(connection, call), limit=1))
 
 
 def register(service: Service, event: Event, now: datetime) -> str:
@@ -112,7 +122,7 @@ def _in_turn(service: Service, ref: bytes, known: Known, now: datetime) -> Appli
         except DatabaseUnavailableError:
             raise
         except DatabaseBusyError:
-            return Applied(busy=True)
+            return Applied(more=True)
         except Exception as exc:  # whatever it is: its events stay, and people are told
             if isinstance(exc, RecorderError) and exc.retryable:
                 log.warning("call.not_applied", code=exc.code)
@@ -122,7 +132,7 @@ def _in_turn(service: Service, ref: bytes, known: Known, now: datetime) -> Appli
         else:
             return applied
     with service.database.write() as connection:
-        for item in service.inbox.pending(connection, ref)[:1]:
+        for item in service.inbox.pending(connection, ref, limit=1):
             tasks.open_task(connection, FAILED, item.id, now)
     return None
 
@@ -146,19 +156,17 @@ def _apply(
     careful: bool,
     wait: bool = True,
 ) -> Applied:
-    """Bring a call up to date. Carefully: an event at fault fails alone; otherwise whatever it raises is raised.
+    """Bring a call a slice of events further. Carefully: an event at fault fails alone; else what it raises is raised.
 
     `known` events need not be opened again. Without `wait`, raises `DatabaseBusyError` where another worker is at the
     call.
     """
     applied = Applied()
     call = calls.lock_by_ref(connection, ref, wait=wait)
-    # Everything that is pending under any of its ids, read only once the lock is held.
-    items = [
-        item
-        for one in (calls.refs(connection, call) if call else [ref])
-        for item in service.inbox.pending(connection, one)
-    ]
+    # What is pending under any of its ids, read only once the lock is held.
+    refs = calls.refs(connection, call) if call else [ref]
+    items = service.inbox.pending(connection, *refs, limit=SLICE)
+    applied.more = len(items) == SLICE
     if not items:
         applied.call_id = call.id if call else None
         return applied

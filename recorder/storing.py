@@ -175,13 +175,16 @@ def locked(
 ) -> tuple[Call | None, Recording | None]:
     """A recording and its call, both locked, with everything applied that has come in about them.
 
-    Without `wait`, nothing where another worker is at the call.
+    Without `wait`, nothing where another worker is at the call; nor where more has come in than is applied at one go.
     """
     call = call_rows.lock(connection, call_id, wait=wait)
     if call is None:
         return None, None
-    if call.ref is not None and any(service.inbox.pending(connection, ref) for ref in call_rows.refs(connection, call)):
+    if call.ref is not None and calls.unread(service, connection, call):
         calls.apply_call(service, connection, call.ref, now)
+        if calls.unread(service, connection, call):
+            service.wake("apply")
+            return None, None
         call = call_rows.get(connection, call_id)
     return call, recordings.lock(connection, recording_id)
 

@@ -76,7 +76,11 @@ class InboxItem:
 
 _NEW = select(*(inbox.c[name] for name in InboxItem.__dataclass_fields__)).where(inbox.c.state == "new")
 _OLDEST = _NEW.order_by(inbox.c.received_at).limit(bindparam("limit"))
-_PENDING = _NEW.where(inbox.c.call_ref == bindparam("ref")).order_by(inbox.c.received_at, inbox.c.id)
+_PENDING = (
+    _NEW.where(inbox.c.call_ref.in_(bindparam("refs", expanding=True)))
+    .order_by(inbox.c.received_at, inbox.c.id)
+    .limit(bindparam("limit"))
+)
 _DONE = (
     update(inbox).where(inbox.c.id.in_(bindparam("ids", expanding=True))).values(state="done", body=None, key_id=None)
 )
@@ -146,9 +150,9 @@ class Inbox:
         return [InboxItem(*row) for row in connection.execute(_OLDEST, {"limit": limit})]
 
     @staticmethod
-    def pending(connection: Connection, call_ref: bytes) -> list[InboxItem]:
-        """What has not been applied of a call, oldest first."""
-        return [InboxItem(*row) for row in connection.execute(_PENDING, {"ref": call_ref})]
+    def pending(connection: Connection, *call_refs: bytes, limit: int = MAX_BATCH) -> list[InboxItem]:
+        """What has not been applied of a call that goes by these, oldest first."""
+        return [InboxItem(*row) for row in connection.execute(_PENDING, {"refs": call_refs, "limit": limit})]
 
     @staticmethod
     def done(connection: Connection, ids: Sequence[str]) -> None:
