@@ -19,7 +19,7 @@ SETTINGS_HEAD = """\
 
 Made from the program by `python -m tests.documents`. Order, last wins: defaults, the TOML file named by
 `RECORDER_CONFIG` (sections as tables), files named by `…_FILE` (any setting may be given that way; meant for secrets),
-environment. Lists are comma-separated or JSON. Unknown or bad settings stop the start, all named at once.
+environment. Lists are comma-separated or JSON, tables JSON. Unknown or bad settings stop the start, all named at once.
 
 Every outside party has a declared country; undeclared or outside the EU/EEA is no start. What stays on this machine
 (loopback, files) is exempt; Twilio's country follows from its region.

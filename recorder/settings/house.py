@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from recorder.settings.places import TWILIO_REGIONS, asked_at, country_fault, is_loopback
 from recorder.settings.sections import (
+    TABLE,
     Canary,
     Capture,
     ConsentSettings,
@@ -37,8 +38,10 @@ class Settings(Section):
     lines: str = Field("", description="the line table; empty: lines.toml in the data directory")
     http: Http = Field(default_factory=Http)
     organisation: Organisation = Field(default_factory=Organisation)
-    brands: dict[str, dict[str, str]] = Field(
-        default_factory=dict, description="per brand, what of the organisation differs"
+    brands: Annotated[dict[str, dict[str, str]], TABLE] = Field(
+        default_factory=dict,
+        description='per brand, what of the organisation differs: `{"flexii": {"name": "…", "phone": "…"}}`, or '
+        "RECORDER_BRANDS__FLEXII__NAME and so on",
     )
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     store: Store = Field(default_factory=Store)
@@ -81,7 +84,7 @@ class Settings(Section):
             if why := country_fault(url, country):
                 outside.append(f"{name} ({why})")
         if outside:
-            yield "outside the EU/EEA or undeclared: " + ", ".join(outside)
+            yield "outside the EU/EEA, or without its RECORDER_…__COUNTRY: " + ", ".join(outside)
 
     def _file_faults(self) -> Iterator[str]:
         if is_loopback(self.http.public_url):
@@ -104,14 +107,14 @@ class Settings(Section):
         parties += [("platforms.standard", origin, standard.country) for origin in standard.media_origins]
         parties += [(f"subscribers.{name}", one.url, one.country) for name, one in self.subscribers.items()]
         if twilio.account_sid:
-            parties.append(("platforms.twilio", twilio.rest_url, TWILIO_REGIONS.get(twilio.region, "")))
+            parties.append(("platforms.twilio", twilio.rest_url, TWILIO_REGIONS.get(twilio.region, twilio.region)))
         return parties
 
     def _texting_party(self) -> tuple[str, str, str]:
         if not self.sms.url.startswith("twilio:"):
             return "sms", self.sms.url, self.sms.country
         twilio = self.platforms.twilio
-        return "sms", twilio.rest_url, TWILIO_REGIONS.get(twilio.region, "")
+        return "sms", twilio.rest_url, TWILIO_REGIONS.get(twilio.region, twilio.region)
 
     def declared_countries(self) -> list[tuple[str, str]]:
         """Who is spoken to beyond this machine, and where they said to be."""

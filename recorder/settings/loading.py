@@ -44,7 +44,7 @@ def _validated(tree: dict[str, Any], faults: list[str]) -> Settings | None:
             return Settings.model_validate(tree)
         except ValidationError as exc:
             found = exc.errors(include_input=False, include_url=False)
-        faults += [f"{_variable(error['loc'])}: {error['msg']}" for error in found]
+        faults += [f"{_variable(error['loc'])}{error['msg'].removeprefix('Value error, ')}" for error in found]
         wrong = [place for error in found if (place := _holding(tree, error["loc"])) is not None]
         if not wrong:
             return None
@@ -91,8 +91,9 @@ def _place(tree: dict[str, Any], name: str, value: str, faults: list[str]) -> No
 
 
 def _variable(location: tuple[str | int, ...]) -> str:
-    parts = [part for part in location if isinstance(part, str)]
-    return PREFIX + "__".join(part.upper() for part in parts) if parts else "settings"
+    """`RECORDER_…: `; a place also says which of several types was tried, as `name[…]`. Empty for all together."""
+    parts = [part.upper() for part in location if isinstance(part, str) and "[" not in part]
+    return f"{PREFIX}{'__'.join(parts)}: " if parts else ""
 
 
 def described(model: type[BaseModel] = Settings, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str]]:

@@ -8,7 +8,16 @@ import json
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from recorder import fetch, signing
 from recorder.settings.places import is_loopback
@@ -22,8 +31,20 @@ def _listed(value: object) -> object:
     return json.loads(text) if text.startswith("[") else [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _tabled(value: object) -> object:
+    """Environment tables come as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value) if value.strip() else {}
+    except ValueError:
+        raise ValueError("must be JSON") from None
+
+
 Strings = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
+Prefix = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]*$")]
+TABLE = BeforeValidator(_tabled)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 ROOT_KEY_BYTES = 32
 
@@ -126,7 +147,10 @@ class Sms(Section):
     call_from: str = Field(
         "", description="number at Twilio that rings to read a code aloud; empty: codes come by SMS only"
     )
-    prefixes: Strings = Field(("+45",), description="number prefixes codes may be sent to and rung")
+    prefixes: Annotated[tuple[Prefix, ...], BeforeValidator(_listed)] = Field(
+        ("+45",),
+        description="number prefixes codes may be sent to and rung",
+    )
     country: str = Field("", description="where the gateway stands, needed unless it is on this machine")
 
 
@@ -171,9 +195,9 @@ class Retention(Section):
 class Twilio(Section):
     account_sid: str = Field("", description="Twilio account; empty: the platform is off")
     auth_tokens: Secrets = Field((), description="valid auth tokens; the first is used for REST")
-    shared_keys: Annotated[
-        dict[str, SecretStr], BeforeValidator(lambda v: json.loads(v) if isinstance(v, str) else v)
-    ] = Field(default_factory=dict, description="HMAC-SHA256 webhook keys by their key id")
+    shared_keys: Annotated[dict[str, SecretStr], TABLE] = Field(
+        default_factory=dict, description='HMAC-SHA256 webhook keys by their key id: `{"KEY ID": "…"}`'
+    )
     api_url: str = Field(
         "",
         description="REST base; empty: the region's. Media URLs are built from it, never taken from a callback",

@@ -26,6 +26,7 @@ FILES = (
 
 def known(variable: str) -> bool:
     plain = re.sub(r"^(RECORDER_SUBSCRIBERS__)[A-Z]+(__)", r"\1<NAME>\2", variable.removesuffix("_FILE"))
+    plain = re.sub(r"^RECORDER_BRANDS__[A-Z]+__", "RECORDER_ORGANISATION__", plain)
     return plain in {name for name, _, _ in described()} | {"RECORDER_CONFIG", "RECORDER_SUBSCRIBERS__"}
 
 

@@ -60,6 +60,22 @@ def test_what_several_settings_say_together_is_named_with_what_each_says_alone()
     ):
         assert named in message
     assert "hunter2" not in message
+    assert "RECORDER_…__COUNTRY" in message
+    assert "Value error" not in message
+
+
+def test_a_fault_is_named_by_its_variable_not_by_how_it_was_looked_at() -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        load({"RECORDER_HTTP__TRUSTED_PROXIES": "10.0.0.0/8,300.1.1.1"})
+
+    assert str(refusal.value).startswith("bad settings: RECORDER_HTTP__TRUSTED_PROXIES: ")
+    assert "[" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("prefixes", ["45", "+45,0045", "+", "+45 20"])
+def test_a_prefix_no_number_begins_with_is_refused(prefixes: str) -> None:
+    with pytest.raises(ConfigurationError, match="RECORDER_SMS__PREFIXES"):
+        load({"RECORDER_SMS__PREFIXES": prefixes})
 
 
 def test_environment_beats_file_beats_toml(tmp_path: Path) -> None:
@@ -97,6 +113,7 @@ def test_lists_come_as_json_or_comma_separated(text: str) -> None:
         {"RECORDER_DIRECTORY__URL": "https://crm.example.com/find", "RECORDER_DIRECTORY__COUNTRY": "GB"},
         {"RECORDER_STORE__URL": "s3://bucket/prefix", "RECORDER_STORE__ENDPOINT_URL": "https://s3.example.com"},
         {"RECORDER_PLATFORMS__TWILIO__ACCOUNT_SID": "AC1", "RECORDER_PLATFORMS__TWILIO__REGION": "us1"},
+        {"RECORDER_PLATFORMS__TWILIO__ACCOUNT_SID": "AC1", "RECORDER_PLATFORMS__TWILIO__REGION": "ei1"},
         {"RECORDER_PLATFORMS__STANDARD__MEDIA_ORIGINS": "https://pbx.example.com"},
     ],
 )
@@ -143,6 +160,16 @@ def test_a_brand_overrides_the_organisation() -> None:
     assert settings.organisation_for("flexii").name == "Flexii"
     with pytest.raises(ConfigurationError, match="unknown fields"):
         load({"RECORDER_BRANDS__NORDTEL__SLOGAN": "x"})
+
+
+def test_tables_come_as_json() -> None:
+    settings = load({"RECORDER_BRANDS": '{"nordtel": {"name": "Nordtel"}}'})
+
+    assert settings.organisation_for("nordtel").name == "Nordtel"
+    assert load({"RECORDER_BRANDS": "", "RECORDER_PLATFORMS__TWILIO__SHARED_KEYS": ""}).brands == {}
+    with pytest.raises(ConfigurationError, match="RECORDER_BRANDS: must be JSON") as refusal:
+        load({"RECORDER_BRANDS": "hunter2"})
+    assert "hunter2" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("text", ["%%%", base64.b64encode(b"short").decode()])
