@@ -104,6 +104,10 @@ class Directory(Protocol):
 
     def by_account(self, account: str) -> Customer | None: ...
 
+    def is_empty(self) -> bool:
+        """Whether it is known that nobody is in it. Raises `DirectoryUnavailableError`."""
+        ...
+
 
 class Mailer(Protocol):
     def send(self, to: str, message: bytes) -> None:

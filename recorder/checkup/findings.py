@@ -197,6 +197,12 @@ KINDS: dict[str, Kind] = {
         "take the platform's own, or make one of 32 random bytes",
     ),
     "directory_ok": Kind("ok", "directory", "answers"),
+    "directory_none": Kind(
+        "warning",
+        "directory",
+        "nobody is in it: no customer can be sent a link",
+        "write directory.csv, or set RECORDER_DIRECTORY__URL",
+    ),
     "lines_ok": Kind("ok", "lines", "{count} lines"),
     "lines_none": Kind("warning", "lines", "no line is known: nothing is recorded", "write lines.toml"),
     "lines_faulty": Kind("fault", "lines", "{why}", "recorder lines check"),

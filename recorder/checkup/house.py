@@ -133,4 +133,4 @@ def lines(service: Service, now: datetime) -> Iterator[Finding]:
 
 def directory(service: Service, _now: datetime) -> Iterator[Finding]:
     service.directory.by_phone(NOBODY)
-    yield found("directory_ok")
+    yield found("directory_none" if service.directory.is_empty() else "directory_ok")

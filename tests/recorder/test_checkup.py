@@ -96,6 +96,14 @@ def test_names_a_broken_line_table_and_goes_on(service: Service, clock: MovingCl
     assert "lines_none" in levels(service, clock)
 
 
+def test_names_a_directory_that_knows_nobody(service: Service, clock: MovingClock) -> None:
+    assert levels(service, clock)["directory_ok"] == "ok"
+    (service.settings.data_dir / "directory.csv").unlink()
+    found = levels(service, clock)
+    assert found["directory_none"] == "warning"
+    assert "directory_ok" not in found
+
+
 def test_a_part_that_fails_is_a_fault_of_that_part_and_stops_no_other(service: Service, clock: MovingClock) -> None:
     shutil.rmtree(service.settings.data_dir / "objects")
     (service.settings.data_dir / "objects").write_text("a file where the folder should be")
