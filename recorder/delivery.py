@@ -105,10 +105,11 @@ def _stop(
     refused: bool = False,
 ) -> None:
     with service.database.write() as connection:
-        ended = outbox.finish(connection, message, "failed" if task else "void", now)
+        if not outbox.finish(connection, message, "failed" if task else "void", now):
+            return  # it is another's by now, who may have sent it
         if message.kind in CODES:
             codes.void(connection, message.subject_id)
-        if not ended or task is None or writing is None:
+        if task is None or writing is None:
             return
         if refused and writing.link is not None and writing.code is None:
             access_links.stop(connection, writing.link.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from sqlalchemy import select
 from recorder import access_links, delivery, subject_requests
 from recorder.errors import LinkError
 from recorder.ports import Service
-from storage.catalogue import tasks
+from storage.catalogue import outbox, tasks
 from storage.tables import metadata
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, code, granted, link_rows, stored, texts, token, visiting, wrong
@@ -155,6 +156,23 @@ def test_a_new_code_voids_the_last(service: Service, clock: MovingClock, request
     if first != second:
         assert access_links.verify_code(service, cookie, first, clock()).outcome == "wrong"
     assert access_links.verify_code(service, cookie, second, clock()).outcome == "verified"
+
+
+def test_p4_a_worker_that_was_too_slow_takes_back_no_code_that_another_sent(
+    service: Service, clock: MovingClock, request_id: str
+) -> None:
+    cookie = access_links.open_link(service, token(service), clock())
+    access_links.send_code(service, cookie, clock())
+    with service.database.write() as connection:
+        slow = outbox.claim(connection, clock(), clock() + delivery.LEASE, delivery.CODES)
+    assert slow is not None
+    clock.advance(seconds=delivery.LEASE.total_seconds() + 1)
+    delivery.deliver_due(service, clock())
+    digits, *_ = re.findall(r"\b\d{6}\b", texts(service)[-1]["text"])
+
+    delivery._deliver(service, slow, clock())  # it wakes up
+
+    assert access_links.verify_code(service, cookie, digits, clock()).outcome == "verified"
 
 
 def test_codes_are_sent_once_a_minute_thrice_an_hour_and_five_times_a_day(
