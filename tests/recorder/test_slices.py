@@ -54,15 +54,17 @@ def test_p1_a_refused_call_is_not_settled_before_all_that_was_said_is_read(
 ) -> None:
     begun = clock.now
     clock.advance(seconds=61)
-    yes = an_event("consent.granted", begun + timedelta(seconds=20), method="dtmf", digit="1", script="inbound-da@1")
-    tell(
-        service,
+    told = [
         started(begun),
         an_event("consent.refused", begun + timedelta(seconds=10)),
         an_event("call.ended", clock.now),
-        yes,
+        an_event("consent.granted", begun + timedelta(seconds=20), method="dtmf", digit="1", script="inbound-da@1"),
         available(clock.now, seconds=61),
-    )
+    ]
+    for event in told:
+        take_in(service, event)
+        clock.advance(milliseconds=1)
+    calls.apply_pending(service, clock.now)
 
     assert pending(service) == 2
     assert the_call(service).state == "over"
