@@ -47,20 +47,19 @@ def find(
     request_id: str,
     now: datetime,
     *,
+    until: datetime,
     to_be_stored: bool = False,
-    until: datetime | None = None,
 ) -> tuple[list[Match], dict[str, Any]]:
     """The recordings that are kept of that number, account or call, and what was asked completed from them.
 
-    With `to_be_stored`, those that are still to be captured too; with `until`, of calls begun by then only.
+    Only of calls begun by `until`; with `to_be_stored`, those that are still to be captured too.
     """
     wanted = ("stored", *TO_BE_STORED) if to_be_stored else ("stored",)
     found = [one for one in _rows(service, asked, now) if one.state in wanted and not past(one, now)]
-    if until is not None:
-        found = [one for one in found if one.call_started_at is not None and one.call_started_at <= until]
+    found = [one for one in found if _begun(one, until)]
     facts = {one.id: _facts(service, one, now) for one in found}
     if to_be_stored:
-        facts |= _underway(service, asked, now)
+        facts |= _underway(service, asked, now, until)
     if "call" in asked and found:
         of_the_call = facts[found[0].id]
         asked = asked | {name: of_the_call[name] for name in ("phone", "account") if of_the_call.get(name)}
@@ -98,12 +97,16 @@ def _rows(service: Service, asked: dict[str, Any], now: datetime) -> Iterable[Re
         return recordings.find_marked(connection, marks) if marks else []
 
 
-def _underway(service: Service, asked: dict[str, Any], now: datetime) -> dict[str, dict[str, Any]]:
+def _begun(recording: Recording, until: datetime) -> bool:
+    return recording.call_started_at is None or recording.call_started_at <= until
+
+
+def _underway(service: Service, asked: dict[str, Any], now: datetime, until: datetime) -> dict[str, dict[str, Any]]:
     """What is not stored yet of that number or account: no mark finds it, so each one is opened."""
     if "call" in asked:
         return {}
     ((kind, value),) = asked.items()
-    facts = ((one.id, _facts(service, one, now)) for one in _waiting(service))
+    facts = ((one.id, _facts(service, one, now)) for one in _waiting(service) if _begun(one, until))
     return {one: fact for one, fact in facts if fact.get(kind) == value}
 
 

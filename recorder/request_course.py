@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
 from recorder import access_links, contacts, deadlines, erasure, holds, matching
 from recorder.actors import SYSTEM, Actor
+from recorder.erasure import Choice
 from recorder.errors import ErasingError, RecordingNotFoundError, RequestNotFoundError
 from recorder.ports import Service
 from storage import audit
@@ -23,7 +25,9 @@ from storage.catalogue.requests import Match, Request
 DISCLOSING = ("access", "portability")
 DELETING = ("withdrawal", "erasure")
 KEY_MARGIN = timedelta(days=14)
-TASKS = ("request_due", "link_locked", "contact_changed", "contact_missing", "delivery_failed", "identity_unanswered")
+UNREACHED = ("link_locked", "contact_changed", "contact_missing", "delivery_failed")
+TASKS = ("request_due", *UNREACHED, "identity_unanswered")
+OUTCOMES = ("waits_for_hold", "answered", "deleted")  # of several recordings, what is told is the first of these
 
 
 def advance(service: Service, request: Request, now: datetime) -> bool:
@@ -39,15 +43,25 @@ def advance(service: Service, request: Request, now: datetime) -> bool:
     carry_out(service, request.id, SYSTEM, now)
     if request.kind not in DISCLOSING:
         return True
-    with service.database.read() as connection:
-        ways_in = links.of_request(connection, request.id)
-    if ways_in and all(link.expires_at <= now for link in ways_in):
-        outcome = "delivered" if any(link.openings for link in ways_in) else "lapsed"
+    outcome = _run_out(service, request, now)
+    if outcome is not None:
         return _close(service, request.id, outcome, SYSTEM, now)
     if close_if_nothing_is_left(service, request.id, SYSTEM, now):
         return True
     _keep_readable(service, request, now)
     return False
+
+
+def _run_out(service: Service, request: Request, now: datetime) -> str | None:
+    """How a request ends whose links have run out; None while one has not, or people are to see that one arrives."""
+    with service.database.read() as connection:
+        ways_in = links.of_request(connection, request.id)
+        unreached = tasks.any_open(connection, UNREACHED, request.id)
+    if not ways_in or any(link.expires_at > now for link in ways_in):
+        return None
+    if any(link.openings for link in ways_in):
+        return "delivered"
+    return None if unreached else "lapsed"
 
 
 def _match_again(service: Service, request: Request, now: datetime) -> list[Match]:
@@ -74,28 +88,44 @@ def carry_out(service: Service, request_id: str, actor: Actor, now: datetime) ->
     if request.kind in DISCLOSING:
         _release(service, request_id, {one.recording_id for one in matched if not one.approved}, actor, now)
         return
-    waiting = 0
-    for one in (one.recording_id for one in matched if one.approved):
-        try:
-            if request.kind in DELETING:
-                waiting += len(erasure.withdraw(service, one, actor, now, "delete_now").waiting)
-            elif request.kind == "restriction":
-                holds.place(service, one, "restriction", None, actor, now, request_id=request_id)
-        except (RecordingNotFoundError, ErasingError):
-            continue
-    outcome = "answered" if request.kind not in DELETING else "waits_for_hold" if waiting else "deleted"
-    _close(service, request_id, outcome, actor, now, letter="granted")
-    service.wake("deliver")
+    became = {_carried_out(service, request, one.recording_id, actor, now) for one in matched if one.approved}
+    _close(service, request_id, min(became, key=OUTCOMES.index), actor, now, letter="granted")
+
+
+def _carried_out(service: Service, request: Request, recording_id: str, actor: Actor, now: datetime) -> str:
+    """Do what was granted of one recording; says what became of it."""
+    try:
+        if request.kind in DELETING:
+            choice = _choice(service, recording_id)
+            waiting = erasure.withdraw(service, recording_id, actor, now, choice).waiting
+            return "waits_for_hold" if waiting else "deleted"
+        if request.kind == "restriction":
+            holds.place(service, recording_id, "restriction", None, actor, now, request_id=request.id)
+    except (RecordingNotFoundError, ErasingError):
+        return "deleted"
+    return "answered"
+
+
+def _choice(service: Service, recording_id: str) -> Choice:
+    """A copy that was asked for of the call comes first until that request has its answer."""
+    with service.database.read() as connection:
+        row = recordings.get(connection, recording_id)
+        of_call = [one.id for one in recordings.of_call(connection, row.call_id)] if row else []
+        standing = [one for found in hold_rows.standing(connection, of_call).values() for one in found]
+        asking = {one.request_id for one in standing if one.kind == "access" and one.request_id}
+        unanswered = [one for one in map(partial(requests.get, connection), asking) if one and one.state == "received"]
+    return "copy_first" if unanswered else "delete_now"
 
 
 def close_if_nothing_is_left(service: Service, request_id: str, actor: Actor, now: datetime) -> bool:
-    """Close an answered request whose recordings are all gone."""
+    """Close an answered request whose recordings are all gone. Whom no link reached in time is told so."""
     with service.database.read() as connection:
         granted = [one.recording_id for one in requests.matched(connection, request_id) if one.approved]
         rows = [recordings.get(connection, one) for one in granted]
+        unsent = outbox.none_sent(connection, [link.id for link in links.of_request(connection, request_id)])
     if any(row is not None and row.state == "stored" for row in rows):
         return False
-    return _close(service, request_id, "deleted", actor, now)
+    return _close(service, request_id, "deleted", actor, now, letter="granted" if unsent else None)
 
 
 def end(connection: Connection, request_id: str, state: str, outcome: str, actor: Actor, now: datetime) -> bool:
@@ -120,6 +150,7 @@ def _close(
         if closed and letter:
             outbox.add(connection, "mail", letter, request_id, now, body={"reason": outcome})
     if closed:
+        service.wake("deliver")
         let_go(service, request_id, actor, now)
     return closed
 

@@ -6,7 +6,8 @@ expiry. What a crash leaves half done, `due` finishes.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -62,7 +63,8 @@ def open_request(
         raise InvalidInputError("received_at lies in the future")
     request_id = new_id("req")
     asked = matching.about(phone=phone, account=account, call=call)
-    found, asked = matching.find(service, asked, request_id, now, to_be_stored=kind in DELETING)
+    until = deadlines.day_ends(received_at)
+    found, asked = matching.find(service, asked, request_id, now, to_be_stored=kind in DELETING, until=until)
     columns = contacts.sealed(service, request_id, asked, now)
     request = Request(request_id, kind, received_at, deadlines.due_at(received_at), **columns)
     with service.database.write() as connection:
@@ -107,9 +109,11 @@ def approve(
     fresh = request_course.resealed(service, request_course.found(service, request_id), now)
     with service.database.write() as connection:
         request = _locked(connection, request_id, "received", once)
-        known = {one.recording_id for one in requests.matched(connection, request_id)}
-        if not known.issuperset(chosen) or not chosen:
+        states = {one.match.recording_id: one.state for one in requests.listed(connection, request_id)}
+        if not states.keys() >= set(chosen) or not chosen:
             raise InvalidInputError("recordings must be some of the request's matches")
+        if request.kind in DISCLOSING and "stored" not in {states[one] for one in chosen}:
+            raise ConflictError("nothing of these recordings is left to be given")
         requests.approve(connection, request_id, chosen)
         values = {
             "state": "answered",
@@ -235,13 +239,28 @@ def due(service: Service, now: datetime) -> int:
         ended = requests.ended_but_not_let_go(connection)
     closed = 0
     for request in ongoing:
-        try:
-            closed += identity_check.chase(service, request, now) or request_course.advance(service, request, now)
-        except RecorderError as error:  # one request's trouble is not the next one's
-            log.warning("request.not_continued", request_id=request.id, code=error.code)
+        with _by_itself(request.id):
+            closed += _go_on(service, request.id, now)
     for request_id in ended:
-        request_course.let_go(service, request_id, SYSTEM, now)
+        with _by_itself(request_id):
+            request_course.let_go(service, request_id, SYSTEM, now)
     return closed
+
+
+def _go_on(service: Service, request_id: str, now: datetime) -> bool:
+    request = request_course.found(service, request_id)  # as it is by now: those before it may have taken a while
+    if request.closed_at is not None:
+        return False
+    return identity_check.chase(service, request, now) or request_course.advance(service, request, now)
+
+
+@contextmanager
+def _by_itself(request_id: str) -> Iterator[None]:
+    """One request's trouble is not the next one's: it is tried again by the next look."""
+    try:
+        yield
+    except RecorderError as error:
+        log.warning("request.not_continued", request_id=request_id, code=error.code)
 
 
 def _explained(service: Service, request_id: str, explanation: str, now: datetime) -> dict[str, Any]:

@@ -146,6 +146,12 @@ def waits(connection: Connection, subject_id: str) -> bool:
     return connection.execute(waiting.limit(1)).first() is not None
 
 
+def none_sent(connection: Connection, subject_ids: Collection[str]) -> bool:
+    """Whether something about these was to be handed over, and nothing was. Of what is forgotten, nobody can tell."""
+    states = set(connection.execute(select(outbox.c.state).where(outbox.c.subject_id.in_(list(subject_ids)))).scalars())
+    return bool(states) and "sent" not in states
+
+
 def failed(connection: Connection, subject_id: str, template: str, queued_at: datetime) -> bool:
     """Whether this message, queued at this moment, was given up or came back."""
     asked = (outbox.c.subject_id == subject_id) & (outbox.c.template == template) & (outbox.c.state == "failed")

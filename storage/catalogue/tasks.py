@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,6 +39,12 @@ def close_task(connection: Connection, kind: str, subject_id: str, by: str, now:
         .values(closed_at=now, closed_by=by)
     )
     return done.rowcount > 0
+
+
+def any_open(connection: Connection, kinds: Collection[str], subject_id: str) -> bool:
+    """Whether one of these kinds is open about it."""
+    wanted = tasks.c.kind.in_(list(kinds)), tasks.c.subject_id == subject_id, tasks.c.closed_at.is_(None)
+    return connection.execute(select(tasks.c.id).where(*wanted).limit(1)).first() is not None
 
 
 def open_tasks(connection: Connection, *, kind: str | None = None, limit: int | None = None) -> list[Task]:
