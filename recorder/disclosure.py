@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import structlog
+from sqlalchemy import Connection
 
 from recorder import access_links, erasure, facts, listening, mp3, request_course, scripts, waveform
 from recorder.access_links import Visit
 from recorder.actors import Actor
 from recorder.erasure import Choice, Withdrawal
-from recorder.errors import RecorderError, RecordingNotFoundError
+from recorder.errors import ForbiddenError, RecorderError, RecordingNotFoundError
 from recorder.finding import past
 from recorder.listening import Act, Listening
 from recorder.notices import last_whole_day
@@ -48,6 +49,7 @@ class Disclosed:
     purposes: Sequence[str] = ()
     told: str | None = None  # the words the person heard before saying yes
     held: frozenset[str] = frozenset()
+    closed: bool = False  # a hold keeps it from being heard, by them too
     listened: Sequence[Listened] = ()
     bars: Sequence[Sequence[float]] = ()
     certificate_id: str | None = None
@@ -154,6 +156,7 @@ def _disclosed(service: Service, recording_id: str, row: Recording | None, now: 
         purposes = facts.purposes(connection, call) if call else frozenset()
         standing = holds.standing(connection, [recording_id]).get(recording_id, [])
         heard = listenings.of_recording(connection, recording_id)
+        closed = _closed(connection, row, now)
     return Disclosed(
         id=recording_id,
         recording=row,
@@ -163,9 +166,18 @@ def _disclosed(service: Service, recording_id: str, row: Recording | None, now: 
         purposes=sorted(purposes),
         told=_told(service, script, call.brand if call else None) if script else None,
         held=frozenset(hold.kind for hold in standing),
+        closed=closed,
         listened=heard,
-        bars=_bars(service, row, kept.get("peaks"), now),
+        bars=[] if closed else _bars(service, row, kept.get("peaks"), now),
     )
+
+
+def _closed(connection: Connection, row: Recording, now: datetime) -> bool:
+    try:
+        listening.may_hear(connection, row.id, PURPOSE, now)
+    except (ForbiddenError, RecordingNotFoundError):
+        return True
+    return False
 
 
 def _told(service: Service, script: Script, brand: str | None) -> str:
@@ -174,12 +186,10 @@ def _told(service: Service, script: Script, brand: str | None) -> str:
 
 
 def _bars(service: Service, row: Recording, peaks: Attempt | None, now: datetime) -> list[list[float]]:
-    """The outline, where the audio itself may be heard; a page without it is better than none."""
+    """The outline; a page without it is better than none."""
     if peaks is None:
         return []
     try:
-        with service.database.read() as connection:
-            listening.may_hear(connection, row.id, PURPOSE, now)
         reader = listening.open_rendition(service, row, peaks, now)
         if reader.size > MAX_PEAKS_BYTES:
             return []
