@@ -23,7 +23,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage import postgresql
-from storage.errors import ConfigurationError, DatabaseBusyError, DatabaseFullError, DatabaseUnavailableError
+from storage.errors import (
+    ConfigurationError,
+    DatabaseBusyError,
+    DatabaseFullError,
+    DatabaseUnavailableError,
+    DatabaseUnusableError,
+)
 from storage.writelock import WriteLock
 
 BUSY_SECONDS = 10
@@ -252,7 +258,9 @@ def translated() -> Iterator[None]:
             raise DatabaseFullError from exc
         if postgresql.is_busy(exc):
             raise DatabaseBusyError from exc
-        if _is_away(exc) or postgresql.is_unusable(exc):
+        if postgresql.is_unusable(exc):
+            raise DatabaseUnusableError from exc
+        if _is_away(exc):
             raise DatabaseUnavailableError from exc
         raise
 

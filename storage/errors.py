@@ -92,7 +92,14 @@ class DatabaseUnavailableError(StorageError):
     """The database did not answer."""
 
     code = "database_unavailable"
+    hint = "is it up, and does it take RECORDER_DATABASE__URL's name, password and certificate? a server's log says"
     retryable = True
+
+
+class DatabaseUnusableError(DatabaseUnavailableError):
+    """The database lets us in and has not what we need, or not for us."""
+
+    hint = "let `recorder migrate` run as the tables' owner; docs/operating.md has the rights"
 
 
 class DatabaseFullError(DatabaseUnavailableError):

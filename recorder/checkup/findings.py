@@ -165,9 +165,7 @@ KINDS: dict[str, Kind] = {
     # store
     "store_ok": Kind("ok", "store", "writes, reads ranges, keeps tags, and deletes for good"),
     "store_faulty": Kind("fault", "store", "must not keep recordings: {why}", "mend it, or use another store", "P3"),
-    "store_doubtful": Kind(
-        "warning", "store", "{why}", 'see docs/operating.md, "Keys, and what must never be backed up"'
-    ),
+    "store_doubtful": Kind("warning", "store", "{why}", 'see docs/operating.md, "Recordings and keys in S3"'),
     # mail, SMS, calls
     "mail_ok": Kind("ok", "mail", "{host} takes it under TLS{login}; from {sender}"),
     "mail_files": Kind("ok", "mail", "written to files, for trying out"),
