@@ -292,6 +292,14 @@ class KeyUseRow(Table, table=True):
 
 class HoldRow(Table, table=True):
     __tablename__ = "holds"
+    __table_args__ = (
+        Index(
+            "ix_holds_standing",
+            "review_at",
+            sqlite_where=text("released_at IS NULL"),
+            postgresql_where=text("released_at IS NULL"),
+        ),
+    )
     id: str = Field(primary_key=True)
     recording_id: str = Field(index=True)
     kind: str  # access | legal | dispute | restriction
@@ -306,6 +314,20 @@ class HoldRow(Table, table=True):
 
 class RequestRow(Table, table=True):
     __tablename__ = "requests"
+    __table_args__ = (
+        Index(
+            "ix_requests_open",
+            "due_at",
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+        Index(
+            "ix_requests_sealed",
+            "key_id",
+            sqlite_where=text("key_id IS NOT NULL"),
+            postgresql_where=text("key_id IS NOT NULL"),
+        ),
+    )
     id: str = Field(primary_key=True)
     kind: str  # access | withdrawal | erasure | restriction | …
     state: str = "received"  # received | answered | refused | closed
@@ -357,7 +379,7 @@ class CodeRow(Table, table=True):
     code_hash: bytes | None = blob()
     state: str = "queued"  # queued | sent | used | void
     tries: int = 0
-    created_at: datetime = instant(nullable=False)
+    created_at: datetime = instant(nullable=False, index=True)
     expires_at: datetime | None = instant()
 
 
@@ -395,7 +417,7 @@ class OutboxRow(Table, table=True):
     body: dict[str, Any] | None = document()  # ids and choices only: reason, and which minting of its secret
     state: str = "new"  # new | sent | failed | void
     tries: int = 0
-    created_at: datetime = instant(nullable=False)
+    created_at: datetime = instant(nullable=False, index=True)
     next_try_at: datetime = instant(nullable=False)
     lease: str | None = None
     lease_until: datetime | None = instant()

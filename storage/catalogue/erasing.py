@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal, select, update
+from sqlalchemy import Connection, and_, delete, func, literal, select, update
 
 from storage.catalogue import blanking, seen, sessions, sweeping
 from storage.catalogue.among import among
@@ -213,15 +213,15 @@ def _lock_calls(connection: Connection, ids: Sequence[str], *, skip_locked: bool
 
 def _close_links(connection: Connection, ids: Sequence[str]) -> None:
     """Void links that lead to nothing else, and end who came in by them."""
-    hit = select(_matches.c.request_id).where(among(_matches.c.recording_id, ids), _matches.c.approved.is_(True))
-    alive = (
-        select(_matches.c.request_id)
-        .join(_recordings, _recordings.c.id == _matches.c.recording_id)
-        .where(_matches.c.request_id.in_(hit), _matches.c.approved.is_(True), _recordings.c.state == "stored")
+    approved = select(_matches.c.request_id).where(_matches.c.approved.is_(True))
+    hit = set(connection.execute(approved.where(among(_matches.c.recording_id, ids))).scalars())
+    if not hit:
+        return
+    stored = approved.join(_recordings, _recordings.c.id == _matches.c.recording_id).where(
+        among(_matches.c.request_id, hit), _recordings.c.state == "stored"
     )
-    dead: ColumnElement[bool] = and_(
-        _links.c.request_id.in_(hit), _links.c.request_id.not_in(alive), _links.c.state.in_(("minted", "open"))
-    )
-    voided = update(_links).where(dead).values(state="void").returning(_links.c.id)
+    dead = hit.difference(connection.execute(stored).scalars())
+    theirs = among(_links.c.request_id, dead) & _links.c.state.in_(("minted", "open"))
+    voided = update(_links).where(theirs).values(state="void").returning(_links.c.id)
     for link_id in connection.execute(voided).scalars().all():
         sessions.end_of_link(connection, link_id)

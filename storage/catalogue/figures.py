@@ -75,17 +75,20 @@ def _queues(connection: Connection, now: datetime) -> Figures:
     # Written out: only then do databases see that their partial indexes are meant.
     new, unsent, there = (rows.c.state == literal_column("'new'") for rows in (inbox, outbox, sources))
     waiting = recordings.c.state.in_(("announced", "capturing")) & recordings.c.available_at.is_not(None)
+    taken_in = _waiting(connection, new, inbox.c.received_at, now)
+    available = _waiting(connection, waiting, recordings.c.available_at, now)
+    lying = _waiting(connection, there, sources.c.created_at, now)
     due = unsent, outbox.c.created_at <= now
     oldest = select(outbox.c.kind, func.min(outbox.c.created_at)).where(*due).group_by(outbox.c.kind)
     return {
-        "inbox_pending": _one(connection, select(func.count()).where(new)),
-        "inbox_oldest_seconds": _age(connection, select(func.min(inbox.c.received_at)).where(new), now),
-        "captures_waiting": _one(connection, select(func.count()).where(waiting)),
-        "capture_oldest_seconds": _age(connection, select(func.min(recordings.c.available_at)).where(waiting), now),
+        "inbox_pending": taken_in[0],
+        "inbox_oldest_seconds": taken_in[1],
+        "captures_waiting": available[0],
+        "capture_oldest_seconds": available[1],
         "outbox_pending": _by(connection, "outbox", "kind", unsent),
         "outbox_oldest_seconds": {(kind,): (now - first).total_seconds() for kind, first in connection.execute(oldest)},
-        "source_deletions_pending": _one(connection, select(func.count()).where(there)),
-        "source_deletions_oldest_seconds": _age(connection, select(func.min(sources.c.created_at)).where(there), now),
+        "source_deletions_pending": lying[0],
+        "source_deletions_oldest_seconds": lying[1],
         "leases_held": _one(connection, select(func.count()).where(t["leases"].c.until > now)),
     }
 
@@ -112,7 +115,7 @@ def _people(connection: Connection, now: datetime) -> Figures:
         "requests_min_days_left": {(): (due - now).total_seconds() / 86_400 if due else 31.0},
         "tasks_open": _by(connection, "tasks", "kind", t["tasks"].c.closed_at.is_(None)),
         "audit_size": _one(connection, select(func.max(t["audit_head"].c.size))),
-        "audit_age_seconds": _age(connection, select(t["audit_head"].c.latest_at), now),
+        "audit_age_seconds": _age(_scalar(connection, select(t["audit_head"].c.latest_at)), now),
     }
 
 
@@ -134,7 +137,7 @@ def first_answer_due(connection: Connection) -> datetime | None:
     What is answered is in time; while the person is asked who they are, the deadline stands still.
     """
     requests = metadata.tables["requests"]
-    unanswered = requests.c.state == "received", requests.c.identity_asked_at.is_(None)
+    unanswered = requests.c.closed_at.is_(None), requests.c.state == "received", requests.c.identity_asked_at.is_(None)
     moment: datetime | None = _scalar(connection, select(func.min(requests.c.due_at)).where(*unanswered))
     return moment
 
@@ -176,9 +179,19 @@ def _one(connection: Connection, statement: Select[Any]) -> Values:
     return {(): float(connection.execute(statement).scalar() or 0)}
 
 
-def _age(connection: Connection, statement: Select[Any], now: datetime) -> Values:
-    first = _scalar(connection, statement)
-    return {(): (now - first).total_seconds() if first else 0.0}
+def _waiting(
+    connection: Connection, which: ColumnElement[bool], since: ColumnElement[datetime], now: datetime
+) -> tuple[Values, Values]:
+    """How many wait, and for how long the first of them has.
+
+    Asked at once: for the first alone, SQLite would go through an index of all that ever waited.
+    """
+    count, first = connection.execute(select(func.count(), func.min(since)).where(which)).one()
+    return {(): float(count)}, _age(first, now)
+
+
+def _age(moment: datetime | None, now: datetime) -> Values:
+    return {(): (now - moment).total_seconds() if moment else 0.0}
 
 
 def _scalar(connection: Connection, statement: Select[Any]) -> Any:

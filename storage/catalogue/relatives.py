@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, union_all, update
 
 from storage.catalogue import evidence, seen
 from storage.catalogue.among import among
@@ -86,11 +86,10 @@ def _stand_in(connection: Connection, dying: str, heir: str) -> None:
 
 def _linked(connection: Connection, call_ids: Collection[str]) -> list[str]:
     """Those of these calls that came out of others, or others out of them."""
-    links = select(_legs.c.call_id, _legs.c.parent_call_id).where(
-        or_(among(_legs.c.call_id, call_ids), among(_legs.c.parent_call_id, call_ids)),
-        _legs.c.parent_call_id.is_not(None),
-    )
-    return sorted({one for link in connection.execute(links) for one in link} & set(call_ids))
+    links = select(_legs.c.call_id, _legs.c.parent_call_id).where(_legs.c.parent_call_id.is_not(None))
+    # Not one or the other of two conditions: for that, PostgreSQL reads every leg there is.
+    theirs = union_all(*(links.where(among(end, call_ids)) for end in (_legs.c.call_id, _legs.c.parent_call_id)))
+    return sorted({one for link in connection.execute(theirs) for one in link} & set(call_ids))
 
 
 def _first_there(connection: Connection, call_ids: Collection[str]) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, delete, exists, or_, select, update
+from sqlalchemy import Connection, Select, delete, select, union, update
 
 from storage.catalogue.among import among
 from storage.catalogue.upsert import insert_new
@@ -139,13 +139,8 @@ def unmatch(connection: Connection, request_id: str, recording_id: str) -> None:
 
 def open_ones(connection: Connection) -> list[Request]:
     """Requests not closed or refused, the most urgent first."""
-    statement = select(requests).where(requests.c.state.in_(("received", "answered")))
+    statement = select(requests).where(requests.c.closed_at.is_(None))
     return [Request(**row) for row in connection.execute(statement.order_by(requests.c.due_at)).mappings()]
-
-
-def latest(connection: Connection, limit: int) -> list[Request]:
-    statement = select(requests).order_by(requests.c.received_at.desc(), requests.c.id).limit(limit)
-    return [Request(**row) for row in connection.execute(statement).mappings()]
 
 
 def to_remind(connection: Connection, due_before: datetime) -> list[Request]:
@@ -154,6 +149,7 @@ def to_remind(connection: Connection, due_before: datetime) -> list[Request]:
     While the person is asked who they are, the deadline stands still.
     """
     statement = select(requests).where(
+        requests.c.closed_at.is_(None),  # of its index
         requests.c.state == "received",
         requests.c.due_at < due_before,
         requests.c.reminded_at.is_(None),
@@ -167,10 +163,11 @@ def ended_but_not_let_go(connection: Connection) -> list[str]:
 
     The columns may go before the holds, with their key.
     """
-    ended = requests.c.state.in_(("refused", "closed"))
-    of_request = holds.c.request_id == requests.c.id, holds.c.kind == "access", holds.c.released_at.is_(None)
-    left = or_(requests.c.sealed.is_not(None), requests.c.request_key.is_not(None), exists().where(*of_request))
-    return list(connection.execute(select(requests.c.id).where(ended, left)).scalars())
+    ended = select(requests.c.id).where(requests.c.closed_at.is_not(None))
+    holding = select(holds.c.request_id).where(holds.c.kind == "access", holds.c.released_at.is_(None))
+    # Two statements in one: for one or the other of two conditions, databases read every request there ever was.
+    left = union(ended.where(requests.c.key_id.is_not(None)), ended.where(requests.c.id.in_(holding)))
+    return list(connection.execute(left).scalars())
 
 
 def _one(connection: Connection, statement: Select[tuple[object, ...]]) -> Request | None:

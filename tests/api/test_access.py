@@ -168,7 +168,7 @@ def link_rows_of(house: House) -> list[str]:
     from storage.catalogue import requests
 
     with house.service.database.read() as connection:
-        return [one.id for one in requests.latest(connection, 10)]
+        return [one.id for one in requests.open_ones(connection)]
 
 
 async def test_nobody_has_listened_until_somebody_does(house: House, browser: Client) -> None:
