@@ -27,6 +27,8 @@ from recorder.ports import Media
 PORTS = {"http": 80, "https": 443}
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 30.0  # a peer that sends nothing for so long is away
+TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
+METADATA = ipaddress.ip_address("fd00:ec2::254")  # the one cloud's that is not link-local
 
 
 def origin_of(url: str) -> str:
@@ -220,10 +222,17 @@ def allowed(address: str, *, private_ok: bool) -> bool:
     """Whether an address may be connected to; link-local ones (cloud metadata) never, private ones if `private_ok`."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ip.sixtofour or ip
-    if ip.is_multicast or ip.is_link_local or ip.is_unspecified:
+        ip = _led_to(ip)
+    if ip.is_multicast or ip.is_link_local or ip.is_unspecified or ip == METADATA:
         return False
     return ip.is_global or private_ok
+
+
+def _led_to(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address that the kernel or a translator of the network's makes of it, if there is one."""
+    if any(ip in network for network in TRANSLATED):
+        return ipaddress.IPv4Address(ip.packed[-4:])
+    return ip.ipv4_mapped or ip.sixtofour or ip
 
 
 def _length(value: str | None) -> int | None:
