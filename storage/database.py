@@ -208,6 +208,7 @@ def _not_waiting(connection: Connection) -> Iterator[None]:
 
 def _sqlite(url: str) -> Engine:
     _path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make(_path(url))
     engine = create_engine(
         url,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
@@ -229,6 +230,12 @@ def _sqlite(url: str) -> Engine:
             connection.execute(f"PRAGMA {pragma}")
 
     return engine
+
+
+def _make(path: Path) -> None:
+    """A new database is for its owner alone; SQLite would let everybody read it, and its logs with it."""
+    with suppress(OSError):  # where it cannot be made, opening it says why
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

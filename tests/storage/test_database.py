@@ -141,6 +141,20 @@ def test_connections_to_a_new_database_may_meet(tmp_path: Path) -> None:
     assert faults == []
 
 
+def test_p2_a_new_database_is_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with Database(f"sqlite:///{tmp_path / 'new.sqlite'}").write() as connection:
+            connection.execute(text("CREATE TABLE t (n INTEGER)"))
+            files = sorted(tmp_path.iterdir())
+            assert [path.name for path in files if path.suffix in {".sqlite", ".sqlite-wal"}]
+            assert {path.name: path.stat().st_mode & 0o077 for path in files} == dict.fromkeys(
+                (path.name for path in files), 0
+            )
+    finally:
+        os.umask(before)
+
+
 def test_a_full_database_is_told_apart(database: Database) -> None:
     with pytest.raises(DatabaseFullError), database.write() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 3")
