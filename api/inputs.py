@@ -88,6 +88,8 @@ async def pairs(request: web.Request, most: int = MOST_FIELDS) -> list[tuple[str
         sent = parse_qsl((await request.read()).decode(), keep_blank_values=True, max_num_fields=most)
     except ValueError as exc:
         raise InvalidInputError("the body is not a form") from exc
+    if any("\x00" in name + value for name, value in sent):  # nobody types it, and PostgreSQL takes it nowhere
+        raise InvalidInputError("the body is not a form")
     # A browser sends a line's end as two characters, and counts it as one against `maxlength`.
     return [(name, value.replace("\r\n", "\n")) for name, value in sent]
 

@@ -20,7 +20,10 @@ async def test_p6_a_form_is_utf_8_whatever_its_sender_calls_it(house: House, cha
     assert (answer.status, answer.url.path) == (200, "/console/")
 
 
-@pytest.mark.parametrize("body", [b"token=\xff\xfe", b"&".join(b"a%d=1" % number for number in range(5000))])
+NO_FORMS = [b"token=\xff\xfe", b"token=%00", b"\x00=1", b"&".join(b"a%d=1" % number for number in range(5000))]
+
+
+@pytest.mark.parametrize("body", NO_FORMS)
 async def test_what_is_no_form_is_refused(house: House, body: bytes) -> None:
     answer = await house.client.post("/console/sign-in", data=body, headers=SAME_ORIGIN | {"Content-Type": FORM})
 
