@@ -166,6 +166,20 @@ def test_p5_a_cut_hidden_by_the_counter_shows_as_time(database: Database) -> Non
     assert list(audit.verify(database).faults) == [Fault(4, "head_time")]
 
 
+def test_p5_a_copy_kept_elsewhere_shows_what_a_perfect_forgery_hides(database: Database) -> None:
+    write(database, 5)
+    copy = list(audit.export(database))
+    write(database, 3)
+    assert list(audit.export(database))[: len(copy)] == copy
+
+    tamper(database, "DELETE FROM audit WHERE seq > 2")
+    tamper(database, "UPDATE audit_head SET size = 2")
+    write(database, 6, NOW + timedelta(seconds=1))  # others in their place, as the service itself would write them
+
+    assert audit.verify(database).ok
+    assert list(audit.export(database))[: len(copy)] != copy
+
+
 def test_faults_of_a_counter_gone_mad_are_bounded(database: Database) -> None:
     write(database, 2)
 
