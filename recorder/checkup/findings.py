@@ -144,7 +144,7 @@ KINDS: dict[str, Kind] = {
         "warning",
         "key ring",
         "the ring lies in the folder of database and recordings: a snapshot of the whole folder stays readable",
-        "set RECORDER_KEYS__URL elsewhere, or keep 'keys' out of every backup",
+        "move the ring (docs/operating.md says how), or keep 'keys' out of every backup",
     ),
     "keys_beside_recordings": Kind(
         "warning",
