@@ -31,6 +31,7 @@ from storage.clock import new_id
 
 Choice = Literal["copy_first", "delete_now"]
 WITHDRAWN = "withdrawn"
+BATCH = 200  # recordings per transaction: for so long a webhook may have to wait, and every other act for the audit log
 TURN = timedelta(seconds=60)  # others leave an erasure alone for so long
 REASONS = ("customer_request", WITHDRAWN, "recorded_by_mistake", "no_legal_basis", "ordered", "other")  # an officer's
 
@@ -98,10 +99,10 @@ def withdraw(
     )
 
 
-def finish_erasures(service: Service, now: datetime, limit: int = 1000) -> int:
-    """Go on with erasures that were begun; returns how many were verified."""
+def finish_erasures(service: Service, now: datetime) -> int:
+    """Go on with a batch of the erasures that were begun; returns how many were verified."""
     with service.database.write(lasting=False) as connection:
-        ids = erasing.take_unfinished(connection, now, now + TURN, limit)
+        ids = erasing.take_unfinished(connection, now, now + TURN, BATCH)
     return len(disposal.finish(service, ids, now)) if ids else 0
 
 
@@ -175,7 +176,7 @@ def again(
 
 def _discarded(service: Service, connection: Connection, recording: Recording, reason: str, now: datetime) -> Entry:
     call = calls.get(connection, recording.call_id)
-    data = personal.of_recording(service, call, recording, now) if call else {}
+    data = personal.left_of(service, call, recording, now) if call else {}
     return discard(service, connection, recording, data, reason, now)
 
 
@@ -211,7 +212,7 @@ def _leave_none_at_the_platform(
     for recording in going:
         call = calls.get(connection, recording.call_id) if recording.state == "failed" else None
         if call is not None:
-            data = personal.of_recording(service, call, recording, now)
+            data = personal.left_of(service, call, recording, now)
             sources.note(service, connection, recording, data, reason, now)
 
 

@@ -7,7 +7,6 @@ held still hangs on stays, and people are told.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 
 import structlog
@@ -22,11 +21,10 @@ from recorder.ports import Service
 from storage import audit
 from storage.audit import Entry
 from storage.catalogue import blanking, sweeping, tasks
-from storage.errors import IntegrityError, KeyDestroyedError, StorageError
+from storage.errors import StorageError
 from storage.keyobjects import KeyName
 from storage.keyring import INBOX_DAYS
 
-BATCH = 1000
 LATE = "key_overdue"
 
 log = structlog.get_logger(__name__)
@@ -78,9 +76,8 @@ def _release(service: Service, name: KeyName, now: datetime) -> bool:
 def _let_go(service: Service, connection: Connection, name: KeyName, now: datetime) -> None:
     """What nobody can open any more is not kept half: calls go whole, and people are told of events that are lost."""
     for call, recording in sweeping.never_stored(connection, name.id):
-        with suppress(KeyDestroyedError, IntegrityError):
-            data = personal.of_recording(service, call, recording, now)
-            sources.note(service, connection, recording, data, "expired", now)
+        data = personal.left_of(service, call, recording, now)
+        sources.note(service, connection, recording, data, "expired", now)
         tasks.close_task(connection, "capture_failed", recording.id, SYSTEM.id, now)
     let_go = sweeping.let_go_of(connection, name.id, date.fromisoformat(name.folder))
     blanking.blank_calls(connection, let_go.calls, now)
@@ -94,7 +91,7 @@ def _let_go(service: Service, connection: Connection, name: KeyName, now: dateti
 
 def _claim_some(service: Service, name: KeyName, now: datetime) -> list[Entry]:
     with service.database.read() as connection:
-        ids = sweeping.due_ids(connection, now, BATCH, key_id=name.id)
+        ids = sweeping.due_ids(connection, now, erasure.BATCH, key_id=name.id)
     if not ids:
         return []
     with service.database.write() as connection:

@@ -22,7 +22,7 @@ from storage.audit import Entry
 from storage.catalogue import forecast, recordings
 from storage.catalogue.recordings import Recording
 
-BATCH = 1000  # rows per transaction
+BATCH = 200  # recordings per transaction: whoever writes may have to wait for one
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from storage.errors import StorageError
 
 __all__ = ["SweepPlan", "SweepReport", "destroy_due_keys", "plan", "review_holds", "sweep"]
 
-BATCH = 1000  # rows per transaction
 REMEMBERED = timedelta(days=100)  # a platform repeats a callback for days, not months
 BRAKE = "sweep_brake"
 
@@ -119,7 +118,7 @@ def sweep(
     keys_destroyed = destroy_due_keys(service, now)
     reached("sweep.keys_destroyed")
     erased = 0
-    while done := erasure.finish_erasures(service, clock(), BATCH):
+    while done := erasure.finish_erasures(service, clock()):
         erased += done
         if progress is not None:
             progress(erased)
@@ -135,7 +134,7 @@ def _claim_all(service: Service, actor: Actor, now: datetime) -> int:
     claimed = 0
     while True:
         with service.database.read() as connection:
-            ids = sweeping.due_ids(connection, now, BATCH)
+            ids = sweeping.due_ids(connection, now, erasure.BATCH)
         if not ids:
             return claimed
         with service.database.write() as connection:
@@ -185,7 +184,7 @@ def _forget(service: Service, now: datetime) -> None:
         while True:
             with service.database.write() as connection:
                 forgotten = forget(connection, before)
-            if forgotten < BATCH:
+            if not forgotten:
                 break
     erasure_notes.forget(service, now)
     with service.database.write() as connection:

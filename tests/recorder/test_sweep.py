@@ -82,7 +82,7 @@ def test_the_plan_touches_nothing_and_says_what_the_sweep_does(service: Service,
 def test_more_than_a_batch_goes_in_one_sweep(
     service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "BATCH", 2)
+    monkeypatch.setattr(erasure, "BATCH", 2)
     for _ in range(5):
         store(service, clock.now - timedelta(days=90))
     told: list[int] = []
