@@ -31,7 +31,6 @@ from storage.catalogue.holds import Hold
 from storage.catalogue.recordings import Position, Recording
 from storage.clock import EPOCH, MICROSECOND
 from storage.columns import marks, place
-from storage.errors import KeyDestroyedError
 
 STATES = ("announced", "capturing", "stored", "erasing", "failed", "discarded")
 ABOUT_THE_CUSTOMER = ("phone", "account")
@@ -174,12 +173,7 @@ def _for_reader(service: Service, dressed: Dressed, actor: Actor, now: datetime)
 
 
 def _opened(service: Service, recording: Recording, call: Call | None, now: datetime) -> dict[str, Any]:
-    if call is None:
-        return {}
-    try:
-        return dict(personal.of_recording(service, call, recording, now))
-    except KeyDestroyedError:
-        return {}
+    return {} if call is None else personal.left_of(service, call, recording, now)
 
 
 def _cursor_seal(service: Service, query: Query, position: bytes) -> bytes:

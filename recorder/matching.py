@@ -18,7 +18,6 @@ from storage.catalogue import calls, recordings
 from storage.catalogue.recordings import Recording
 from storage.catalogue.requests import Match
 from storage.columns import mark
-from storage.errors import KeyDestroyedError
 
 MAX_LENGTH = 200
 PAGE = 500
@@ -139,9 +138,6 @@ def _facts(service: Service, recording: Recording, now: datetime) -> dict[str, A
         call = calls.get(connection, recording.call_id)
     if call is None:
         return {}
-    try:
-        known = dict(personal.of_recording(service, call, recording, now))
-    except KeyDestroyedError:
-        return {}
+    known = personal.left_of(service, call, recording, now)
     known.setdefault("phone", personal.customer_number(recording.direction or call.direction, known))
     return known

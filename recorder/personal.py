@@ -11,14 +11,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from recorder.ports import Service
 from storage import columns
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
+from storage.errors import IntegrityError, KeyDestroyedError
 from storage.keys import Key
 
 MARKED = ("phone", "account", "agent", "case")
 CALL_FIELDS = ("platform_call_id", "from", "to", "account", "agent", "case")
+
+log = structlog.get_logger(__name__)
 
 
 def keyed(service: Service, call: Call, data: dict[str, Any], now: datetime) -> tuple[Call, bytes]:
@@ -66,6 +71,20 @@ def of_recording(service: Service, call: Call, recording: Recording, now: dateti
         return {}
     of_call_ = unseal(secret, "calls", call.id, call.sealed)
     return of_call_ | unseal(secret, "recordings", recording.id, recording.sealed)
+
+
+def left_of(service: Service, call: Call, recording: Recording, now: datetime) -> dict[str, Any]:
+    """As `of_recording`; nothing where its key is gone or a row is damaged.
+
+    For who looks at many, or lets go of it: one that does not open must not hide others, nor stay for that.
+    """
+    try:
+        return of_recording(service, call, recording, now)
+    except KeyDestroyedError:
+        return {}
+    except IntegrityError as error:
+        log.warning("recording.damaged", recording_id=recording.id, code=error.code)
+        return {}
 
 
 def customer_number(direction: str | None, data: dict[str, Any]) -> str | None:

@@ -211,10 +211,7 @@ def _given_up(
     service: Service, connection: Connection, call: Call, recording: Recording, reason: str, now: datetime
 ) -> audit.Entry:
     """What could not be captured lies at its platform until its time is over, or the consent to it."""
-    try:
-        data = personal.of_recording(service, call, recording, now)
-    except KeyDestroyedError:
-        data = {}
+    data = personal.left_of(service, call, recording, now)
     tasks.close_task(connection, "capture_failed", recording.id, SYSTEM.id, now)
     return discard(service, connection, recording, data, reason, now)
 
