@@ -107,10 +107,10 @@ class Bucket:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Errors of boto3, and of bodies that break off, as ours."""
+        """Errors of boto3, of what it cannot read (a `ValueError`), and of bodies that break off, as ours."""
         try:
             yield
-        except (BotoCoreError, ClientError, urllib3.exceptions.HTTPError, OSError) as exc:
+        except (BotoCoreError, ClientError, urllib3.exceptions.HTTPError, OSError, ValueError) as exc:
             raise self._error(exc) from None  # its text may name keys
 
     def time(self) -> datetime | None:
@@ -154,6 +154,22 @@ class Bucket:
         """An answer without a body does not say why, but when."""
         said = self.time()
         return said is not None and abs(said - utc_now()) > MAX_SKEW
+
+
+def onward(page: Mapping[str, Any], before: Mapping[str, str], **names: str) -> dict[str, str]:
+    """Where a listing goes on, by what is asked and what it is told by; empty where it has ended.
+
+    Raises `StoreUnavailableError` for what is no listing, or goes on where it was: an answer that says nothing is not
+    taken for nothing being there, and one that goes nowhere would never end.
+    """
+    if "IsTruncated" not in page:
+        raise StoreUnavailableError("the store's answer is not a listing")
+    if not page["IsTruncated"]:
+        return {}
+    marker = {asked: str(page.get(told, "")) for asked, told in names.items()}
+    if not any(marker.values()) or marker == before:
+        raise StoreUnavailableError("the store's listing does not go on")
+    return marker
 
 
 def _code(response: Mapping[str, Any]) -> str:

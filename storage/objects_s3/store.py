@@ -14,7 +14,7 @@ from typing import Any
 from storage.errors import ObjectNotFoundError, StoreUnavailableError
 from storage.objects import BLOCK, checked
 from storage.objects_s3 import asking, lifecycle, versions
-from storage.objects_s3.client import CONNECTIONS, Bucket, OutOfRangeError
+from storage.objects_s3.client import CONNECTIONS, Bucket, OutOfRangeError, onward
 from storage.objects_s3.uploading import COPY_PART, S3Upload, Target, look, tags
 from storage.probe import StoreTruth
 
@@ -105,9 +105,9 @@ class S3Store:
             page = self.bucket.ask("list_objects_v2", Prefix=self.bucket.full(prefix), **after)
             for entry in page.get("Contents", ()):
                 yield self.bucket.own(entry["Key"])
-            if not page.get("IsTruncated"):
+            after = onward(page, after, ContinuationToken="NextContinuationToken")
+            if not after:
                 return
-            after = {"ContinuationToken": page["NextContinuationToken"]}
 
     def clock(self) -> datetime | None:
         """By the store's last answer, within a minute; asks only where there was none."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.errors import ObjectNotFoundError, StoreRefusedError, StoreUnavailableError
-from storage.objects_s3.client import Bucket
+from storage.objects_s3.client import Bucket, onward
 
 BATCH = 1000  # what one DeleteObjects takes
 PAGE = 1000  # what one listing gives
@@ -62,10 +62,12 @@ def _versions(bucket: Bucket, keys: Sequence[str]) -> Iterator[Piece]:
         for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
             if _among(wanted, entry["Key"]):
                 yield Piece(bucket.own(entry["Key"]), entry["VersionId"])
-        if not page.get("IsTruncated"):
+        before, marker = marker, onward(page, marker, KeyMarker="NextKeyMarker", VersionIdMarker="NextVersionIdMarker")
+        if not marker:
             return
-        last = page["NextKeyMarker"]
-        marker = {"KeyMarker": last, "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+        last = marker["KeyMarker"]
+        if last < before.get("KeyMarker", ""):
+            raise StoreUnavailableError("the store's listing goes back")
         if not _among(wanted, last):  # else there may be more versions of it
             after = bisect_right(wanted, last)
             if after == len(wanted):
@@ -83,9 +85,9 @@ def _uploads(bucket: Bucket, keys: Sequence[str]) -> Iterator[Piece]:
         for entry in page.get("Uploads", ()):
             if _among(wanted, entry["Key"]):
                 yield Piece(bucket.own(entry["Key"]), entry["UploadId"], unfinished=True)
-        if not page.get("IsTruncated"):
+        marker = onward(page, marker, KeyMarker="NextKeyMarker", UploadIdMarker="NextUploadIdMarker")
+        if not marker:
             return
-        marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")}
 
 
 def _common(wanted: Sequence[str]) -> str:
