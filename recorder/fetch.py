@@ -163,7 +163,7 @@ def _connect(parts: Url, addresses: list[str], deadline: float) -> HTTPConnectio
             continue
         connection.sock.settimeout(SILENCE_TIMEOUT_S)
         return connection
-    raise PlatformUnreachableError("the platform is not reachable")
+    raise PlatformUnreachableError("the far side is not reachable")
 
 
 def _connection(parts: Url, address: str, timeout: float) -> HTTPConnection:
@@ -198,7 +198,7 @@ def _exchange(
         connection.request(method, parts.request_uri, body=body, headers={**headers, **fixed}, preload_content=False)
         return connection.getresponse()
     except (HTTPError, http.client.HTTPException, OSError) as exc:
-        raise PlatformError("the platform did not answer") from exc
+        raise PlatformError("the far side did not answer") from exc
 
 
 def _host_header(parts: Url) -> str:
@@ -211,7 +211,7 @@ def _addresses(parts: Url, *, private_ok: bool) -> list[str]:
     try:
         found: list[Any] = socket.getaddrinfo(parts.host, parts.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
-        raise PlatformUnreachableError("the platform's name does not resolve") from exc
+        raise PlatformUnreachableError("the far side's name does not resolve") from exc
     addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
     if not all(allowed(address, private_ok=private_ok) for address in addresses):
         raise MediaRefusedError("the address is private")
