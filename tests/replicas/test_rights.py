@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -97,3 +97,21 @@ def test_the_rights_of_the_guide_are_enough_and_no_more(
             connection.execute(text("DELETE FROM audit"))
         with pytest.raises(DatabaseUnavailableError), service.database.write() as connection:
             connection.execute(text("DROP TABLE recordings"))
+
+
+def test_what_is_restored_as_the_guide_says_is_its_owners_to_migrate(
+    roles: Roles, postgresql_server: Server, tmp_path: Path
+) -> None:
+    owner = Database(roles.as_role(roles.owner))
+    migrate(owner)
+    owner.close()
+    postgresql_server.dump(roles.url, tmp_path / "dump")
+    restored = postgresql_server.restore(tmp_path / "dump")
+    again = replace(roles, url=restored)
+    try:
+        engine = create_engine(again.as_role(roles.owner))
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE recordings ADD COLUMN something INTEGER"))
+        engine.dispose()
+    finally:
+        postgresql_server.drop(restored)

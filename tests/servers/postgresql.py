@@ -75,7 +75,7 @@ class Server:
     def restore(self, file: Path) -> str:
         """The URL of a new database made from a dump."""
         url = self.create()
-        self._tool("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={_name(url)}", str(file))
+        self._tool("pg_restore", "--exit-on-error", f"--dbname={_name(url)}", str(file))
         return url
 
     def stop(self) -> None:
