@@ -12,12 +12,14 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from recorder.errors import DeliveryError, DeliveryRefusedError, DeliveryUnknownError
 
 TIMEOUT_S = 30.0  # for one answer
 EXCHANGE_S = 75.0  # for all of them, however slowly they drip; shorter than the lease of a message
+LONGEST_ANSWER = 65_536
 SUBMISSION_PORT = 587
 SUBMISSIONS_PORT = 465
 TAKEN = 250
@@ -76,16 +78,15 @@ class SmtpMailer:
         relay: smtplib.SMTP | None = None
         try:
             relay = self._dialled()
-            with _cut_off(relay, self._exchange_s):
-                if not self._implicit:
-                    relay.starttls(context=self._tls)
-                relay.ehlo_or_helo_if_needed()
-                if self._login:
-                    relay.login(*self._login)
-                yield relay
-                # What was taken is taken, whether or not the relay says goodbye.
-                with suppress(smtplib.SMTPException, OSError):
-                    relay.putcmd("quit")
+            if not self._implicit:
+                relay.starttls(context=self._tls)
+            relay.ehlo_or_helo_if_needed()
+            if self._login:
+                relay.login(*self._login)
+            yield relay
+            # What was taken is taken, whether or not the relay says goodbye.
+            with suppress(smtplib.SMTPException, OSError):
+                relay.putcmd("quit")
         except (smtplib.SMTPException, OSError, UnicodeError) as exc:
             # The relay's words may repeat the address, so they stay out of the chain of errors.
             raise DeliveryError(f"the mail relay did not take it: {_reason(exc)}") from None
@@ -95,11 +96,68 @@ class SmtpMailer:
 
     def _dialled(self) -> smtplib.SMTP:
         name = self._sender.rpartition("@")[2] or "localhost"  # our machine's own name is nobody's business
+        options: dict[str, Any] = {"local_hostname": name, "timeout": self._timeout_s, "seconds": self._exchange_s}
         if self._implicit:
-            return smtplib.SMTP_SSL(
-                self._host, self._port, local_hostname=name, timeout=self._timeout_s, context=self._tls
-            )
-        return smtplib.SMTP(self._host, self._port, local_hostname=name, timeout=self._timeout_s)
+            return _TlsRelay(self._host, self._port, context=self._tls, **options)
+        return _Relay(self._host, self._port, **options)
+
+
+class _Relay(smtplib.SMTP):
+    """A connection that is shut when its time is over, from the greeting on, and ends at an answer without an end.
+
+    A relay that drips passes every timeout of a single read, and smtplib gathers what it is told for ever. Before TLS,
+    whoever is on the way is the relay.
+    """
+
+    def __init__(self, *place: Any, seconds: float, **options: Any) -> None:
+        self._timer = threading.Timer(seconds, self._shut)
+        self._timer.daemon = True
+        self._timer.start()
+        try:
+            super().__init__(*place, **options)
+        except BaseException:
+            self.close()
+            raise
+
+    def getreply(self) -> tuple[int, bytes]:
+        if not self._timer.is_alive():  # the time was over before there was a connection to shut
+            raise smtplib.SMTPServerDisconnected("out of time")
+        if self.file is None and self.sock is not None:
+            self.file = _Said(self.sock.makefile("rb"))
+        if isinstance(self.file, _Said):
+            self.file.left = LONGEST_ANSWER
+        return super().getreply()
+
+    def close(self) -> None:
+        self._timer.cancel()
+        super().close()
+
+    def _shut(self) -> None:
+        if self.sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # TLS's own would touch what the reader uses
+
+
+class _TlsRelay(_Relay, smtplib.SMTP_SSL):
+    """The same, with TLS from the first byte."""
+
+
+class _Said:
+    """What a relay says, as smtplib reads it: only so much to one question."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.left = 0
+
+    def readline(self, most: int) -> bytes:
+        line = self._stream.readline(most)
+        self.left -= len(line)
+        if self.left < 0:
+            raise OSError("an answer without an end")
+        return line
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 def _answered(answer: tuple[int, bytes], *, lasting: bool) -> None:
@@ -110,24 +168,6 @@ def _answered(answer: tuple[int, bytes], *, lasting: bool) -> None:
     if lasting and code in PERMANENT:
         raise DeliveryRefusedError(f"the mail relay refused it for good ({code})")
     raise DeliveryError(f"the mail relay did not take it ({code})")
-
-
-@contextmanager
-def _cut_off(relay: smtplib.SMTP, seconds: float) -> Iterator[None]:
-    """Shut the connection when the time is over: a relay that drips passes every timeout of a single read."""
-
-    def shut() -> None:
-        if relay.sock is not None:
-            with suppress(OSError):
-                socket.socket.shutdown(relay.sock, socket.SHUT_RDWR)  # TLS's own would touch what the reader uses
-
-    timer = threading.Timer(seconds, shut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _reason(exc: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 import trustme
@@ -126,29 +127,38 @@ def test_a_slow_relay_is_left(authority: trustme.CA) -> None:
     assert type(left.value) is DeliveryError, "nothing was said that might have been heard"
 
 
-def test_a_relay_that_drips_is_cut_off(authority: trustme.CA) -> None:
-    """Each byte comes well before the timeout of one read; the whole of it never would."""
+@contextmanager
+def babbling(greeting: bytes, then: bytes, every_s: float) -> Iterator[Relay]:
+    """What greets like this, and then says the same again and again."""
     stop = threading.Event()
 
-    def drip(listening: socket.socket) -> None:
+    def babble(listening: socket.socket) -> None:
         connection, _ = listening.accept()
-        with connection:
-            connection.sendall(b"220 hello\r\n")
-            while not stop.wait(0.02):
-                try:
-                    connection.sendall(b"2")
-                except OSError:
-                    return
+        with connection, suppress(OSError):
+            connection.sendall(greeting)
+            while not stop.wait(every_s):
+                connection.sendall(then)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=drip, args=(listening,))
+        thread = threading.Thread(target=babble, args=(listening,))
         thread.start()
-        server = Relay(port=listening.getsockname()[1])
-        with pytest.raises(DeliveryError):
-            mailer(server, authority, timeout_s=5, exchange_s=0.3).send("anna@example.com", HELLO)
+        yield Relay(port=listening.getsockname()[1])
         stop.set()
         thread.join(5)
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("greeting", [b"220 hello\r\n", b"", b"220-hello\r\n"])
+def test_a_relay_that_drips_is_cut_off(authority: trustme.CA, greeting: bytes) -> None:
+    """Each byte comes well before the timeout of one read; the whole of it never would."""
+    with babbling(greeting, b"2", 0.02) as server, pytest.raises(DeliveryError):
+        mailer(server, authority, timeout_s=5, exchange_s=0.3).send("anna@example.com", HELLO)
+
+
+@pytest.mark.parametrize("greeting", [b"220 hello\r\n", b""])
+def test_an_answer_without_an_end_is_not_gathered(authority: trustme.CA, greeting: bytes) -> None:
+    with babbling(greeting, b"250-" + b"x" * 1000 + b"\r\n", 0) as server, pytest.raises(DeliveryError):
+        mailer(server, authority, exchange_s=60).send("anna@example.com", HELLO)
 
 
 def test_a_wrong_password_and_a_server_that_is_away_are_tried_again(relay: StartRelay, authority: trustme.CA) -> None:
