@@ -40,8 +40,8 @@ from storage.clock import new_id, utc_day
 LONGEST = timedelta(days=90)
 EXTENSION = timedelta(days=30)  # shorter than a hold may be: one that is forgotten alarms every month
 OVERDUE = "hold_review_missed"
-# A civil registration number (CPR) or an e-mail address: reasons are kept in clear.
-A_PERSON = re.compile(r"(?<!\d)(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2])\d\d[- ]?\d{4}(?!\d)|@", re.ASCII)
+# A civil registration number (CPR), an e-mail address or a telephone number: reasons are kept in clear.
+A_PERSON = re.compile(r"(?<!\d)(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2])\d\d[- ]?\d{4}(?!\d)|@|\+[\d ]{8}", re.ASCII)
 TRIES = 5
 
 log = structlog.get_logger(__name__)
