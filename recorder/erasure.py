@@ -235,9 +235,11 @@ def _verdict(connection: Connection, recording_id: str, cause: Literal["withdraw
 
 
 def _locked(connection: Connection, recording_id: str) -> Recording:
+    """The recording, after its call and all that are linked to it: what was said in this one may go on in those."""
     found = recordings.get(connection, recording_id)
     if found is not None:
-        calls.lock(connection, found.call_id)
+        for call_id in sorted(calls.family(connection, found.call_id)):
+            calls.lock(connection, call_id)
         found = recordings.lock(connection, recording_id)
     if found is None or found.state in {"discarded", "erased"}:
         raise RecordingNotFoundError

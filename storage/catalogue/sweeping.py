@@ -133,7 +133,8 @@ def let_go_of(connection: Connection, key_id: str, day: date) -> LetGo:
 
     Recordings that never came to be stored, calls, requests, webhooks never applied, notes of copies at a platform.
     """
-    call_ids = list(connection.execute(select(_calls.c.id).where(_calls.c.key_id == key_id)).scalars())
+    sealed = select(_calls.c.id).where(_calls.c.key_id == key_id).order_by(_calls.c.id).with_for_update()
+    call_ids = list(connection.execute(sealed).scalars())
     never = _never_stored(key_id)
     discarded = update(_recordings).where(never).values(state="discarded", reason="expired", lease=None)
     recording_ids = list(connection.execute(discarded.returning(_recordings.c.id)).scalars())
