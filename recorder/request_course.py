@@ -6,6 +6,7 @@ Every step may be done again, so that what a crash leaves half done is finished 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy import Connection
 from recorder import access_links, contacts, deadlines, erasure, holds, matching
 from recorder.actors import SYSTEM, Actor
 from recorder.erasure import Choice
-from recorder.errors import ErasingError, RecordingNotFoundError, RequestNotFoundError
+from recorder.errors import ErasingError, NotFoundError, RecordingNotFoundError, RequestNotFoundError
 from recorder.ports import Service
 from storage import audit
 from storage.catalogue import holds as hold_rows
@@ -188,7 +189,8 @@ def _release(
         standing = hold_rows.of_request(connection, request_id)
     for hold in standing:
         if recording_ids is None or hold.recording_id in recording_ids:
-            holds.release(service, hold.id, actor, now)
+            with suppress(NotFoundError, ErasingError):  # erased since: its holds ended with it
+                holds.release(service, hold.id, actor, now)
 
 
 def _keep_readable(service: Service, request: Request, now: datetime) -> None:
