@@ -20,7 +20,9 @@ def rotate(service: Service, actor: Actor, now: datetime) -> None:
     or read keys. Raises `ConfigurationError` where the root key is configured: then its keeper must make the new one.
     """
     if service.settings.root_key() is not None:
-        raise ConfigurationError("the root key comes from RECORDER_KEYS__ROOT_KEY: docs/operating.md says how it is rotated")
+        raise ConfigurationError(
+            "the root key comes from RECORDER_KEYS__ROOT_KEY: docs/operating.md says how it is rotated"
+        )
     root = secrets.token_bytes(KEY_BYTES)
     service.keyring.rotate_root(root, lambda: save_root_key(service.settings.root_key_path, root))
     with service.database.write() as connection:
