@@ -22,6 +22,7 @@ from storage.catalogue.tombstones import Tombstone
 from storage.clock import running
 from storage.errors import StorageError, StoreRefusedError
 
+BATCH = 200  # recordings per transaction: for so long a webhook may have to wait, and every other act for the audit log
 LATE_AFTER = timedelta(hours=1)  # P3: within the hour no version of the object is left
 LATE = "erasure_late"
 
@@ -39,7 +40,9 @@ def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Tom
     noted = _noted(service, rows, days, now)
     removed = _delete(service, rows, objects, clock)
     reached("erase.deleted")
-    stones = _bury(service, {one.id: removed[one.id] for one in noted if one.id in removed}, clock())
+    gone = [one.id for one in noted if one.id in removed]
+    batches = (gone[at : at + BATCH] for at in range(0, len(gone), BATCH))
+    stones = [stone for some in batches for stone in _bury(service, {one: removed[one] for one in some}, clock())]
     reached("erase.buried")
     if rows:
         service.database.forget()  # their keys too, should the objects have to wait
@@ -111,8 +114,6 @@ def _try_again(service: Service, recording: Claimed, error: StorageError, now: d
 
 def _bury(service: Service, gone: dict[str, int], now: datetime) -> list[Tombstone]:
     """Of two workers at the same recording the one that comes second finds no row and buries nothing."""
-    if not gone:
-        return []
     secret = service.keyring.service_key(certificates.NUMBERS)
     with service.database.write() as connection:
         rows = erasing.rows(connection, list(gone), lock=True)

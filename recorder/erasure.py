@@ -31,7 +31,7 @@ from storage.clock import new_id
 
 Choice = Literal["copy_first", "delete_now"]
 WITHDRAWN = "withdrawn"
-BATCH = 200  # recordings per transaction: for so long a webhook may have to wait, and every other act for the audit log
+AT_ONCE = 1000  # recordings whose objects go together: a folder, or the list of a bucket, is read anew each time
 TURN = timedelta(seconds=60)  # others leave an erasure alone for so long
 REASONS = ("customer_request", WITHDRAWN, "recorded_by_mistake", "no_legal_basis", "ordered", "other")  # an officer's
 
@@ -102,7 +102,7 @@ def withdraw(
 def finish_erasures(service: Service, now: datetime) -> int:
     """Go on with a batch of the erasures that were begun; returns how many were verified."""
     with service.database.write(lasting=False) as connection:
-        ids = erasing.take_unfinished(connection, now, now + TURN, BATCH)
+        ids = erasing.take_unfinished(connection, now, now + TURN, AT_ONCE)
     return len(disposal.finish(service, ids, now)) if ids else 0
 
 

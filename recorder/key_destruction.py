@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from recorder import erasure, personal, sources
+from recorder import disposal, erasure, personal, sources
 from recorder.actors import SYSTEM
 from recorder.calls import FAILED as EVENT_FAILED
 from recorder.faultpoints import reached
@@ -91,7 +91,7 @@ def _let_go(service: Service, connection: Connection, name: KeyName, now: dateti
 
 def _claim_some(service: Service, name: KeyName, now: datetime) -> list[Entry]:
     with service.database.read() as connection:
-        ids = sweeping.due_ids(connection, now, erasure.BATCH, key_id=name.id)
+        ids = sweeping.due_ids(connection, now, disposal.BATCH, key_id=name.id)
     if not ids:
         return []
     with service.database.write() as connection:

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 import structlog
 
-from recorder import brakes, erasure, erasure_notes, once, subscriptions
+from recorder import brakes, disposal, erasure, erasure_notes, once, subscriptions
 from recorder.actors import SYSTEM, Actor
 from recorder.brakes import Brake
 from recorder.errors import BrakeError
@@ -134,7 +134,7 @@ def _claim_all(service: Service, actor: Actor, now: datetime) -> int:
     claimed = 0
     while True:
         with service.database.read() as connection:
-            ids = sweeping.due_ids(connection, now, erasure.BATCH)
+            ids = sweeping.due_ids(connection, now, disposal.BATCH)
         if not ids:
             return claimed
         with service.database.write() as connection:

@@ -160,9 +160,11 @@ def _key(recording_id: str) -> str:
 
 
 def _make_due(service: Service, wave: Sequence[str]) -> None:
-    due = crowd.micros(service.clock() - timedelta(minutes=5))
+    """They expire, and their keys with them: what a later key opens would have to be noted."""
+    due = service.clock() - timedelta(minutes=5)
     with service.database.write() as connection:
         hand = Hand(connection)
-        hand.run(f"UPDATE recordings SET expires_at = ? WHERE id IN {hand.marks(wave)}", [due, *wave])
+        hand.run(f"UPDATE recordings SET expires_at = ? WHERE id IN {hand.marks(wave)}", [crowd.micros(due), *wave])
+        hand.run(f"UPDATE key_uses SET day = ? WHERE recording_id IN {hand.marks(wave)}", [f"{due:%Y%m%d}", *wave])
     if service.database.sqlite:
         os.sync()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from recorder import erasure, holds, personal, sweep
+from recorder import disposal, erasure, holds, personal, sweep
 from recorder.actors import SYSTEM, Actor
 from recorder.errors import BrakeError
 from recorder.ports import Service
@@ -82,13 +82,14 @@ def test_the_plan_touches_nothing_and_says_what_the_sweep_does(service: Service,
 def test_more_than_a_batch_goes_in_one_sweep(
     service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erasure, "BATCH", 2)
+    monkeypatch.setattr(disposal, "BATCH", 2)
+    monkeypatch.setattr(erasure, "AT_ONCE", 3)
     for _ in range(5):
         store(service, clock.now - timedelta(days=90))
     told: list[int] = []
     report = sweep.sweep(service, clock.now, unattended=True, progress=told.append)
     assert (report.claimed, report.erased) == (5, 5)
-    assert told == [2, 4, 5]
+    assert told == [3, 5]
 
 
 def test_p3_day_keys_go_on_time_though_the_store_is_away(
