@@ -17,13 +17,12 @@ from api.metrics import METRICS
 from api.pools import run
 from api.routing import SERVICE, Contract, Route
 from api.settling import settled
-from recorder import answers, spoken_codes
+from recorder import answers, intake, spoken_codes
 from recorder.answers import Answer
-from recorder.events import Event, encode
+from recorder.events import Event
 from recorder.platforms import canonical, twilio
 from recorder.ports import Service, WebhookRequest
 from storage.errors import InboxFullError, StorageError
-from storage.inbox import dedupe_mark, ref
 
 CALLER_SECONDS = 3.0  # a caller hears nothing while we think; Twilio itself would wait for 15
 EVENT_SECONDS = 10.0  # platforms give up after 15 to 30 and send again
@@ -135,17 +134,7 @@ async def _accept(service: Service, found: Sequence[Event], now: datetime) -> No
 
     Giving up waiting withdraws nothing: the inbox finishes what it was given.
     """
-    written = [
-        service.inbox.submit(
-            event.platform,
-            ref(service.keyring, event.platform, event.call_id),
-            dedupe_mark(service.keyring, event.platform, event.key),
-            encode(event),
-            now,
-        )
-        for event in found
-    ]
-    new = await settled(written)
+    new = await settled([intake.submit(service, event, now) for event in found])
     if any(new):
         service.wake("apply")
 

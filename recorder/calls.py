@@ -87,7 +87,8 @@ def register(service: Service, event: Event, now: datetime) -> str:
 
     Returns the call's id. Raises `CallNotFoundError`; `StorageError` where it could not be kept.
     """
-    ref = intake.take_in(service, event, now)
+    intake.submit(service, event, now).result()
+    ref = inbox.ref(service.keyring, event.platform, event.call_id)
     with service.database.write() as connection:
         call_id = apply_call(service, connection, ref, now)
     if call_id is None:

@@ -100,7 +100,7 @@ def _taken_in(service: Service, one: Inquiry, now: datetime) -> Listing | None:
         call_id = columns.unwrap(key, one.body, table="inquiries", column="body", row_id=one.call_ref.hex())
         found = platform.recordings(call_id.decode(), now)
         for event in found.events:
-            intake.take_in(service, event, now)
+            intake.submit(service, event, now).result()
     except RecorderError as error:
         log.warning("inquiry.unanswered", platform=one.platform, tries=one.tries, code=error.code)
         return None

@@ -1,7 +1,8 @@
-"""Events of our own making enter the inbox by the door that platforms' messages come through."""
+"""The inbox's door: what an event's call and the event itself are known by there, whoever brings it."""
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from datetime import datetime
 
 from recorder.events import Event, encode
@@ -9,9 +10,8 @@ from recorder.ports import Service
 from storage import inbox
 
 
-def take_in(service: Service, event: Event, now: datetime) -> bytes:
-    """Return, once the event is durable, what its call is known by; a repetition already is. Raises `StorageError`."""
+def submit(service: Service, event: Event, now: datetime) -> Future[bool]:
+    """Queue an event; once it is durable, the future says whether it was new. See `Inbox.submit`."""
     ref = inbox.ref(service.keyring, event.platform, event.call_id)
     mark = inbox.dedupe_mark(service.keyring, event.platform, event.key)
-    service.inbox.submit(event.platform, ref, mark, encode(event), now).result()
-    return ref
+    return service.inbox.submit(event.platform, ref, mark, encode(event), now)
