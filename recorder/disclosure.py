@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import structlog
-from sqlalchemy import Connection
 
-from recorder import access_links, erasure, facts, listening, mp3, request_course, scripts, waveform
+from recorder import access_links, erasure, facts, listening, mp3, request_course, retention, scripts, waveform
 from recorder.access_links import Visit
 from recorder.actors import Actor
 from recorder.erasure import Choice, Withdrawal
@@ -156,7 +155,8 @@ def _disclosed(service: Service, recording_id: str, row: Recording | None, now: 
         purposes = facts.purposes(connection, call) if call else frozenset()
         standing = holds.standing(connection, [recording_id]).get(recording_id, [])
         heard = listenings.of_recording(connection, recording_id)
-        closed = _closed(connection, row, now)
+    held = frozenset(hold.kind for hold in standing)
+    closed = _closed(row, purposes, held, now)
     return Disclosed(
         id=recording_id,
         recording=row,
@@ -165,16 +165,16 @@ def _disclosed(service: Service, recording_id: str, row: Recording | None, now: 
         consent=consent,
         purposes=sorted(purposes),
         told=_told(service, script, call.brand if call else None) if script else None,
-        held=frozenset(hold.kind for hold in standing),
+        held=held,
         closed=closed,
         listened=heard,
         bars=[] if closed else _bars(service, row, kept.get("peaks"), now),
     )
 
 
-def _closed(connection: Connection, row: Recording, now: datetime) -> bool:
+def _closed(row: Recording, purposes: frozenset[str], held: frozenset[str], now: datetime) -> bool:
     try:
-        listening.may_hear(connection, row.id, PURPOSE, now)
+        retention.readable(row, PURPOSE, now, consented=purposes, held_for=held)
     except (ForbiddenError, RecordingNotFoundError):
         return True
     return False
