@@ -14,6 +14,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from recorder.actors import Actor
+from recorder.disposal import BATCH
 from recorder.ports import Service
 from recorder.retention import sooner
 from recorder.segments import SEGMENTS
@@ -21,8 +22,6 @@ from storage import audit
 from storage.audit import Entry
 from storage.catalogue import forecast, recordings
 from storage.catalogue.recordings import Recording
-
-BATCH = 200  # recordings per transaction: whoever writes may have to wait for one
 
 
 @dataclass(frozen=True)
