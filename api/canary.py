@@ -7,7 +7,7 @@ from aiohttp import web
 from api.pools import run
 from api.routing import SERVICE, Route
 from api.webhooks import signed
-from recorder import prompts
+from recorder.answers import prompts
 from recorder.audio import tones
 from recorder.ports import Service
 

@@ -21,8 +21,8 @@ from pydantic import (
 
 from api import inputs
 from recorder import finding, holds, listening, segments, subject_requests
-from recorder.certificates import Certificate
 from recorder.erasure import REASONS
+from recorder.erasure.certificates import Certificate
 from recorder.errors import InvalidInputError
 from storage.clock import rfc3339
 

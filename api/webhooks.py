@@ -17,8 +17,9 @@ from api.metrics import METRICS
 from api.pools import run
 from api.routing import SERVICE, Contract, Route
 from api.settling import settled
-from recorder import answers, intake, spoken_codes
-from recorder.answers import Answer
+from recorder import answers
+from recorder.answers import Answer, spoken_codes
+from recorder.calls import intake
 from recorder.events import Event
 from recorder.platforms import canonical, twilio
 from recorder.ports import Service, WebhookRequest

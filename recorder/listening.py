@@ -9,8 +9,9 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from recorder import facts, retention
+from recorder import retention
 from recorder.actors import Actor
+from recorder.calls import facts
 from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
 from recorder.ports import Service
 from storage import audit

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from recorder import disposal, erasure, erasure_notes
+from recorder import erasure
 from recorder.actors import SYSTEM
+from recorder.erasure import disposal, notes
 from recorder.errors import RecordingNotFoundError
 from recorder.ports import Service
 from recorder.segments import SEGMENTS
@@ -37,13 +38,13 @@ def erase_again(service: Service, now: datetime) -> int:
     Nothing of them opens once this has returned, whether or not a store can be reached. Raises `StorageError` where
     the ring cannot be asked.
     """
-    noted = erasure_notes.all_names(service)
+    noted = notes.all_names(service)
     back: list[str] = []
     for ids in _in_batches(sorted(noted)):
         with service.database.read() as connection:
             back += erasing.standing(connection, ids)
     for recording_id in back:
-        note = erasure_notes.read(service, noted[recording_id])
+        note = notes.read(service, noted[recording_id])
         # Another replica that was started at the same time may have been through with it.
         with suppress(RecordingNotFoundError), service.database.write() as connection:
             order = Order(note.reason, note.ordered_by, now)

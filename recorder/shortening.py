@@ -14,7 +14,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from recorder.actors import Actor
-from recorder.disposal import BATCH
+from recorder.erasure.disposal import BATCH
 from recorder.ports import Service
 from recorder.retention import sooner
 from recorder.segments import SEGMENTS

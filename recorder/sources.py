@@ -1,7 +1,7 @@
 """What lies at a platform is deleted there: when it is kept here, refused, or never was ours. Handles personal data.
 
-The note of a copy is made in the transaction that decides about the recording, and goes when the platform has said
-that the copy is gone.
+What is none of ours is never fetched. The note of a copy is made in the transaction that decides about the recording,
+and goes when the platform has said that the copy is gone.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from sqlalchemy import Connection
 
 from recorder.actors import SYSTEM
 from recorder.errors import PlatformError
+from recorder.events import Event
 from recorder.faultpoints import reached
 from recorder.ports import Service, Source
-from storage import audit, columns
-from storage.catalogue import source_deletions, tasks
+from storage import audit, columns, inbox
+from storage.catalogue import leftovers, source_deletions, tasks
 from storage.catalogue.recordings import Recording
 from storage.catalogue.source_deletions import SourceDeletion
 from storage.clock import new_id
@@ -38,8 +39,30 @@ def note(
     """Note the platform's copy of a recording; `data` is what is personal about it."""
     if recording.ref is None or data.get("platform_recording_id") is None:
         return
-    deletion = lying(service, place(recording, data), recording.ref, reason, now, recording.id)
+    deletion = _lying(service, place(recording, data), recording.ref, reason, now, recording.id)
     source_deletions.add(connection, deletion)
+
+
+def leave(
+    service: Service,
+    connection: Connection,
+    event: Event,
+    reason: str,
+    now: datetime,
+    *,
+    recording: Recording | None = None,
+) -> None:
+    """Note the copy an event tells of, which is none of ours."""
+    source = Source(
+        event.platform, event.call_id, str(event.recording_id), event.data.get("url"), event.data.get("content_type")
+    )
+    ref = recording_ref(service, source.platform, source.recording_id)
+    leftovers.note(connection, _lying(service, source, ref, reason, now, recording.id if recording else None))
+
+
+def recording_ref(service: Service, platform: str, platform_recording_id: str) -> bytes:
+    """What a platform's id of a recording is known by; never the same as a call's of that id."""
+    return inbox.ref(service.keyring, platform, f"recording:{platform_recording_id}")
 
 
 def place(recording: Recording, data: dict[str, Any]) -> Source:
@@ -53,7 +76,7 @@ def place(recording: Recording, data: dict[str, Any]) -> Source:
     )
 
 
-def lying(
+def _lying(
     service: Service, source: Source, recording_ref: bytes, reason: str, now: datetime, recording_id: str | None
 ) -> SourceDeletion:
     """A note of a platform's copy; where it lies is sealed under today's inbox key."""

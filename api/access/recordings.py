@@ -12,9 +12,9 @@ from api.routing import SERVICE, SESSION_ENDS, Contract, Route
 from api.streams import send_encoded
 from api.waves import paths
 from api.words import ZONE, language
-from recorder import access_links, disclosure, mp3
+from recorder import access_links, disclosure
 from recorder.access_links import Visit
-from recorder.disclosure import Disclosed
+from recorder.disclosure import Disclosed, mp3
 from recorder.erasure import Choice
 from recorder.errors import ChoiceNeededError, InvalidInputError, LinkError, RecordingNotFoundError
 

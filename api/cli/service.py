@@ -132,7 +132,7 @@ def bounce() -> None:
 
     Example:  recorder bounce < returned.eml
     """
-    from recorder import bounces
+    from recorder.delivery import bounces
 
     mail = sys.stdin.buffer.read(bounces.LONGEST)
     with running() as service:

@@ -18,8 +18,9 @@ from api.console.subject_requests import DPO, ONE, done, page, wished
 from api.pages import render
 from api.pools import run
 from api.routing import SERVICE, Route
-from recorder import matching, subject_requests
-from recorder.request_course import DELETING, DISCLOSING
+from recorder import subject_requests
+from recorder.subject_requests import matching
+from recorder.subject_requests.course import DELETING, DISCLOSING
 from storage.catalogue.requests import Listed, Request
 
 

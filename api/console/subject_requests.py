@@ -14,13 +14,14 @@ from api.pages import render
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Route, staff
 from api.words import ZONE
-from recorder import finding, identity_check, subject_requests
+from recorder import finding, subject_requests
 from recorder.actors import Actor
+from recorder.disclosure.paging import Leaf, leaf
 from recorder.errors import InvalidInputError, RecordingNotFoundError, RequestNotFoundError
 from recorder.finding import Found
-from recorder.paging import Leaf, leaf
 from recorder.ports import Service
-from recorder.request_course import DISCLOSING
+from recorder.subject_requests import identity_check
+from recorder.subject_requests.course import DISCLOSING
 from storage.catalogue import requests
 from storage.catalogue.requests import Listed, Match, Request
 

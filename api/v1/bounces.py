@@ -9,7 +9,7 @@ from api.answers import given
 from api.auth import now
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Contract, Route, roles
-from recorder import bounces
+from recorder.delivery import bounces
 
 
 async def report_bounce(request: web.Request) -> web.Response:

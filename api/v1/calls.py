@@ -13,7 +13,8 @@ from api.answers import done_once, given
 from api.auth import now
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Contract, Route, roles
-from recorder import buttons, capture, pushing
+from recorder import buttons
+from recorder.capture import pushing
 from recorder.errors import AudioTimeoutError, ConflictError, InvalidInputError
 from recorder.once import Once
 
@@ -52,7 +53,7 @@ async def push(request: web.Request) -> web.Response:
         raise InvalidInputError("Content-Type is missing")
     result = await run(
         request,
-        capture.push,
+        pushing.push,
         request.app[SERVICE],
         _id(request, "call"),
         _id(request, "recording"),

@@ -12,10 +12,11 @@ from api.answers import done_once, given, nothing
 from api.auth import now
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Contract, Route, roles
-from recorder import identity_check, subject_requests
+from recorder import subject_requests
 from recorder.errors import RequestNotFoundError
 from recorder.once import Once
 from recorder.ports import Service
+from recorder.subject_requests import identity_check
 from storage.catalogue import requests
 
 

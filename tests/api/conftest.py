@@ -15,7 +15,8 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from api.app import create_app
-from recorder import calls, capture, tokens
+from recorder import calls, tokens
+from recorder.capture import pushing
 from recorder.events import Event
 from recorder.ports import Service
 from storage.catalogue import recordings
@@ -77,7 +78,7 @@ class House:
     def stored(self, call_id: str = "pbx-1", *, audio: bytes | None = None, **data: str) -> str:
         """A call with a yes whose audio has been pushed; the recording's id."""
         self.call(call_id, **data)
-        pushed = capture.push(
+        pushed = pushing.push(
             self.service, call_id, f"r-{call_id}", "audio/wav", iter([audio or speech()]), None, self.clock()
         )
         assert pushed == "created"

@@ -12,9 +12,11 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from api.metrics import Metrics
-from recorder import erasure, identity_check, uploading
+from recorder import erasure
 from recorder.actors import Actor
+from recorder.capture import uploading
 from recorder.ports import Service
+from recorder.subject_requests import identity_check
 from storage import audit
 from storage.catalogue import attempts, figures, recordings
 from storage.tables import metadata

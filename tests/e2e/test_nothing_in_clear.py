@@ -16,7 +16,7 @@ import pytest
 from api import logs
 from api.demo.stage import ANNA, BENT, LINE
 from api.demo.visitor import Visitor
-from recorder import capture
+from recorder.capture import pushing
 from tests.e2e.conftest import House
 from tests.e2e.journeys import SPEECH, mailed_link, recorded_call, texted_code, until
 from tests.recorder.exchange import Story
@@ -80,7 +80,7 @@ def a_call_by_an_exchange(house: House) -> list[str]:
     story.tell("recording.paused", 14, recording_id=story.recording)
     story.end(18)
     audio = (SPEECH / "broadband-da.wav").read_bytes()
-    assert capture.push(house.service, story.call_id, story.recording, "audio/wav", iter([audio]), None, now)
+    assert pushing.push(house.service, story.call_id, story.recording, "audio/wav", iter([audio]), None, now)
     return [story.call_id, story.recording, "leg-of-guest-1"]
 
 

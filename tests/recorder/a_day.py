@@ -12,16 +12,16 @@ from recorder import (
     erasure,
     finding,
     holds,
-    inquiring,
     listening,
     once,
-    sheltering,
     sources,
     subject_requests,
     sweep,
 )
+from recorder.calls import inquiring
 from recorder.events import Event
 from recorder.finding import Query
+from recorder.holds import sheltering
 from recorder.ports import Service
 from storage.catalogue import calls as call_rows
 from storage.catalogue.calls import Leg

@@ -7,7 +7,7 @@ import signal
 import sys
 from datetime import datetime, timedelta
 
-from recorder import capture, faultpoints
+from recorder import capture, faultpoints, sources
 from recorder.service import opened
 from recorder.settings import load
 
@@ -21,7 +21,7 @@ def main(now: str, step: str) -> None:
     moment = datetime.fromisoformat(now)
     with opened(load(), clock=lambda: moment) as service:
         capture.capture_due(service, moment)
-        capture.delete_at_sources(service, moment + timedelta(minutes=1))
+        sources.delete_at_sources(service, moment + timedelta(minutes=1))
 
 
 if __name__ == "__main__":

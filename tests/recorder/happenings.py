@@ -11,12 +11,14 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from recorder import access_links, bounces, delivery, disclosure, erasure, holds, identity_check, shortening
+from recorder import access_links, delivery, disclosure, erasure, holds, shortening
 from recorder import subject_requests as wishes
 from recorder.access_links import Visit
 from recorder.actors import SYSTEM, Actor
+from recorder.delivery import bounces
 from recorder.errors import ChoiceNeededError, HeldError, LinkError
-from recorder.request_course import DELETING
+from recorder.subject_requests import identity_check
+from recorder.subject_requests.course import DELETING
 from tests.conftest import Prepared
 from tests.recorder.a_life import COPENHAGEN, Clock, Kept, Letter, World, month_end, world
 from tests.recorder.asking import DPO, PHONE

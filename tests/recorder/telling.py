@@ -6,8 +6,9 @@ import itertools
 from datetime import datetime, timedelta
 from typing import Any
 
-from recorder import calls, facts
+from recorder import calls
 from recorder.actors import Actor
+from recorder.calls import facts
 from recorder.events import Event, encode
 from recorder.ports import Service
 from storage import inbox

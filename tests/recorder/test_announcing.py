@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recorder import capture, faultpoints, settling
+from recorder import capture, faultpoints
+from recorder.calls import settling
 from recorder.ports import Service
 from storage.catalogue import tasks
 from tests.recorder.exchange import Exchange, Story, reply

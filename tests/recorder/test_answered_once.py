@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from recorder import bounces, chores, delivery, erasure, request_course, subject_requests
+from recorder import chores, delivery, erasure, subject_requests
 from recorder.actors import Actor
+from recorder.delivery import bounces
 from recorder.errors import ConflictError
 from recorder.ports import Service
+from recorder.subject_requests import course
 from storage.catalogue import holds, recordings, tasks
 from tests.conftest import MovingClock
 from tests.recorder.asking import (
@@ -198,7 +200,7 @@ def test_one_requests_trouble_keeps_no_other_from_being_let_go(
     clock.advance(days=10)
     service.keyring.ensure(clock())
     with monkeypatch.context() as dying:
-        dying.setattr(request_course, "let_go", lambda *_: None)
+        dying.setattr(course, "let_go", lambda *_: None)
         for one in (ask(service, clock), ask(service, clock, phone="+4520123457")):
             subject_requests.refuse(service, one.id, DPO, clock(), "not_theirs")
     with service.database.write() as connection:

@@ -19,6 +19,7 @@ from recorder.audio import Cut, Limits, Produced, Rendition, ffmpeg, produce, re
 from recorder.audio.coder import mp3_encoder
 from recorder.audio.peaks import HEADER_BYTES
 from recorder.audio.wav import PcmFormat
+from recorder.consent.spans import UNTIL_END
 from recorder.errors import (
     AudioEmptyError,
     AudioError,
@@ -28,7 +29,6 @@ from recorder.errors import (
     AudioTruncatedError,
     AudioUnsupportedError,
 )
-from recorder.spans import UNTIL_END
 
 RATE = 8000
 LIMITS = Limits(max_seconds=5 * 3600, timeout_s=60)

@@ -6,8 +6,9 @@ from email.message import EmailMessage
 
 import pytest
 
-from recorder import access_links, bounces, delivery, subject_requests
+from recorder import access_links, delivery, subject_requests
 from recorder.actors import Actor
+from recorder.delivery import bounces
 from recorder.errors import InvalidInputError, LinkError, NotFoundError
 from recorder.ports import Service
 from storage import audit

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.brakes import HOLDS_FOR, MAX_DISAGREEMENT, Brake, clock_brakes, forecast_brakes, still_holding
+from recorder.sweep.brakes import HOLDS_FOR, MAX_DISAGREEMENT, Brake, clock_brakes, forecast_brakes, still_holding
 
 NOW = datetime(2026, 12, 2, 10, tzinfo=UTC)
 TODAY = NOW.date()

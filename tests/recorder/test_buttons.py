@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from recorder import buttons, facts
+from recorder import buttons
+from recorder.calls import facts
 from recorder.errors import CallNotFoundError
 from recorder.events import encode
 from recorder.ports import Service

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from recorder import applying, calls, capture, facts, personal
+from recorder import calls, capture, personal
+from recorder.calls import applying, facts
 from recorder.events import encode
 from recorder.ports import Service
 from recorder.service import opened

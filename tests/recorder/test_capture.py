@@ -15,9 +15,10 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import func, select
 
-from recorder import calls, capture, erasure, faultpoints, leftovers, personal, uploading
+from recorder import calls, capture, erasure, faultpoints, personal, sources
 from recorder.actors import Actor
 from recorder.audio import sniff
+from recorder.capture import pushing, uploading
 from recorder.errors import (
     AudioTruncatedError,
     AudioUnsupportedError,
@@ -172,9 +173,9 @@ def test_a_consented_recording_is_stored_whole_and_deleted_at_the_exchange(
     assert "url" not in own
     assert key.day.isoformat() == "2026-12-02"
     assert exchange.deletes == []
-    assert capture.delete_at_sources(service, at(14)) == 1
+    assert sources.delete_at_sources(service, at(14)) == 1
     assert exchange.deletes == [PATH]
-    assert capture.delete_at_sources(service, at(99)) == 0
+    assert sources.delete_at_sources(service, at(99)) == 0
     assert acts(service).count("recording.stored") == acts(service).count("source.deleted") == 1
     assert audit.verify(service.database).ok
 
@@ -222,7 +223,7 @@ def test_p1_without_a_consent_not_a_byte_is_fetched(service: Service, exchange: 
     assert only(service).sealed is None
     assert exchange.gets == []
     assert objects(service) == []
-    assert capture.delete_at_sources(service, at(14)) == 1
+    assert sources.delete_at_sources(service, at(14)) == 1
     assert exchange.deletes == [PATH]
 
 
@@ -241,7 +242,7 @@ def test_p1_nothing_is_kept_of_a_line_that_is_never_recorded_whoever_says_yes(
 
     assert (only(service).state, only(service).reason) == ("discarded", "never_recorded")
     assert exchange.gets == []
-    assert capture.delete_at_sources(service, at(14)) == 1
+    assert sources.delete_at_sources(service, at(14)) == 1
 
 
 def test_what_was_kept_before_a_line_came_never_to_be_recorded_stays(service: Service, exchange: Exchange) -> None:
@@ -271,7 +272,7 @@ def test_p1_each_recording_of_a_call_is_judged_and_kept_by_itself(service: Servi
     capture.capture_due(service, at(22) + timedelta(days=1))
 
     with service.database.read() as connection:
-        refs = {name: leftovers.recording_ref(service, "standard", name) for name in recorded}
+        refs = {name: sources.recording_ref(service, "standard", name) for name in recorded}
         rows = {name: recordings.by_ref(connection, ref) for name, ref in refs.items()}
     kept = {name: (one.state, one.spans and one.spans["keep"][0][0]) for name, one in rows.items() if one}
     assert kept == {"before": ("discarded", None), "across": ("stored", 3000), "after": ("stored", 0)}
@@ -377,7 +378,7 @@ def test_audio_that_never_comes_whole_ends_as_a_task_and_stays_at_the_exchange(
     assert only(service).state == "failed"
     with service.database.read() as connection:
         assert [task.kind for task in tasks.open_tasks(connection)] == ["capture_failed"]
-    assert capture.delete_at_sources(service, now) == 0
+    assert sources.delete_at_sources(service, now) == 0
     assert exchange.deletes == []
 
 
@@ -428,7 +429,7 @@ def failed(service: Service, exchange: Exchange) -> Story:
 
 def is_gone(service: Service, exchange: Exchange, now: datetime) -> None:
     """Nothing personal is left of the call, neither here nor there."""
-    capture.delete_at_sources(service, now)
+    sources.delete_at_sources(service, now)
     assert exchange.deletes == [PATH]
     with service.database.read() as connection:
         (call,) = connection.execute(select(metadata.tables["calls"])).mappings()
@@ -479,7 +480,7 @@ def test_p1_an_order_about_what_is_not_stored_yet_keeps_it_out_and_the_rest_as_i
     assert first is not None
     assert second is not None
     assert (first.state, second.state, second.reason) == ("stored", "discarded", "dpo_order")
-    capture.delete_at_sources(service, at(17))
+    sources.delete_at_sources(service, at(17))
     assert sorted(exchange.deletes) == [PATH, "/r/2.wav"]
 
 
@@ -639,7 +640,7 @@ def test_a_copy_that_cannot_be_deleted_is_tried_for_days_and_then_a_task(service
     now = at(13)
     for _ in range(9 * 24):
         service.keyring.ensure(now)
-        capture.delete_at_sources(service, now)
+        sources.delete_at_sources(service, now)
         now += timedelta(hours=1)
     assert len(exchange.deletes) > 100
     with service.database.read() as connection:
@@ -664,7 +665,7 @@ def announced(service: Service, *, consent: bool = True, ended: bool = True) -> 
 def push(service: Service, story: Story, data: bytes = WHOLE, *, seconds: float = 12, **options: object) -> str:
     wanted = {"content_type": "audio/wav", "started_at": None, **options}
     chunks = iter([data[:1000], data[1000:]])
-    return capture.push(service, story.call_id, story.recording, chunks=chunks, now=at(seconds), **wanted)  # type: ignore[arg-type] -- test options
+    return pushing.push(service, story.call_id, story.recording, chunks=chunks, now=at(seconds), **wanted)  # type: ignore[arg-type] -- test options
 
 
 def test_a_pushed_recording_is_created_once(service: Service) -> None:
@@ -705,12 +706,12 @@ def test_p1_a_push_without_a_consent_is_not_even_read(service: Service) -> None:
         yield b""
 
     with pytest.raises(ConsentPendingError):
-        capture.push(service, pending.call_id, pending.recording, "audio/wav", unread(), None, at(12))
+        pushing.push(service, pending.call_id, pending.recording, "audio/wav", unread(), None, at(12))
     for _ in range(2):
         with pytest.raises(ConsentMissingError):
-            capture.push(service, refused.call_id, refused.recording, "audio/wav", unread(), None, at(12))
+            pushing.push(service, refused.call_id, refused.recording, "audio/wav", unread(), None, at(12))
     with pytest.raises(CallNotFoundError):
-        capture.push(service, "unknown", "unknown-r", "audio/wav", unread(), START, at(12))
+        pushing.push(service, "unknown", "unknown-r", "audio/wav", unread(), START, at(12))
     assert objects(service) == []
 
 

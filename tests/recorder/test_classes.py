@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from recorder import personal, settling
+from recorder import personal
+from recorder.calls import settling
 from recorder.errors import DirectoryUnavailableError
 from recorder.ports import Customer, Service
 from tests.conftest import MovingClock

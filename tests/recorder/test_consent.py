@@ -20,7 +20,7 @@ from recorder.consent import (
     decide,
     narrowed,
 )
-from recorder.spans import UNTIL_END, WHOLE, intersect, subtract
+from recorder.consent.spans import UNTIL_END, WHOLE, intersect, subtract
 
 START = datetime(2026, 9, 3, 8, 0, tzinfo=UTC)
 END = START + timedelta(seconds=600)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder import erasure, sweep, uploading
+from recorder import erasure, sweep
 from recorder.actors import Actor
+from recorder.capture import uploading
 from recorder.ports import Service
 from storage import clock as clocks
 from storage.catalogue import attempts, erasing, sweeping, tasks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.hold_matrix import KINDS, STRICT, cause_of, verdict
+from recorder.erasure.hold_matrix import KINDS, STRICT, cause_of, verdict
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from recorder import bounces, deadlines, delivery, identity_check, subject_requests, sweep
+from recorder import deadlines, delivery, subject_requests, sweep
 from recorder.actors import Actor
+from recorder.delivery import bounces
 from recorder.errors import ConflictError, RequestNotFoundError
 from recorder.ports import Service
+from recorder.subject_requests import identity_check
 from storage.catalogue import holds, tasks
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, mails, matches, request_row, stored

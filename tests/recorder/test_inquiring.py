@@ -16,7 +16,8 @@ from urllib.parse import urlencode
 import pytest
 import structlog
 
-from recorder import answers, calls, capture, inquiring
+from recorder import answers, calls, capture, sources
+from recorder.calls import inquiring
 from recorder.events import Event
 from recorder.ports import Service, WebhookRequest
 from storage.catalogue.recordings import Recording
@@ -119,7 +120,7 @@ def test_p6_a_recording_whose_callbacks_were_lost_is_asked_for_and_kept(
     assert twilio.gets == []
     ask(service, clock, minutes=1)
     assert capture.capture_due(service, clock.now) == 1
-    capture.delete_at_sources(service, clock.advance(seconds=1))
+    sources.delete_at_sources(service, clock.advance(seconds=1))
 
     assert the_recording(service).state == "stored"
     assert (twilio.gets, twilio.deletes) == ([LIST, MEDIA], [COPY])
@@ -220,7 +221,7 @@ def test_p1_what_is_found_of_a_call_that_was_withdrawn_is_deleted_there_unfetche
     lists(twilio, entry(began))
     ask(service, clock, minutes=15)
     capture.capture_due(service, clock.now)
-    capture.delete_at_sources(service, clock.advance(seconds=1))
+    sources.delete_at_sources(service, clock.advance(seconds=1))
 
     assert (twilio.gets, twilio.deletes) == ([LIST], [COPY])
     assert open_tasks(service) == set()
@@ -236,7 +237,7 @@ def test_p1_a_recording_that_began_before_the_yes_is_not_of_our_making(
     ask(service, clock, minutes=15)
     ask(service, clock, days=1)
     capture.capture_due(service, clock.now)
-    capture.delete_at_sources(service, clock.advance(seconds=1))
+    sources.delete_at_sources(service, clock.advance(seconds=1))
 
     assert (twilio.gets, twilio.deletes) == ([LIST], [COPY])
 
@@ -249,7 +250,7 @@ def test_what_others_recorded_in_the_call_is_left_alone(
     hung_up(service, clock)
     lists(twilio, entry(began, source=source))
     ask(service, clock, minutes=15)
-    capture.delete_at_sources(service, clock.advance(seconds=1))
+    sources.delete_at_sources(service, clock.advance(seconds=1))
 
     assert twilio.deletes == []
     assert {kind for kind, _ in open_tasks(service)} == {"recording_missing"}

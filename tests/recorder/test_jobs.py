@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from recorder import calls, erasure, identity_check
+from recorder import calls, erasure
 from recorder.errors import RecordingNotFoundError
 from recorder.jobs import Jobs
 from recorder.ports import Service
+from recorder.subject_requests import identity_check
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, stored
 from tests.recorder.stored import hear, row, store

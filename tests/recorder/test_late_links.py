@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from recorder import calls, capture, facts, personal
+from recorder import calls, capture, personal
+from recorder.calls import facts
 from recorder.ports import Service
 from storage import columns, inbox
 from storage.catalogue import calls as call_rows

@@ -16,7 +16,7 @@ from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from recorder import disclosure, erasure, listening
 from recorder.errors import ForbiddenError, RecordingNotFoundError
-from recorder.request_course import DELETING, DISCLOSING, UNREACHED
+from recorder.subject_requests.course import DELETING, DISCLOSING, UNREACHED
 from tests.conftest import Prepared
 from tests.recorder.a_life import PURPOSES
 from tests.recorder.backups import House

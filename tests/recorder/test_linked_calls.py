@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from recorder import buttons, calls, capture, erasure, facts, personal
+from recorder import buttons, calls, capture, erasure, personal
 from recorder.actors import Actor
+from recorder.calls import facts
 from recorder.ports import Service
 from storage.catalogue import blanking, evidence, recordings
 from storage.catalogue import calls as call_rows

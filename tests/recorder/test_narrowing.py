@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recorder import capture, facts
+from recorder import capture
 from recorder.audio import Cut
+from recorder.calls import facts
+from recorder.capture.narrowing import recut
 from recorder.consent import Decision
-from recorder.narrowing import recut
+from recorder.consent.spans import UNTIL_END, WHOLE
 from recorder.ports import Service
-from recorder.spans import UNTIL_END, WHOLE
 from storage.catalogue import recordings
 from tests.conftest import MovingClock
 from tests.recorder import test_capture as cap

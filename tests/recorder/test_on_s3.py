@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from api.server import sound
-from recorder import capture, checkup, erasure, faultpoints, holds, listening, sheltering, sweep
+from recorder import capture, checkup, erasure, faultpoints, holds, listening, sweep
 from recorder.actors import Actor
 from recorder.errors import RecordingNotFoundError, UnsafeError
+from recorder.holds import sheltering
 from recorder.ports import Service
 from recorder.service import opened, store_for
 from recorder.settings import load

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.paging import leaf, place
+from recorder.disclosure.paging import leaf, place
 from storage.catalogue.requests import Listed, Match
 from tests.conftest import BEGINNING
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from recorder import erasure, erasure_notes, holds, keys, listening, restoring, sheltering, sweep
+from recorder import erasure, holds, keys, listening, restoring, sweep
 from recorder.actors import Actor
+from recorder.erasure import notes
 from recorder.errors import RecordingNotFoundError
+from recorder.holds import sheltering
 from recorder.ports import Service
 from storage import audit
 from storage.catalogue import erasing, tasks
@@ -130,7 +132,7 @@ def test_p3_what_expired_since_the_backup_opens_for_nobody_and_is_swept_without_
         assert sweep.sweep(service, clock.now, unattended=True).erased == 1
         assert erasure.certificate(service, recording.id)["certificate_id"] == number
         assert objects_left(service) == []
-        assert erasure_notes.all_names(service) == {}
+        assert notes.all_names(service) == {}
 
 
 def test_p3_what_expired_under_a_key_that_lives_on_is_gone_again_after_a_restore(house: House, tmp_path: Path) -> None:
@@ -204,14 +206,14 @@ def test_a_note_outlives_a_new_root_key_and_goes_with_its_day(house: House) -> N
         recording = store(service, clock.now, days=3)
         erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
         keys.rotate(service, DPO, clock.now)
-        name = erasure_notes.all_names(service)[recording.id]
-        assert erasure_notes.read(service, name).reason == "dpo_order"
+        name = notes.all_names(service)[recording.id]
+        assert notes.read(service, name).reason == "dpo_order"
     clock.advance(days=3)
     with house.running() as service:
         sweep.sweep(service, clock.now, unattended=True)
-        assert list(erasure_notes.all_names(service)) == [recording.id]
+        assert list(notes.all_names(service)) == [recording.id]
         sweep.sweep(service, clock.advance(days=1), unattended=True)
-        assert erasure_notes.all_names(service) == {}
+        assert notes.all_names(service) == {}
 
 
 def test_p5_no_certificate_is_given_while_the_ring_does_not_take_its_note(

@@ -11,7 +11,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from recorder import capture, erasure
+from recorder import capture, erasure, sources
 from recorder.actors import Actor
 from recorder.ports import Service
 from recorder.service import opened as opening
@@ -90,7 +90,7 @@ def whole_life(service: Service, exchange: Exchange) -> None:
     recording = only(service)
     assert opened(service, recording) == WHOLE
     assert erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=at(14)) is not None
-    assert capture.delete_at_sources(service, at(15)) == 1
+    assert sources.delete_at_sources(service, at(15)) == 1
 
 
 def test_p6_old_code_works_on_what_new_code_has_added_to(

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from recorder.errors import BrakeError, LeaseLostError
+from recorder.jobs.runners import LEASE_SECONDS, Job, Leases, Runner, Work
 from recorder.ports import Service
-from recorder.runners import LEASE_SECONDS, Job, Leases, Runner, Work
 from storage.catalogue import forecast, leases
 from tests.conftest import MovingClock
 

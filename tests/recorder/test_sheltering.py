@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from recorder import erasure, faultpoints, holds, sheltering, sweep
+from recorder import erasure, faultpoints, holds, sweep
 from recorder.actors import Actor
+from recorder.holds import sheltering
 from recorder.ports import Service
 from storage.catalogue import attempts, erasing, tasks
 from storage.catalogue import holds as hold_rows

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from recorder import attempting, calls, facts, storing
+from recorder import calls
+from recorder.calls import facts
+from recorder.capture import attempting, storing
 from recorder.events import Event, encode
 from recorder.ports import Service
 from storage import inbox

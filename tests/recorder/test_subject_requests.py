@@ -9,10 +9,12 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import func, select
 
-from recorder import access_links, capture, delivery, erasure, matching, request_course, subject_requests, sweep
+from recorder import access_links, delivery, erasure, subject_requests, sweep
 from recorder.actors import SYSTEM
+from recorder.capture import pushing
 from recorder.errors import ConflictError, ConsentMissingError, InvalidInputError, LinkError, RequestNotFoundError
 from recorder.ports import Service
+from recorder.subject_requests import course, matching
 from storage.catalogue import calls, holds, recordings, tasks
 from storage.tables import metadata
 from tests.api.conftest import House, speech
@@ -236,7 +238,7 @@ def test_what_was_still_to_be_captured_when_they_asked_is_found_later_and_held(
     assert matches(service, request.id) == []
 
     clock.advance(minutes=30)
-    capture.push(service, "pbx-1", "r-pbx-1", "audio/wav", iter([speech()]), None, clock())
+    pushing.push(service, "pbx-1", "r-pbx-1", "audio/wav", iter([speech()]), None, clock())
     clock.advance(days=1)
     stored(service, clock, "pbx-2")  # a call of later, with a yes of its own
     for _ in range(2):
@@ -263,8 +265,8 @@ def test_p1_an_approved_withdrawal_reaches_what_is_still_to_be_captured(
 
     assert request_row(service, request.id).outcome == "deleted"
     with pytest.raises(ConsentMissingError):
-        capture.push(service, "pbx-1", "r-pbx-1", "audio/wav", iter([speech()]), None, clock())
-    assert capture.push(service, "pbx-2", "r-pbx-2", "audio/wav", iter([speech()]), None, clock()) == "created"
+        pushing.push(service, "pbx-1", "r-pbx-1", "audio/wav", iter([speech()]), None, clock())
+    assert pushing.push(service, "pbx-2", "r-pbx-2", "audio/wav", iter([speech()]), None, clock()) == "created"
 
 
 def test_p1_what_is_still_to_be_captured_is_looked_through_page_by_page(
@@ -311,7 +313,7 @@ def test_p6_what_a_crash_leaves_half_done_is_finished(
     service: Service, clock: MovingClock, crash_after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process dies after the transaction that decided, before what follows from it."""
-    from recorder import request_course
+    from recorder.subject_requests import course
 
     first, second = stored(service, clock), stored(service, clock, "pbx-2")
 
@@ -329,7 +331,7 @@ def test_p6_what_a_crash_leaves_half_done_is_finished(
     request_id = "" if crash_after == "opened" else ask(service, clock).id
     name, step = steps[crash_after]
     with monkeypatch.context() as broken:
-        broken.setattr(request_course, name, crash)
+        broken.setattr(course, name, crash)
         with pytest.raises(CrashError):
             step()
 
@@ -374,7 +376,7 @@ def test_p3_what_an_ended_request_held_is_let_go_though_the_process_died_and_the
     recording = stored(service, clock)
     request_id = granted(service, clock)
     with service.database.write() as connection:  # and here it dies
-        request_course.end(connection, request_id, "closed", "answered", SYSTEM, clock())
+        course.end(connection, request_id, "closed", "answered", SYSTEM, clock())
     clock.advance(days=122)
     service.keyring.ensure(clock())
     sweep.sweep(service, clock(), unattended=False)

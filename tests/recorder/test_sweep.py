@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from recorder import disposal, erasure, holds, personal, sweep
+from recorder import erasure, holds, personal, sweep
 from recorder.actors import SYSTEM, Actor
+from recorder.erasure import disposal
 from recorder.errors import BrakeError
 from recorder.ports import Service
 from storage import audit
@@ -113,7 +114,7 @@ def test_p5_no_key_goes_without_its_entry(
     key = service.keyring.day_key(clock.now.date(), clock.now)
     clock.advance(days=1)
     with monkeypatch.context() as patch:
-        patch.setattr("recorder.key_destruction.audit.append", away)
+        patch.setattr("recorder.sweep.key_destruction.audit.append", away)
         assert sweep.destroy_due_keys(service, clock.now) == 0
     assert destroyed(service, key.id) == 0
     sweep.destroy_due_keys(service, clock.now)

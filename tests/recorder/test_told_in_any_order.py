@@ -16,13 +16,14 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from recorder import facts, personal
-from recorder.announcing import recording_ref
+from recorder import personal
+from recorder.calls import facts
+from recorder.calls.announcing import recording_ref
 from recorder.consent import CallFacts, ConsentFact, Decision, RecordingFacts, decide, narrowed
-from recorder.discarding import discard
+from recorder.consent.spans import Spans, intersect
+from recorder.erasure.discarding import discard
 from recorder.events import Event
 from recorder.ports import Service
-from recorder.spans import Spans, intersect
 from storage.catalogue import calls as call_rows
 from storage.catalogue import recordings
 from tests.conftest import BEGINNING, MovingClock

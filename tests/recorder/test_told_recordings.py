@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from recorder import calls, facts, leftovers
+from recorder import calls, sources
+from recorder.calls import facts
 from recorder.ports import Service
 from storage import inbox
 from storage.catalogue import recordings
@@ -137,4 +138,4 @@ def test_nothing_to_fetch_is_discarded(service: Service, clock: MovingClock, kin
 
 
 def test_a_recordings_ref_is_never_a_calls(service: Service) -> None:
-    assert leftovers.recording_ref(service, "standard", "x") != inbox.ref(service.keyring, "standard", "x")
+    assert sources.recording_ref(service, "standard", "x") != inbox.ref(service.keyring, "standard", "x")

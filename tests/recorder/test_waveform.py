@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from api.waves import paths
-from recorder import mp3, waveform
 from recorder.audio import ffmpeg
 from recorder.audio.peaks import Peaks
 from recorder.audio.wav import PcmFormat
+from recorder.disclosure import mp3, waveform
 from recorder.errors import AudioError, AudioUnsupportedError
 from tests.api.conftest import speech
 

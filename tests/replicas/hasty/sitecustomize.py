@@ -2,14 +2,15 @@
 
 from datetime import timedelta
 
+import recorder.runners
+import recorder.uploading
+
 import api.worker
 import recorder.capture
 import recorder.delivery
 import recorder.erasure
 import recorder.jobs
-import recorder.runners
 import recorder.sources
-import recorder.uploading
 
 MINUTE, THIRD = timedelta(seconds=3), 1.0
 

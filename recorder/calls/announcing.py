@@ -1,0 +1,179 @@
+"""Recordings as platforms announce them: a row the moment one is heard of, what it says of itself sealed in it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from recorder import personal, sources
+from recorder.actors import SYSTEM
+from recorder.calls.case import Case, plausible
+from recorder.errors import InvalidEventError
+from recorder.events import UNSAID, Event, ReceivedEvent
+from recorder.sources import recording_ref
+from storage.catalogue import calls, recordings, seen, tasks
+from storage.catalogue.recordings import Recording
+from storage.clock import new_id
+
+__all__ = ["absent", "announced", "available", "recording_ref", "refresh", "timed"]
+
+GONE = ("discarded", "erasing", "erased")
+
+
+def announced(case: Case, received: ReceivedEvent) -> Recording | None:
+    """The recording an event is about, its row made if it is new; None for one that was and is no more."""
+    event = received.event
+    ref = recording_ref(case.service, event.platform, str(event.recording_id))
+    known = recordings.lock_by_ref(case.connection, ref)
+    if known is None:
+        if seen.has(case.connection, ref):
+            return None
+        recordings.insert(case.connection, _new(case, event, ref))
+        known = recordings.lock_by_ref(case.connection, ref)
+        if known is not None:
+            case.note("recording.announced", recording=known.id)
+    if known is None or not (
+        known.call_id == case.call.id or known.call_id in calls.family(case.connection, case.call.id)
+    ):
+        raise InvalidEventError("the recording is another call's")
+    _narrow_cause(case, known, event)
+    return known
+
+
+def timed(case: Case, recording: Recording, edge: str, at: datetime) -> None:
+    """Take an edge for the recording's own beginning or end, where it has not said better."""
+    if edge == "recording.started" and recording.started_at is None:
+        recordings.change(case.connection, recording.id, when={"state": "announced"}, started_at=at)
+    if edge == "recording.stopped":
+        recordings.change(case.connection, recording.id, when={"state": "announced"}, ended_at=at)
+
+
+def available(case: Case, received: ReceivedEvent) -> None:
+    """It can be fetched, be it after it was given up; one that is no more is deleted at its source."""
+    recording, data = announced(case, received), received.event.data
+    if recording is None or recording.state in GONE:
+        sources.leave(case.service, case.connection, received.event, "gone", case.now, recording=recording)
+        case.jobs.add("source")
+        return
+    given_up = recording.state == "failed"
+    if not given_up and (recording.state != "announced" or recording.available_at is not None):
+        _moved(case, recording, received.event)
+        return
+    started_at = datetime.fromisoformat(data["started_at"]) if data.get("started_at") else recording.started_at
+    duration_ms = data.get("duration_ms")
+    ended_at = recording.ended_at
+    if started_at is not None and duration_ms is not None:
+        ended_at = plausible(started_at + timedelta(milliseconds=duration_ms), received.received_at)
+    recordings.change(
+        case.connection,
+        recording.id,
+        when={"state": recording.state},
+        state="announced",
+        reason=None,
+        tries=0,
+        started_at=started_at,
+        ended_at=ended_at,
+        available_at=received.received_at,
+        duration_ms=duration_ms,
+        channels=data.get("channels"),
+        content_type=data.get("content_type"),
+        sealed=personal.seal(_secret(case, recording), "recordings", recording.id, _own(received.event)),
+        next_try_at=case.now,
+    )
+    if given_up:
+        tasks.close_task(case.connection, "capture_failed", recording.id, SYSTEM.id, case.now)
+
+
+def _moved(case: Case, recording: Recording, event: Event) -> None:
+    """The same recording at another address, as when the first has run out: the next try goes there."""
+    if recording.state not in {"announced", "capturing"} or event.data.get("url") is None:
+        return
+    secret = _secret(case, recording)
+    own = personal.unseal(secret, "recordings", recording.id, recording.sealed)
+    if own.get("url") == event.data["url"]:
+        return
+    sealed = personal.seal(secret, "recordings", recording.id, own | {"url": event.data["url"]})
+    recordings.change(case.connection, recording.id, when={"state": recording.state}, sealed=sealed)
+
+
+def _secret(case: Case, recording: Recording) -> bytes:
+    """The key of the recording's own call, be the event told of one that this call came out of or went on in."""
+    if recording.call_id == case.call.id:
+        return case.secret
+    call = calls.get(case.connection, recording.call_id)
+    secret = None if call is None else personal.call_secret(case.service, call, case.now)
+    if secret is None:
+        raise InvalidEventError("the recording's call is gone")
+    return secret
+
+
+def absent(case: Case, received: ReceivedEvent) -> None:
+    """There is nothing to fetch. Where the platform failed, people are told."""
+    recording = announced(case, received)
+    if recording is None:
+        return
+    reason = received.event.type.replace("recording.", "platform_")
+    if recordings.change(
+        case.connection, recording.id, when={"state": "announced"}, state="discarded", reason=reason, sealed=None
+    ):
+        case.note("recording.discarded", recording=recording.id, reason=reason)
+        if reason == "platform_failed":
+            tasks.open_task(case.connection, "platform_failed", recording.id, case.now)
+
+
+def refresh(case: Case) -> None:
+    """What waiting recordings show of their call; and all that its news concerns are looked at again."""
+    call = case.call
+    look = {"next_try_at": case.now} if case.looked_at_again else {}
+    recordings.change_of_call(
+        case.connection,
+        call.id,
+        when={"state": "announced"},
+        segment=call.segment,
+        direction=call.direction,
+        queue=call.queue,
+        call_started_at=call.started_at or call.opened_at,
+        call_ended_at=call.ended_at,
+        **look,
+    )
+    if "stored" in case.looked_at_again:  # what narrows a call narrows those it came out of, or went on in
+        recordings.look_again(case.connection, calls.family(case.connection, call.id), case.now)
+    if look:
+        case.jobs.add("capture")
+
+
+def _new(case: Case, event: Event, ref: bytes) -> Recording:
+    call, row_id = case.call, new_id("rec")
+    cause = event.data.get("by_answer", False)
+    return Recording(
+        id=row_id,
+        call_id=call.id,
+        platform=event.platform,
+        ref=ref,
+        by_answer=cause is True,
+        maybe_by_answer=cause in {"maybe", UNSAID},
+        call_started_at=call.started_at or call.opened_at,
+        sealed=personal.seal(case.secret, "recordings", row_id, _own(event)),
+    )
+
+
+def _own(event: Event) -> dict[str, Any]:
+    """What a recording's sealed column holds beside its call's: where it lies and how its channels are laid out."""
+    return {
+        "platform_call_id": event.call_id,
+        "platform_recording_id": event.recording_id,
+        "url": event.data.get("url"),
+        "content_type": event.data.get("content_type"),
+        "channel_map": event.data.get("channel_map"),
+    }
+
+
+def _narrow_cause(case: Case, known: Recording, event: Event) -> None:
+    """Of what two events say about who started a recording, the lesser holds."""
+    cause = event.data.get("by_answer")
+    if cause in {None, UNSAID} or not event.type.startswith("recording."):
+        return
+    by_answer = known.by_answer and cause is True
+    maybe = not by_answer and (known.by_answer or known.maybe_by_answer) and cause in {True, "maybe"}
+    if (by_answer, maybe) != (known.by_answer, known.maybe_by_answer):
+        recordings.change(case.connection, known.id, by_answer=by_answer, maybe_by_answer=maybe)
