@@ -26,13 +26,15 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 class Exchange:
     """A telephone exchange with customers, an account and recordings.
 
-    `clock` gives its own time; `requests` counts what reached its REST side, by method.
+    `clock` gives its own time, and `pass_by` lets so many seconds of it go by: a call ends when its end has come.
+    `requests` counts what reached its REST side, by method.
     """
 
     account_sid: str
     auth_token: str
     webhooks: str  # public URL of the service
     clock: Callable[[], datetime]
+    pass_by: Callable[[float], object]
     recordings: dict[str, bytes] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
@@ -59,7 +61,7 @@ class Exchange:
         """One inbound call from ring to hang-up: what was said, and what was recorded.
 
         Where the TwiML after the key starts a recording, `audio` becomes that recording, `seconds` long; the call
-        ends as long after its beginning. The clock must move along by itself or stand still.
+        ends as long after its beginning.
         """
         call = Call("CA" + secrets.token_hex(16), customer, line)
         fields = {
@@ -83,7 +85,7 @@ class Exchange:
         recording = twiml.find(".//Recording")
         if recording is not None:
             self._record(recording, fields, call, audio, started, seconds)
-        self.talk(call)
+        self.talk(call, seconds)
         ended = started + timedelta(seconds=seconds)
         status = {
             **fields,
@@ -100,8 +102,9 @@ class Exchange:
         self.deleted.append(sid)
         return True
 
-    def talk(self, call: Call) -> None:
-        """What is said once the two are connected takes no time here."""
+    def talk(self, call: Call, seconds: float) -> None:  # noqa: ARG002 -- for those who listen
+        """What is said once the two are connected."""
+        self.pass_by(seconds)
 
     def placed(self, fields: dict[str, str]) -> bool:  # noqa: ARG002 -- for those who have telephones
         """Whether a call asked for by REST was begun."""

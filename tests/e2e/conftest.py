@@ -65,7 +65,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url, clock = f"http://127.0.0.1:{port}", DemoClock()
-    exchange = Exchange("AC" + "0" * 32, "1" * 32, url, clock)
+    exchange = Exchange("AC" + "0" * 32, "1" * 32, url, clock, clock.pass_by)
     with exchange.answering():
         settings = load(
             {

@@ -86,7 +86,7 @@ class TestExchange(Exchange):
         if not self.unrecorded:
             super()._record(*args)  # type: ignore[arg-type]
 
-    def talk(self, call: Call) -> None:
+    def talk(self, call: Call, seconds: float) -> None:
         """Nobody hangs up on a call that is not recorded before the test call has seen why."""
         if call.recording is None:
             assert self.seen.wait(60)
@@ -127,7 +127,7 @@ def setting(environment: dict[str, str]) -> Iterator[Setting]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    exchange = TestExchange("AC" + "1" * 32, "f" * 32, url, lately)
+    exchange = TestExchange("AC" + "1" * 32, "f" * 32, url, lately, lambda _: None)
     with exchange.answering():
         environment |= {
             "RECORDER_HTTP__PORT": str(port),

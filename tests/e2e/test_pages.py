@@ -120,10 +120,11 @@ def test_p4_the_back_button_brings_no_recording_back(house: House, browser: Brow
     page = browser.new_page()
     enter(house, page, mailed_link(house))
     for step in steps:
-        page.locator(step).click()
+        with page.expect_navigation():
+            page.locator(step).click()
     for _ in steps:
-        page.go_back(wait_until="commit")
-    page.locator("h1").wait_for()
+        page.go_back()
+        page.locator("h1").wait_for()
 
     assert page.locator("audio").count() == 0
 
