@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from api import inputs
-from recorder import finding, holds, listening, segments, subject_requests
+from recorder import cursors, finding, holds, listening, segments, subject_requests
 from recorder.erasure import REASONS
 from recorder.erasure.certificates import Certificate
 from recorder.errors import InvalidInputError
@@ -101,7 +101,14 @@ class Given(BaseModel):
 # -- what clients send
 
 
-class Listing(Taken):
+class Onward(Taken):
+    """How far a list is read at a time, and from where."""
+
+    cursor: Cursor | None = Field(None, description="`next` of the page before; it continues this very search only")
+    limit: Annotated[int, Field(ge=1, le=cursors.LARGEST_PAGE, strict=False)] = cursors.PAGE
+
+
+class Listing(Onward):
     """What recordings may be listed by in an address."""
 
     agent: Line | None = None
@@ -110,8 +117,6 @@ class Listing(Taken):
     state: State | None = None
     started_from: Moment | None = Field(None, alias="from", description="the call started then or later")
     started_to: EndMoment | None = Field(None, alias="to", description="the call started before; a day counts whole")
-    cursor: Cursor | None = Field(None, description="`next` of the page before; it continues this very search only")
-    limit: Annotated[int, Field(ge=1, le=finding.LARGEST_PAGE, strict=False)] = finding.PAGE
 
     def query(self) -> finding.Query:
         """The search this asks for."""
@@ -125,7 +130,7 @@ class Search(Listing):
     phone: Phone | None = Field(None, description="in any usual spelling; for `dpo`")
     account: Line | None = Field(None, description="for `dpo`")
     case: Line | None = None
-    limit: Annotated[int, Field(ge=1, le=finding.LARGEST_PAGE)] = finding.PAGE
+    limit: Annotated[int, Field(ge=1, le=cursors.LARGEST_PAGE)] = cursors.PAGE
 
 
 class Hearing(Taken):
@@ -294,6 +299,11 @@ class SubjectRequest(Given):
     received_at: Time
     due_at: Time
     matches: list[str]
+
+
+class SubjectRequests(Given):
+    items: list[SubjectRequest]
+    next: str | None = Field(description="`cursor` of the next page; null on the last")
 
 
 class Bounced(Given):

@@ -6,38 +6,31 @@ customer is, and are not shown it either; agents must say which of these they lo
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection
 
-from recorder import personal, phones
+from recorder import cursors, personal, phones
 from recorder.actors import Actor
-from recorder.errors import CursorError, ForbiddenError, InvalidInputError, RecordingNotFoundError
+from recorder.cursors import PAGE
+from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
 from recorder.ports import Service
 from recorder.segments import SEGMENTS
 from storage.catalogue import calls, evidence, holds, recordings
 from storage.catalogue.calls import Call
 from storage.catalogue.evidence import Consent
 from storage.catalogue.holds import Hold
-from storage.catalogue.recordings import Position, Recording
-from storage.clock import EPOCH, MICROSECOND
-from storage.columns import marks, place
+from storage.catalogue.recordings import Recording
+from storage.columns import marks
 
 STATES = ("announced", "capturing", "stored", "erasing", "failed", "discarded")
 ABOUT_THE_CUSTOMER = ("phone", "account")
 NUMBERS = ("from", "to")  # shown as the customer's one, or not at all
-PAGE, LARGEST_PAGE = 50, 200
 LONGEST_VALUE = 200
-CURSOR_SEAL = 16  # bytes of an HMAC
 
 
 @dataclass(frozen=True)
@@ -85,8 +78,8 @@ def search(
     """
     query = _checked(query)
     allow(actor, query)
-    seal = partial(_cursor_seal, service, query)
-    after = _position(cursor, seal) if cursor is not None else None
+    asked = json.dumps(vars(query), default=str, sort_keys=True)
+    after = cursors.read(service, asked, cursor)
     marked = _marks(service, query, now)
     wanted = recordings.Filter(
         state=query.state,
@@ -101,7 +94,7 @@ def search(
         rows = [row for row in page.items if not past(row, now)]
         found = _dressed(connection, rows)
     items = [_for_reader(service, one, actor, now) for one in found]
-    return FoundPage(items, _cursor(page.next, seal) if page.next else None)
+    return FoundPage(items, cursors.written(service, asked, page.next))
 
 
 def look(service: Service, recording_id: str, *, actor: Actor, now: datetime) -> Found:
@@ -174,28 +167,3 @@ def _for_reader(service: Service, dressed: Dressed, actor: Actor, now: datetime)
 
 def _opened(service: Service, recording: Recording, call: Call | None, now: datetime) -> dict[str, Any]:
     return {} if call is None else personal.left_of(service, call, recording, now)
-
-
-def _cursor_seal(service: Service, query: Query, position: bytes) -> bytes:
-    """What binds a position to the search it came from, and to us."""
-    asked = json.dumps(vars(query), default=str, sort_keys=True)
-    text = place("cursor", asked) + position
-    return hmac.digest(service.keyring.service_key("cursor"), text, sha256)[:CURSOR_SEAL]
-
-
-def _cursor(position: Position, seal: Callable[[bytes], bytes]) -> str:
-    moment, recording_id = position
-    text = f"{(moment - EPOCH) // MICROSECOND}.{recording_id}".encode()
-    return base64.urlsafe_b64encode(seal(text) + text).decode().rstrip("=")
-
-
-def _position(cursor: str, seal: Callable[[bytes], bytes]) -> Position:
-    try:
-        known = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-    except (binascii.Error, ValueError) as exc:
-        raise CursorError from exc
-    text = known[CURSOR_SEAL:]
-    if not hmac.compare_digest(known[:CURSOR_SEAL], seal(text)):
-        raise CursorError
-    micros, _, recording_id = text.decode().partition(".")
-    return EPOCH + int(micros) * MICROSECOND, recording_id

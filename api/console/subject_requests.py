@@ -22,6 +22,7 @@ from recorder.finding import Found
 from recorder.ports import Service
 from recorder.subject_requests import identity_check
 from recorder.subject_requests.course import DISCLOSING
+from recorder.subject_requests.listing import open_requests
 from storage.catalogue import requests
 from storage.catalogue.requests import Listed, Match, Request
 
@@ -30,7 +31,7 @@ LEFT_OUT = "left_out"
 
 
 async def listing(request: web.Request) -> web.Response:
-    """Every open request, and the form to open one."""
+    """The open requests, and the form to open one."""
     return await _listing(request)
 
 
@@ -110,12 +111,15 @@ def _to(request_id: str) -> web.Response:
 async def _listing(
     request: web.Request, *, fields: dict[str, str] | None = None, fault: str | None = None
 ) -> web.Response:
-    items = await run(request, _open_ones, request.app[SERVICE])
+    cursor = request.query.get("cursor")
+    here = await run(request, open_requests, request.app[SERVICE], cursor=cursor)
     return render(
         request,
         "console/requests.html",
         status=400 if fault else 200,
-        items=items,
+        items=here.items,
+        onward=here.next,
+        further=cursor is not None,
         fields=fields or {},
         fault=fault,
         kinds=subject_requests.KINDS,
@@ -154,11 +158,6 @@ async def page(request: web.Request, *, fault: str | None = None, status: int = 
         fault=fault,
         now=now(request),
     )
-
-
-def _open_ones(service: Service) -> list[Request]:
-    with service.database.read() as connection:
-        return requests.open_ones(connection)
 
 
 def wished(service: Service, request_id: str) -> tuple[Request, list[Listed]]:

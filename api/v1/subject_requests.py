@@ -1,4 +1,4 @@
-"""Requests of data subjects over JSON: open, look, approve, refuse, extend, send the link again or close it."""
+"""Requests of data subjects over JSON: open, list, look, approve, refuse, extend, send the link again or close it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recorder import subject_requests
 from recorder.errors import RequestNotFoundError
 from recorder.once import Once
 from recorder.ports import Service
-from recorder.subject_requests import identity_check
+from recorder.subject_requests import identity_check, listing
 from storage.catalogue import requests
 
 
@@ -39,6 +39,12 @@ async def open_request(request: web.Request) -> web.Response:
         ).id
 
     return await _shown(request, await done_once(request, act), 201)
+
+
+async def list_requests(request: web.Request) -> web.Response:
+    """List the requests that are open, the first due first."""
+    wanted = inputs.query(request, schemas.Onward)
+    return given(request, await run(request, _listed, request.app[SERVICE], wanted))
 
 
 async def get_request(request: web.Request) -> web.Response:
@@ -107,7 +113,16 @@ def _shape(service: Service, request_id: str) -> schemas.SubjectRequest:
     return shapes.subject_request(wish, [match.recording_id for match in matches])
 
 
-ONE = "/v1/subject-requests/{id}"
+def _listed(service: Service, wanted: schemas.Onward) -> schemas.SubjectRequests:
+    page = listing.open_requests(service, cursor=wanted.cursor, limit=wanted.limit)
+    with service.database.read() as connection:
+        matches = requests.matched_of(connection, [wish.id for wish in page.items])
+    items = [shapes.subject_request(wish, matches.get(wish.id, [])) for wish in page.items]
+    return schemas.SubjectRequests(items=items, next=page.next)
+
+
+ALL = "/v1/subject-requests"
+ONE = ALL + "/{id}"
 DPO = roles("dpo")
 
 
@@ -124,7 +139,7 @@ def _act(takes: type | None = None, *, status: int = 200, optional: bool = False
 ROUTES = [
     Route(
         "POST",
-        "/v1/subject-requests",
+        ALL,
         open_request,
         DPO,
         contract=Contract(
@@ -133,6 +148,13 @@ ROUTES = [
             refuses=("request_not_found", "directory_unavailable"),
             once=True,
         ),
+    ),
+    Route(
+        "GET",
+        ALL,
+        list_requests,
+        DPO,
+        contract=Contract(query=schemas.Onward, gives={200: schemas.SubjectRequests}, refuses=("cursor_invalid",)),
     ),
     Route(
         "GET",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, delete, select, union, update
+from sqlalchemy import Connection, Select, delete, or_, select, union, update
 
 from storage.catalogue.among import among
 from storage.catalogue.upsert import insert_new
@@ -17,6 +18,10 @@ matches = metadata.tables["matches"]
 holds = metadata.tables["holds"]
 recordings = metadata.tables["recordings"]
 calls = metadata.tables["calls"]
+
+Position = tuple[datetime, str]
+
+_OPEN = select(requests).where(requests.c.closed_at.is_(None)).order_by(requests.c.due_at, requests.c.id)
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,12 @@ class Request:
     key_id: str | None = None
     request_key: bytes | None = field(default=None, repr=False)
     sealed: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Page:
+    items: list[Request]
+    next: Position | None
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,15 @@ def matched(connection: Connection, request_id: str) -> list[Match]:
     return [Match(**row) for row in connection.execute(statement).mappings()]
 
 
+def matched_of(connection: Connection, request_ids: Collection[str]) -> dict[str, list[str]]:
+    """The recordings these requests matched, by request."""
+    statement = select(matches.c.request_id, matches.c.recording_id).where(among(matches.c.request_id, request_ids))
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for request_id, recording_id in connection.execute(statement.order_by(matches.c.recording_id)):
+        found[request_id].append(recording_id)
+    return found
+
+
 def listed(connection: Connection, request_id: str) -> list[Listed]:
     """Every match, the oldest call first and what is gone last."""
     started = recordings.c.call_started_at
@@ -139,8 +159,19 @@ def unmatch(connection: Connection, request_id: str, recording_id: str) -> None:
 
 def open_ones(connection: Connection) -> list[Request]:
     """Requests not closed or refused, the most urgent first."""
-    statement = select(requests).where(requests.c.closed_at.is_(None))
-    return [Request(**row) for row in connection.execute(statement.order_by(requests.c.due_at)).mappings()]
+    return [Request(**row) for row in connection.execute(_OPEN).mappings()]
+
+
+def open_page(connection: Connection, *, limit: int = 50, after: Position | None = None) -> Page:
+    """The same, so many of them; `after` is where the page before ended."""
+    statement = _OPEN.limit(limit + 1)
+    if after is not None:
+        due_at, request_id = after
+        later = or_(requests.c.due_at > due_at, requests.c.id > request_id)
+        statement = statement.where(requests.c.due_at >= due_at, later)
+    found = [Request(**row) for row in connection.execute(statement).mappings()]
+    last = found[limit - 1] if len(found) > limit else None
+    return Page(found[:limit], (last.due_at, last.id) if last else None)
 
 
 def to_remind(connection: Connection, due_before: datetime) -> list[Request]:

@@ -302,6 +302,27 @@ async def test_a_request_goes_from_the_phone_call_to_the_link(house: House) -> N
     assert "Access" in await page(house, "/console/requests")
 
 
+async def test_open_requests_are_listed_a_page_at_a_time(house: House) -> None:
+    made = [
+        subject_requests.open_request(house.service, "objection", phone=CUSTOMER, actor=DPO, now=house.clock()).id
+        for _ in range(53)
+    ]
+    await house.signed_in("dpo")
+    first = await page(house, "/console/requests")
+    onward = re.search(r'href="([^"]+)">Due later<', first)
+    assert onward is not None
+    second = await page(house, unescape(onward[1]))
+
+    listed = [re.findall(r'href="/console/requests/(req_\w+)"', text) for text in (first, second)]
+    assert (len(listed[0]), len(listed[1]), sorted(listed[0] + listed[1])) == (50, 3, sorted(made))
+    assert ("Back to the first" in first, "Back to the first" in second, "Due later" in second) == (False, True, False)
+
+    for request in listed[1]:
+        subject_requests.refuse(house.service, request, DPO, house.clock())
+    assert "No further request is open." in await page(house, unescape(onward[1]))
+    await page(house, "/console/requests?cursor=AAAA", status=400)
+
+
 def a_long_request(house: House, kind: str = "access", calls: int = 7) -> tuple[str, list[str]]:
     """A request about more recordings than a page shows, with pages of three; its id and those, the oldest first."""
     stored = [house.stored(f"pbx-{n}", account="A-1001") for n in range(calls)]

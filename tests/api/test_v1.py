@@ -15,10 +15,10 @@ from yarl import URL
 from api.app import all_routes, create_app
 from api.openapi import document
 from api.v1 import calls as v1_calls
-from recorder import tokens
+from recorder import subject_requests, tokens
 from storage.catalogue import links, listenings
 from tests.api.conftest import CUSTOMER, Client, House, speech
-from tests.recorder.asking import many
+from tests.recorder.asking import DPO, many
 
 PUSH = {"Content-Type": "audio/wav"}
 
@@ -179,6 +179,39 @@ async def test_a_cursor_continues_its_own_search_only_and_cannot_be_made(house: 
     ):
         answer = await house.client.get(address, params=wrong, headers=headers)
         assert await problem(answer) == (400, "cursor_invalid")
+
+
+async def test_open_requests_come_page_by_page_the_first_due_first(house: House) -> None:
+    """Many are due on the same day; what is closed or moved meanwhile hides no other."""
+    headers, recording = house.bearer("dpo"), house.stored()
+    days = [house.clock() - timedelta(days=n) for n in (3, 3, 3, 3, 0, 1)]
+    made = [
+        subject_requests.open_request(
+            house.service, "access", phone=CUSTOMER, received_at=day, actor=DPO, now=house.clock()
+        )
+        for day in days
+    ]
+    expected = [one.id for one in sorted(made, key=lambda one: (one.due_at, one.id))]
+    address = "/v1/subject-requests"
+    first = await (await house.client.get(address, params={"limit": "2"}, headers=headers)).json()
+    assert first["items"][0] == await (await house.client.get(f"{address}/{expected[0]}", headers=headers)).json()
+
+    subject_requests.refuse(house.service, expected[1], DPO, house.clock())  # the last one shown
+    subject_requests.refuse(house.service, expected[2], DPO, house.clock())
+    seen, page = [one["id"] for one in first["items"]], first
+    while page["next"]:
+        onward = {"limit": "2", "cursor": page["next"]}
+        page = await (await house.client.get(address, params=onward, headers=headers)).json()
+        seen += [one["id"] for one in page["items"]]
+    assert seen == [*expected[:2], *expected[3:]]
+    assert page["items"][-1]["matches"] == [recording]
+
+    recordings = await house.client.get("/v1/recordings", params={"cursor": first["next"]}, headers=headers)
+    assert await problem(recordings) == (400, "cursor_invalid")
+    for wrong in ({"cursor": "AAAA"}, {"limit": "201"}, {"phone": CUSTOMER}):
+        assert (await house.client.get(address, params=wrong, headers=headers)).status == 400
+    for role in ("reviewer", "agent", "operator"):
+        assert (await house.client.get(address, headers=house.bearer(role))).status == 403
 
 
 async def test_audio_is_sent_whole_and_by_range_for_a_purpose(house: House) -> None:
