@@ -34,12 +34,17 @@ HSTS = "max-age=63072000"
 
 async def add(request: web.Request, response: web.StreamResponse) -> None:
     """An aiohttp signal: runs for every answer, streams included, right before its head is sent."""
+    put(request.app, request, response)
+
+
+def put(app: web.Application, request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """The same for an answer to what came to no route, for which there is no signal."""
     response.headers.update(ALWAYS)
     response.headers.setdefault("Cache-Control", "no-store")
     if REQUEST_ID in request:
         response.headers["X-Request-ID"] = request[REQUEST_ID]
-    if request.app[SERVICE].settings.http.secure:
+    if app[SERVICE].settings.http.secure:
         response.headers["Strict-Transport-Security"] = HSTS
-    if request.app[DRAINING].is_set():  # who keeps connections is to make the next one elsewhere
+    if app[DRAINING].is_set():  # who keeps connections is to make the next one elsewhere
         response.headers["Connection"] = "close"
         response.force_close()

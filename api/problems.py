@@ -99,12 +99,16 @@ def _takes_a_token(request: web.Request) -> bool:
 
 def of_http(request: web.Request, error: web.HTTPException) -> web.Response:
     """The answer to an error of the web server's own: unknown route, wrong method, body too large."""
-    status = error.status
-    code = CODES.get(status, "internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused")
-    response = answer(request, status, code, HTTPStatus(status).phrase.lower())
+    response = of_status(request, error.status)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     return response
+
+
+def of_status(request: web.Request, status: int) -> web.Response:
+    """The same where nothing more is known than what the web server makes of it."""
+    code = CODES.get(status, "internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused")
+    return answer(request, status, code, HTTPStatus(status).phrase.lower())
 
 
 def answer(request: web.Request, status: int, code: str, message: str, hint: str | None = None) -> web.Response:

@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from aiohttp import web
 
 from api import heap
 from api.app import create_app
+from api.connections import Connection
 from api.routing import DRAINING, UNDER_WAY
 from api.worker import Worker
 from recorder import checkup
@@ -27,6 +29,8 @@ from recorder.jobs import Jobs
 from recorder.ports import Service
 from recorder.service import Bell, opened
 from recorder.settings import Settings, is_loopback
+
+T = TypeVar("T")
 
 SHUTDOWN_SECONDS = 30.0  # for requests under way to end, once no more are taken; as long as a body may take
 CLOSE_SECONDS = 1.0  # for what is still going on then: players
@@ -106,32 +110,36 @@ def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[i
     thread = threading.Thread(target=loop.run_forever, name="http", daemon=True)
     thread.start()
 
-    def on_loop(work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, loop).result()
+    def on_loop(work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
 
     app = create_app(service)
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        shutdown_timeout=CLOSE_SECONDS,
-        keepalive_timeout=HEAD_SECONDS,
-        handle_signals=False,
-    )
+    runner = web.AppRunner(app, shutdown_timeout=CLOSE_SECONDS)
+    http = service.settings.http
     try:
         on_loop(runner.setup())
-        http = service.settings.http
-        site = web.TCPSite(runner, http.host, http.port, backlog=1024)
+        connection = partial(
+            Connection,
+            app,
+            cast("web.Server", runner.server),
+            loop=loop,
+            access_log=None,
+            keepalive_timeout=HEAD_SECONDS,
+        )
         try:
-            on_loop(site.start())
+            door = on_loop(loop.create_server(connection, http.host, http.port, backlog=1024))
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
                 raise ConfigurationError(f"port {http.port} is in use; set RECORDER_HTTP__PORT") from exc
             raise ConfigurationError(f"cannot listen on {http.host}:{http.port}: {exc.strerror}") from exc
-        jobs.start()
-        yield runner.addresses[0][1]
-        app[DRAINING].set()  # readiness is refused from here on, work is not
-        time.sleep(http.drain_s)
-        on_loop(_let_finish(app, site))
+        try:
+            jobs.start()
+            yield door.sockets[0].getsockname()[1]
+            app[DRAINING].set()  # readiness is refused from here on, work is not
+            time.sleep(http.drain_s)
+        finally:
+            loop.call_soon_threadsafe(door.close)
+        on_loop(_let_finish(app))
     finally:
         on_loop(runner.cleanup())
         jobs.stop()
@@ -140,12 +148,11 @@ def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[i
         loop.close()
 
 
-async def _let_finish(app: web.Application, site: web.BaseSite) -> None:
-    """Take no more connections, and return when nobody waits for an answer.
+async def _let_finish(app: web.Application) -> None:
+    """Return when nobody waits for an answer.
 
     aiohttp would drop what still comes in of bodies from the moment it is told to shut down.
     """
-    await site.stop()
     with suppress(TimeoutError):
         async with asyncio.timeout(SHUTDOWN_SECONDS):
             while app[UNDER_WAY]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import socket
 import time
 from datetime import timedelta
+from http.client import HTTPResponse
 from typing import Any, cast
 
 import pytest
 
 from api import limits, server
+from api.headers import ALWAYS
 from api.limits import Allowance, caller
 from recorder.ports import Service
 from tests.api.conftest import SAME_ORIGIN, House
@@ -117,23 +120,51 @@ def test_p6_a_head_that_drips_in_is_not_waited_for(
         assert 0.9 <= time.monotonic() - started < 15
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"GET /v1/recordings/+4520123456 x HTTP/1.1\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nAuthorization: Bearer rec_dpo_secret\x00\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nCookie access=secret\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nX: " + b"secret" * 2000 + b"\r\n\r\n",
-    ],
-)
+MALFORMED = [
+    b"GET /v1/recordings/+4520123456 x HTTP/1.1\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nAuthorization: Bearer rec_dpo_secret\x00\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nCookie access=secret\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nX: " + b"secret" * 2000 + b"\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\n" + b"X: secret\r\n" * 200 + b"\r\n",
+]
+LOST = [b"SECRET@ / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02secret\r\n\r\n"]  # not for us: nothing is written at all
+
+
+def answered(service: Service, head: bytes) -> tuple[HTTPResponse, dict[str, Any]]:
+    with (
+        server.listening(service, cast("Any", Idle())) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+    ):
+        client.sendall(head)
+        answer = HTTPResponse(client)
+        answer.begin()
+        return answer, json.loads(answer.read())
+
+
+@pytest.mark.parametrize("head", MALFORMED)
 def test_p2_a_malformed_head_is_not_written_down(
     service: Service, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, head: bytes
 ) -> None:
-    with server.listening(service, cast("Any", Idle())) as port:
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-            client.sendall(head)
-            answer = client.recv(65536)
-        assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
+    _, problem = answered(service, head)
     written = "".join(capfd.readouterr()) + caplog.text
     assert "http.malformed" in written
+    assert problem["request_id"] in written
     assert not any(word in written for word in ("4520123456", "secret", "127.0.0.1:"))
+
+
+@pytest.mark.parametrize("head", [*MALFORMED, *LOST])
+def test_a_malformed_head_is_answered_as_everything_is_and_not_repeated(service: Service, head: bytes) -> None:
+    answer, problem = answered(service, head)
+    assert answer.status == 400
+    assert problem == {
+        "type": "urn:recorder:error:invalid_input",
+        "title": "Bad Request",
+        "status": 400,
+        "code": "invalid_input",
+        "detail": "bad request",
+        "request_id": answer.headers["X-Request-ID"],
+    }
+    for name, value in ALWAYS.items():
+        assert answer.headers.get_all(name) == [value]
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    assert answer.headers["Cache-Control"] == "no-store"
