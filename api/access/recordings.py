@@ -14,7 +14,7 @@ from api.waves import paths
 from api.words import ZONE, language
 from recorder import access_links, disclosure
 from recorder.access_links import Visit
-from recorder.disclosure import Disclosed, mp3
+from recorder.disclosure import Disclosed, mp3, withdrawing
 from recorder.erasure import Choice
 from recorder.errors import ChoiceNeededError, InvalidInputError, LinkError, RecordingNotFoundError
 
@@ -102,11 +102,7 @@ async def ask_withdrawal(request: web.Request, visit: Visit) -> web.Response:
 @visited
 async def withdraw(request: web.Request, visit: Visit) -> web.Response:
     """Take the yes back. Without a choice, nothing is done and the question is asked."""
-    service, recording_id = request.app[SERVICE], request.match_info["id"]
-    said = (await inputs.form(request)).get("choice")
-    if said is not None and said not in CHOICES:
-        raise InvalidInputError("choice must be one of " + ", ".join(CHOICES))
-    choice = CHOICES[said] if said else None
+    service, recording_id, choice = request.app[SERVICE], request.match_info["id"], await _choice(request)
     item = await run(request, disclosure.one, service, visit, recording_id, now(request))
     try:
         done = await run(request, disclosure.withdraw, service, visit, recording_id, choice, now(request))
@@ -116,6 +112,38 @@ async def withdraw(request: web.Request, visit: Visit) -> web.Response:
     if not more:
         del request[SESSION_ENDS]
     return show(request, "access/withdrawn.html", switch=None, item=item, done=done, choice=choice, more=more)
+
+
+@visited
+async def ask_withdrawal_of_all(request: web.Request, visit: Visit) -> web.Response:
+    """What taking back the yes to every call means, and whether copies come first."""
+    return await _ask_all(request, visit, status=200)
+
+
+@visited
+async def withdraw_all(request: web.Request, visit: Visit) -> web.Response:
+    """Take back the yes to every call. Without a choice, nothing is done and the question is asked."""
+    choice = await _choice(request)
+    try:
+        done = await run(request, withdrawing.withdraw_all, request.app[SERVICE], visit, choice, now(request))
+    except ChoiceNeededError:
+        return await _ask_all(request, visit, status=409)
+    more = await _still_lets_in(request)
+    if not more:
+        del request[SESSION_ENDS]
+    return show(request, "access/withdrawn_all.html", switch=None, done=done, choice=choice, more=more)
+
+
+async def _choice(request: web.Request) -> Choice | None:
+    said = (await inputs.form(request)).get("choice")
+    if said is not None and said not in CHOICES:
+        raise InvalidInputError("choice must be one of " + ", ".join(CHOICES))
+    return CHOICES[said] if said else None
+
+
+async def _ask_all(request: web.Request, visit: Visit, *, status: int) -> web.Response:
+    left = await run(request, withdrawing.left, request.app[SERVICE], visit, now(request))
+    return show(request, "access/withdraw_all.html", status=status, left=left) if left.items else to(LIST)
 
 
 async def _ask(request: web.Request, visit: Visit, *, status: int) -> web.Response:
@@ -147,6 +175,10 @@ COPY = Contract(gives={200: "audio/*", 206: "audio/*", 404: "text/html", 416: No
 ROUTES = [
     Route("GET", LIST, recordings, "session", contract=page_contract(303, 404)),
     Route("POST", "/access/stay", stay, "session", contract=STAY),
+    Route("GET", LIST + "/withdraw", ask_withdrawal_of_all, "session", contract=page_contract(303, 404)),
+    Route(
+        "POST", LIST + "/withdraw", withdraw_all, "session", contract=page_contract(303, 404, 409, form=schemas.Choice)
+    ),
     Route("GET", ONE + "/audio", audio, "session", pool="audio", contract=COPY),
     Route("GET", ONE + "/download", download, "session", pool="audio", contract=COPY),
     Route("GET", ONE + "/original", original, "session", pool="audio", contract=COPY),

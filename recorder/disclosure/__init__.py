@@ -15,8 +15,9 @@ from recorder import access_links, erasure, listening, retention, scripts
 from recorder.access_links import Visit
 from recorder.actors import Actor
 from recorder.calls import facts
-from recorder.disclosure import mp3, waveform
+from recorder.disclosure import mp3, waveform, withdrawing
 from recorder.disclosure.paging import Leaf, leaf, place
+from recorder.disclosure.withdrawing import Left
 from recorder.erasure import Choice, Withdrawal
 from recorder.errors import ForbiddenError, RecorderError, RecordingNotFoundError
 from recorder.finding import past
@@ -81,6 +82,7 @@ class Disclosed:
 class Page:
     items: Sequence[Disclosed]
     leaf: Leaf
+    left: Left  # of all their pages
     organisation: Organisation
     link_expires_at: datetime
     link_last_day: date
@@ -96,7 +98,8 @@ def page(service: Service, visit: Visit, now: datetime, at: str | None = None) -
     items = [_disclosed(service, one, row, now) for one, row in rows.items()]
     brands = {one.brand for one in granted if one.state is not None}
     speaker = service.settings.organisation_for(brands.pop() if len(brands) == 1 else None)
-    return Page(items, here, speaker, visit.link.expires_at, last_whole_day(visit.link.expires_at))
+    left = withdrawing.left(service, visit, now)
+    return Page(items, here, left, speaker, visit.link.expires_at, last_whole_day(visit.link.expires_at))
 
 
 def one(service: Service, visit: Visit, recording_id: str, now: datetime) -> Disclosed:

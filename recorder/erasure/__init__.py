@@ -76,6 +76,20 @@ def withdraw(
     Raises `ChoiceNeededError`, changing nothing, where an open access request holds one of them and the person has
     not yet said whether a copy comes first.
     """
+    going, waiting = begin_withdrawal(service, recording_id, actor, now, choice)
+    done = disposal.finish(service, list(going), now)
+    return Withdrawal(
+        [certificates.certificate(stone) for stone in done.values()], [one for one in going if one not in done], waiting
+    )
+
+
+def begin_withdrawal(
+    service: Service, recording_id: str, actor: Actor, now: datetime, choice: Choice | None
+) -> tuple[dict[str, str], list[str]]:
+    """The half of a withdrawal that waits for no store; `finish_erasures` does the other.
+
+    Returns what goes, by id the number its certificate will have, and the ids of what waits.
+    """
     with service.database.write() as connection:
         call_id = _locked(connection, recording_id).call_id
         stored = [one for one in recordings.of_call(connection, call_id) if one.state in {"stored", "failed"}]
@@ -91,13 +105,12 @@ def withdraw(
             erasing.postpone(connection, one, order, now)
         body = {"erasing": sorted(going), "waiting": sorted(waiting)}
         entries = [Entry("consent.withdrawn", actor.id, recording_id, body)]
-        audit.append_many(connection, entries + _claim(connection, going, order, actor, now), now=now)
+        entries += _claim(connection, going, order, actor, now)
+        numbers = {one: _numbered(service, connection, one) for one in going}
+        audit.append_many(connection, entries, now=now)
     for job in ("capture", "source"):
         service.wake(job)
-    done = disposal.finish(service, going, now)
-    return Withdrawal(
-        [certificates.certificate(stone) for stone in done.values()], [one for one in going if one not in done], waiting
-    )
+    return numbers, waiting
 
 
 def finish_erasures(service: Service, now: datetime) -> int:
@@ -201,9 +214,15 @@ def _begin(
         return [Entry("recording.erasure_postponed", actor.id, recording.id, {"reason": reason})]
     _leave_none_at_the_platform(service, connection, [recording], reason, now)
     entries = _claim(connection, [recording.id], order, actor, now)
-    number = certificates.number(service.keyring.service_key(certificates.NUMBERS), recording.id)
-    erasing.name_certificate(connection, recording.id, number)
+    _numbered(service, connection, recording.id)
     return entries
+
+
+def _numbered(service: Service, connection: Connection, recording_id: str) -> str:
+    """The number that a certificate is promised under before there is one."""
+    number = certificates.number(service.keyring.service_key(certificates.NUMBERS), recording_id)
+    erasing.name_certificate(connection, recording_id, number)
+    return number
 
 
 def _leave_none_at_the_platform(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.browser
 
 LEAVE = 'form[action="/access/leave"] button'
 WITHDRAW = 'a[href$="/withdraw"]'
+COPY_FIRST = 'button[value="copy_first"]'
 DELETE_NOW = 'button[value="delete_now"]'
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -38,6 +40,11 @@ def assert_fits(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     hidden = "[...document.querySelectorAll('.scroll')].filter(table => table.scrollWidth > table.clientWidth).length"
     assert page.evaluate(hidden) == 0  # on a phone no column of a table is out of sight
+
+
+def kept(house: House) -> list[Path]:
+    """What the store holds that is large enough to be audio."""
+    return [path for path in (house.data / "objects").rglob("*") if path.is_file() and path.stat().st_size > 100]
 
 
 def tab_to(page: Page, selector: str) -> None:
@@ -96,8 +103,31 @@ def test_p4_a_customer_hears_keeps_and_withdraws(house: House, browser: Browser,
     page.locator("main form button.danger").click()
     assert_accessible(page)
     assert house.visitor("dpo").get(f"/v1/recordings/{recording}").status in {200, 404}
-    assert not [path for path in (house.data / "objects").rglob("*") if path.is_file() and path.stat().st_size > 100]
+    assert kept(house) == []
     assert faults == []
+
+
+@pytest.mark.parametrize(("locale", "scheme"), [("da-DK", "dark"), ("en-GB", "light")])
+def test_a_customer_withdraws_from_all_calls_at_once(house: House, browser: Browser, locale: str, scheme: str) -> None:
+    for name in ("broadband-da", "billing-da"):
+        recorded_call(house, name)
+    page = context(browser, locale=locale, scheme=scheme).new_page()
+    enter(house, page, mailed_link(house))
+
+    for choice in (COPY_FIRST, DELETE_NOW):
+        page.goto(f"{house.url}/access/recordings")
+        assert_accessible(page)
+        assert_fits(page)
+        page.locator('a[href="/access/recordings/withdraw"]').click()
+        assert_accessible(page)
+        assert_fits(page)
+        page.locator(choice).click()
+        page.wait_for_load_state()
+        assert_accessible(page)
+        assert_fits(page)
+
+    assert page.locator(".receipt dd").count() == 2
+    until("nothing is left in the store", lambda: not kept(house))
 
 
 def test_the_customers_way_works_without_javascript(house: House, browser: Browser) -> None:
@@ -285,4 +315,4 @@ def test_a_dpo_finds_listens_and_deletes(house: House, browser: Browser, locale:
     page.wait_for_url("**/console/certificates/**")
     assert_accessible(page)
     assert_fits(page)
-    assert not [path for path in (house.data / "objects").rglob("*") if path.is_file() and path.stat().st_size > 100]
+    assert kept(house) == []
