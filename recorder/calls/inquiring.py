@@ -1,9 +1,10 @@
-"""Asking a platform what it recorded of a call, where its own word of that never came.
+"""Asking a platform what it recorded of a call: its own word of a recording may have been lost.
 
-A call that our answer told its platform to record is noted. A while after its end, where no recording of it has been
-announced for good, the platform is asked, a few times at most. What it names enters the inbox as if the platform had
-said so by itself: a late callback is a repetition, and a recording of a call of which nothing is kept any more is
-deleted there like any other. Handles personal data.
+A call that our answer told its platform to record is noted. A while after its end the platform is asked, whatever it
+has announced by then: nobody else knows whether that was all. Once it has answered it is not asked again, and a few
+times at most while it does not. What it names enters the inbox as if the platform had said so by itself: one of two
+such words is a repetition, and a recording of a call of which nothing is kept any more is deleted there like any
+other. Handles personal data.
 """
 
 from __future__ import annotations
@@ -54,13 +55,9 @@ def ask_platforms(service: Service, now: datetime, limit: int = 50) -> int:
 
 def _look(service: Service, one: Inquiry, now: datetime) -> None:
     with service.database.read() as connection:
-        call = calls.by_ref(connection, one.call_ref)
-        known = [] if call is None else recordings.of_call(connection, call.id)
-    due = _due(call, now)
+        due = _due(calls.by_ref(connection, one.call_ref), now)
     if due > now:
         _put_off(service, one, due)
-    elif known and all(recording.state != "announced" or recording.available_at for recording in known):
-        _close(service, one, now, missing=False)
     elif one.tries < MOST_TRIES:
         _ask(service, one, now)
     else:  # somebody died of the last answer

@@ -144,15 +144,50 @@ def test_p6_a_callback_that_comes_late_after_all_changes_nothing(
     assert asked(twilio) == 1
 
 
-def test_what_was_announced_is_not_asked_for(service: Service, clock: MovingClock, twilio: Exchange) -> None:
+def test_what_was_announced_is_asked_for_once_and_changes_nothing(
+    service: Service, clock: MovingClock, twilio: Exchange
+) -> None:
     began = agreed(service, clock)
     hung_up(service, clock)
     tell(service, callback(service, "in-progress", began), callback(service, "completed", began))
+    before = the_recording(service)
+    lists(twilio, entry(began))
 
     for _ in range(3):
         ask(service, clock, hours=1)
 
-    assert twilio.gets == []
+    assert asked(twilio) == 1
+    assert the_recording(service) == before
+
+
+def test_p6_of_two_recordings_the_one_whose_callbacks_were_lost_is_asked_for_too(
+    service: Service, clock: MovingClock, twilio: Exchange
+) -> None:
+    began = agreed(service, clock)
+    hung_up(service, clock)
+    tell(service, callback(service, "completed", began))
+    told = clock.now
+    lists(twilio, entry(began), entry(began + timedelta(seconds=30), sid="RE" + "3" * 32))
+
+    ask(service, clock, minutes=15)
+
+    both = its_recordings(service, the_call(service, CALL, "twilio"))
+    assert {one.available_at for one in both} == {told, clock.now}
+    assert asked(twilio) == 1
+
+
+def test_where_a_recording_was_announced_people_are_not_told_of_a_platform_that_does_not_answer(
+    service: Service, clock: MovingClock, twilio: Exchange
+) -> None:
+    began = agreed(service, clock)
+    hung_up(service, clock)
+    tell(service, callback(service, "completed", began))
+    twilio.recordings[LIST] = away
+    for _ in range(10):
+        ask(service, clock, hours=7)
+
+    assert asked(twilio) == 4
+    assert open_tasks(service) == set()
 
 
 def test_p6_a_recording_whose_end_was_never_told_is_asked_for_and_still_of_our_making(
