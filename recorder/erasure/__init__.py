@@ -32,6 +32,7 @@ from storage.clock import new_id
 
 Choice = Literal["copy_first", "delete_now"]
 WITHDRAWN = "withdrawn"
+PAGE, ORDERED = "page", "ordered"  # how a withdrawal came that was not said in the call
 AT_ONCE = 1000  # recordings whose objects go together: a folder, or the list of a bucket, is read anew each time
 TURN = timedelta(seconds=60)  # others leave an erasure alone for so long
 REASONS = ("customer_request", WITHDRAWN, "recorded_by_mistake", "no_legal_basis", "ordered", "other")  # an officer's
@@ -74,7 +75,7 @@ def withdraw(
     """Take back the consent to a call: every recording of it goes, whole.
 
     Raises `ChoiceNeededError`, changing nothing, where an open access request holds one of them and the person has
-    not yet said whether a copy comes first.
+    not yet said whether a copy comes first. May be called again: what was taken back is not told twice.
     """
     going, waiting = begin_withdrawal(service, recording_id, actor, now, choice)
     done = disposal.finish(service, list(going), now)
@@ -98,13 +99,13 @@ def begin_withdrawal(
             raise ChoiceNeededError
         going = [one for one, word in said.items() if word == "go" or (word == "ask" and choice == "delete_now")]
         waiting = [one for one in said if one not in going]
-        _take_back(connection, call_id, actor, now)
+        new = _take_back(connection, call_id, actor, now)
         _leave_none_at_the_platform(service, connection, stored, WITHDRAWN, now)
         order = Order(WITHDRAWN, actor.role, now)
         for one in waiting:
             erasing.postpone(connection, one, order, now)
         body = {"erasing": sorted(going), "waiting": sorted(waiting)}
-        entries = [Entry("consent.withdrawn", actor.id, recording_id, body)]
+        entries = [Entry("consent.withdrawn", actor.id, recording_id, body)] if new else []
         entries += _claim(connection, going, order, actor, now)
         numbers = {one: _numbered(service, connection, one) for one in going}
         audit.append_many(connection, entries, now=now)
@@ -266,11 +267,19 @@ def _locked(connection: Connection, recording_id: str) -> Recording:
     return found
 
 
-def _take_back(connection: Connection, call_id: str, actor: Actor, now: datetime) -> None:
-    """Leave the withdrawal among the call's evidence: whatever else there is of the call is decided by it."""
-    method = "page" if actor.role == "customer" else "ordered"
+def _take_back(connection: Connection, call_id: str, actor: Actor, now: datetime) -> bool:
+    """Leave the withdrawal among the call's evidence: whatever else there is of the call is decided by it.
+
+    False where it repeats the last word of that evidence, or comes when all of the call has gone.
+    """
+    call = calls.get(connection, call_id)
+    if call is None or call.state == "blank":
+        return False
+    said = evidence.consents_of(connection, [call_id])
+    method = PAGE if actor.role == "customer" else ORDERED
     evidence.add_consent(
         connection,
         Consent(new_id("con"), call_id, "withdrawn", received_at=now, method=method, at=now, clock="service"),
     )
     recordings.look_again(connection, calls.family(connection, call_id), now)
+    return not said or said[-1].method not in {PAGE, ORDERED}

@@ -110,12 +110,12 @@ class Life(Happenings):
 
     @invariant()
     def each_act_is_told_once(self) -> None:
-        once = ("request.opened", "request.approved", "request.refused", "request.closed", "request.extended")
+        once = (
+            *("request.opened", "request.approved", "request.refused", "request.closed", "request.extended"),
+            *("consent.withdrawn", "recording.erasing", "recording.erased"),
+        )
         entries = self.world.entries()
         told = Counter((kind, subject) for kind, subject, _ in entries if kind in once)
-        told += Counter(
-            (kind, subject) for kind, subject, _ in entries if kind in {"recording.erasing", "recording.erased"}
-        )
         told += Counter((kind, body) for kind, _, body in entries if kind in {"hold.placed", "hold.released"})
         assert max(told.values(), default=1) == 1, told.most_common(3)
 

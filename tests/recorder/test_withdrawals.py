@@ -1,0 +1,99 @@
+"""A yes is taken back once, however often it is said, and wherever whoever carries it out dies."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import pytest
+
+from recorder import erasure, faultpoints, holds
+from recorder.actors import Actor
+from recorder.ports import Service
+from storage import audit
+from storage.catalogue import evidence
+from storage.catalogue.evidence import Consent
+from storage.clock import new_id
+from tests.conftest import MovingClock
+from tests.recorder.stored import row, store, store_call
+
+DPO = Actor("tok_dpo", "dpo")
+CUSTOMER = Actor("ses_1", "customer")
+
+
+class KilledError(BaseException):
+    pass
+
+
+def entries(service: Service, kind: str) -> list[str]:
+    """Whose doing each was."""
+    told = [json.loads(line)["entry"] for line in audit.export(service.database)]
+    return [one["actor"] for one in told if one["type"] == kind]
+
+
+def said(service: Service, call_id: str) -> list[str]:
+    with service.database.read() as connection:
+        return [one.decision for one in evidence.consents_of(connection, [call_id])]
+
+
+def agree(service: Service, call_id: str, at: datetime) -> None:
+    with service.database.write() as connection:
+        evidence.add_consent(connection, Consent(new_id("cns"), call_id, "granted", at, digit="1"))
+
+
+@pytest.mark.parametrize("state", ["over", "open"])
+def test_p5_a_withdrawal_cut_off_and_carried_out_again_is_told_once(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    call = store_call(service, clock.now, state=state)
+    recording = store(service, clock.now, call=call)
+
+    def die(step: str) -> None:
+        if step == "erase.deleted":
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(faultpoints, "hook", die)
+        with pytest.raises(KilledError):
+            erasure.withdraw(service, recording.id, CUSTOMER, clock.advance(minutes=5))
+    erasure.withdraw(service, recording.id, DPO, clock.advance(minutes=5))
+
+    assert entries(service, "consent.withdrawn") == [CUSTOMER.id]
+    assert erasure.finish_erasures(service, clock.now) == 1
+    assert said(service, call.id)[:2] == ([] if state == "over" else ["granted", "withdrawn"])
+
+
+def test_p5_a_withdrawal_that_waits_is_told_once_however_often_it_is_said(service: Service, clock: MovingClock) -> None:
+    call = store_call(service, clock.now)
+    one, two = store(service, clock.now, call=call), store(service, clock.now, call=call)
+    for recording in (one, two):
+        holds.place(service, recording.id, "access", None, DPO, clock.now)
+    for recording, choice in ((one, "copy_first"), (two, "copy_first"), (one, "delete_now")):
+        erasure.withdraw(service, recording.id, CUSTOMER, clock.advance(minutes=5), choice)  # type: ignore[arg-type]  # one of two words
+
+    assert entries(service, "consent.withdrawn") == [CUSTOMER.id]
+    assert entries(service, "recording.erasing") == [CUSTOMER.id] * 2
+
+
+def test_p5_a_new_yes_is_taken_back_anew(service: Service, clock: MovingClock) -> None:
+    call = store_call(service, clock.now, state="open")
+    for _ in range(2):
+        recording = store(service, clock.now, call=call)
+        erasure.withdraw(service, recording.id, CUSTOMER, clock.advance(minutes=1))
+        agree(service, call.id, clock.advance(minutes=1))
+
+    assert entries(service, "consent.withdrawn") == [CUSTOMER.id] * 2
+
+
+def test_p1_what_was_withdrawn_in_the_call_and_by_its_customer_is_told_of_both(
+    service: Service, clock: MovingClock
+) -> None:
+    recording = store(service, clock.now)
+    holds.place(service, recording.id, "legal", "case-7", DPO, clock.now)
+    with service.database.write() as connection:
+        no = Consent(new_id("cns"), recording.call_id, "withdrawn", clock.advance(minutes=1), method="button")
+        evidence.add_consent(connection, no)
+    erasure.withdraw(service, recording.id, CUSTOMER, clock.advance(minutes=1))
+
+    assert entries(service, "consent.withdrawn") == [CUSTOMER.id]
+    assert row(service, recording.id).erase_reason == "withdrawn"
