@@ -138,7 +138,8 @@ def _found_out(service: Service, call: Call, now: datetime) -> _Prospect:
 
 
 def _settle(service: Service, connection: Connection, found: _Prospect, now: datetime) -> list[audit.Entry]:
-    current = calls.lock(connection, found.call.id)
+    relatives.lock(connection, [found.call.id])
+    current = calls.get(connection, found.call.id)
     refs = [] if current is None else calls.refs(connection, current)
     if current is None or current != found.call or service.inbox.pending(connection, *refs, limit=1):
         return []  # Something came in meanwhile: the next round decides on that.

@@ -24,7 +24,7 @@ from recorder.faultpoints import reached
 from recorder.ports import Service
 from storage import audit
 from storage.audit import Entry
-from storage.catalogue import calls, erasing, evidence, holds, recordings, tombstones
+from storage.catalogue import calls, erasing, evidence, holds, recordings, relatives, tombstones
 from storage.catalogue.erasing import Order
 from storage.catalogue.evidence import Consent
 from storage.catalogue.recordings import Recording
@@ -256,11 +256,9 @@ def _verdict(connection: Connection, recording_id: str, cause: Literal["withdraw
 
 
 def _locked(connection: Connection, recording_id: str) -> Recording:
-    """The recording, after its call and all that are linked to it: what was said in this one may go on in those."""
     found = recordings.get(connection, recording_id)
     if found is not None:
-        for call_id in sorted(calls.family(connection, found.call_id)):
-            calls.lock(connection, call_id)
+        relatives.lock(connection, [found.call_id])
         found = recordings.lock(connection, recording_id)
     if found is None or found.state in {"discarded", "erased"}:
         raise RecordingNotFoundError

@@ -9,14 +9,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, delete, func, literal, select, update
 
-from storage.catalogue import blanking, seen, sessions, sweeping
+from storage.catalogue import blanking, relatives, seen, sessions, sweeping
 from storage.catalogue.among import among
 from storage.catalogue.relatives import NEEDING_THEIR_CALL
 from storage.clock import Instant
 from storage.tables import metadata
 
 _recordings = metadata.tables["recordings"]
-_calls = metadata.tables["calls"]
 _attempts = metadata.tables["attempts"]
 _key_uses = metadata.tables["key_uses"]
 _matches = metadata.tables["matches"]
@@ -56,7 +55,8 @@ def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetim
     With `expiring`, only those that are due and held by nobody. Returns the ids claimed; the others are another's,
     or no longer what they were. From the commit on no read succeeds, and no backup made later opens.
     """
-    calls = _lock_calls(connection, ids, skip_locked=expiring)
+    concerned = connection.execute(select(_recordings.c.call_id).where(among(_recordings.c.id, ids))).scalars().all()
+    calls = relatives.lock(connection, concerned, skip_locked=expiring)  # a sweep has its next round
     free = sweeping.is_due(now) if expiring else (_recordings.c.state.in_(("stored", "failed")),)
     columns = (_recordings.c.id, _recordings.c.call_id, _recordings.c.expires_at)
     unforeseen = and_(_recordings.c.state == "stored", _recordings.c.holds == 0, _recordings.c.expires_at.is_not(None))
@@ -197,18 +197,6 @@ def retire(connection: Connection, gone: Sequence[Claimed], now: datetime) -> No
         table = metadata.tables[name]
         connection.execute(delete(table).where(among(table.c.recording_id, ids)))
     connection.execute(delete(_recordings).where(among(_recordings.c.id, ids)))
-
-
-def _lock_calls(connection: Connection, ids: Sequence[str], *, skip_locked: bool) -> list[str]:
-    """Calls are locked before recordings; a sweep leaves one that another holds for its next round."""
-    wanted = select(_recordings.c.call_id).where(among(_recordings.c.id, ids))
-    query = (
-        select(_calls.c.id)
-        .where(_calls.c.id.in_(wanted))
-        .order_by(_calls.c.id)
-        .with_for_update(skip_locked=skip_locked)
-    )
-    return list(connection.execute(query).scalars())
 
 
 def _close_links(connection: Connection, ids: Sequence[str]) -> None:

@@ -26,6 +26,17 @@ NEEDING_THEIR_CALL = (*UNDECIDED, *DECIDED)
 NO = ("refused", "withdrawn", "unanswered")
 
 
+def lock(connection: Connection, call_ids: Collection[str], *, skip_locked: bool = False) -> list[str]:
+    """Lock calls with all that are linked to them, in one order: what was said in one may go on in those.
+
+    Returns them; with `skip_locked`, only those of which, and of whose relatives, nobody else has any.
+    """
+    linked = {one: family(connection, one) for one in _linked(connection, call_ids)}
+    wanted = select(_calls.c.id).where(among(_calls.c.id, {*call_ids}.union(*linked.values()))).order_by(_calls.c.id)
+    locked = set(connection.execute(wanted.with_for_update(skip_locked=skip_locked)).scalars())
+    return [one for one in call_ids if linked.get(one, {one}) <= locked]
+
+
 def waited_for(connection: Connection, call_ids: Collection[str]) -> list[str]:
     """Those of these calls that are linked to one of which something is recorded that nobody has decided on yet."""
     return [

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from recorder import erasure, subject_requests
+from recorder.calls import settling
 from recorder.ports import Service
 from storage.catalogue import calls, erasing, holds, recordings
 from storage.catalogue.calls import Leg
 from storage.catalogue.erasing import Order
+from storage.catalogue.recordings import Recording
 from storage.clock import new_id
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, request_row
@@ -26,21 +29,62 @@ def database_kind(request: pytest.FixtureRequest) -> str:
     return kind
 
 
-def test_who_works_on_a_linked_call_is_waited_for_with_nothing_of_its_own_locked(
-    service: Service, clock: MovingClock
-) -> None:
+def until_it_waits(connection: Connection, act: Future[Any]) -> None:
+    while not act.done() and not connection.execute(WAITING).scalar_one():
+        pass
+
+
+def linked(service: Service, clock: MovingClock) -> tuple[Recording, Recording]:
+    """Of two calls, one came out of the other; the second is the one that is locked first."""
     one, other = (store(service, clock.now, call=store_call(service, clock.now)) for _ in range(2))
     with service.database.write() as connection:
         calls.add_leg(connection, Leg(new_id("leg"), one.call_id, parent_call_id=other.call_id))
+    return (one, other) if other.call_id < one.call_id else (other, one)
+
+
+def test_who_works_on_a_linked_call_is_waited_for_with_nothing_of_its_own_locked(
+    service: Service, clock: MovingClock
+) -> None:
+    one, other = linked(service, clock)
 
     with ThreadPoolExecutor(1) as pool:
         with service.database.write() as connection:
             calls.lock(connection, other.call_id)
             withdrawn = pool.submit(erasure.withdraw, service, one.id, DPO, clock.now)
-            while not connection.execute(WAITING).scalar_one():
-                pass
+            until_it_waits(connection, withdrawn)
             assert recordings.lock(connection, other.id) is not None
         assert withdrawn.result().certificates
+
+
+def test_a_sweep_leaves_a_call_that_is_linked_to_one_somebody_works_on(service: Service, clock: MovingClock) -> None:
+    due, other = linked(service, clock)
+    clock.advance(days=91)
+
+    with service.database.write() as connection:
+        calls.lock(connection, other.call_id)
+        with service.database.write() as beside:
+            assert erasure.claim_due(beside, [due.id], DPO, clock.now) == []
+        calls.lock(connection, due.call_id)
+    with service.database.write() as connection:
+        assert len(erasure.claim_due(connection, [due.id], DPO, clock.now)) == 1
+
+
+def test_a_call_is_settled_with_all_that_are_linked_to_it_locked(service: Service, clock: MovingClock) -> None:
+    due, other = linked(service, clock)
+    with service.database.write() as connection:
+        calls.change(connection, due.call_id, settle_at=clock.now)
+        recordings.change(connection, due.id, state="discarded")
+    settling.classify(service, due.call_id, clock.now)
+
+    with ThreadPoolExecutor(1) as pool:
+        with service.database.write() as connection:
+            calls.lock(connection, other.call_id)
+            settled = pool.submit(settling.settle, service, clock.advance(days=2))
+            until_it_waits(connection, settled)
+            calls.lock(connection, due.call_id)
+        assert settled.result() == 1
+    with service.database.read() as connection:
+        assert calls.many(connection, [due.call_id])[due.call_id].state == "blank"
 
 
 def test_a_request_ends_though_what_it_held_is_erased_at_that_moment(service: Service, clock: MovingClock) -> None:
@@ -51,8 +95,7 @@ def test_a_request_ends_though_what_it_held_is_erased_at_that_moment(service: Se
         with service.database.write() as connection:
             calls.lock(connection, held.call_id)
             refused = pool.submit(subject_requests.refuse, service, request.id, DPO, clock.now)
-            while not connection.execute(WAITING).scalar_one():
-                pass
+            until_it_waits(connection, refused)
             erasing.claim(connection, [held.id], Order("ordered", "dpo", clock.now), clock.now, expiring=False)
             holds.release_all(connection, [held.id], DPO.id, clock.now)
         refused.result()
