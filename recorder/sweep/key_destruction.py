@@ -1,12 +1,13 @@
 """Destroying keys on time: the promise that reaches into backups. Never waits for an object store.
 
 A day key goes when its UTC day is over, an inbox key after 8 days. First it is closed against new wraps; then due
-recordings that still hang on it lose their data keys, and everything else it sealed is blanked. A key that something
-held still hangs on stays, and people are told.
+recordings that still hang on it lose their data keys, and everything else it sealed is blanked, a slice at a time: what
+a crash leaves undone the next call goes on with. A key that something held still hangs on stays, and people are told.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 import structlog
@@ -21,7 +22,7 @@ from recorder.holds import review_holds
 from recorder.ports import Service
 from storage import audit
 from storage.audit import Entry
-from storage.catalogue import blanking, sweeping, tasks
+from storage.catalogue import blanking, relatives, sweeping, tasks
 from storage.errors import StorageError
 from storage.keyobjects import KeyName
 from storage.keyring import INBOX_DAYS
@@ -67,27 +68,38 @@ def _release(service: Service, name: KeyName, now: datetime) -> bool:
             service.keyring.close_day(connection, date.fromisoformat(name.folder))
     while _claim_some(service, name, now):
         pass
-    with service.database.write() as connection:
+    with service.database.read() as connection:
         if sweeping.named_by_stored(connection, name.id):
             return False
-        _let_go(service, connection, name, now)
+    while _let_go_some(service, name, now):
+        reached("sweep.let_go")
     return True
 
 
-def _let_go(service: Service, connection: Connection, name: KeyName, now: datetime) -> None:
-    """What nobody can open any more is not kept half: calls go whole, and people are told of events that are lost."""
-    for call, recording in sweeping.never_stored(connection, name.id):
+def _let_go_some(service: Service, name: KeyName, now: datetime) -> bool:
+    """Let go of a slice of a key's calls; once there are none, of the rest: then False."""
+    with service.database.write() as connection:
+        call_ids = sweeping.calls_of(connection, name.id, disposal.BATCH)
+        if call_ids:
+            _let_go_of(service, connection, name, call_ids, now)
+            return True
+        for event in sweeping.let_go_of_rest(connection, name.id, date.fromisoformat(name.folder)):
+            tasks.open_task(connection, EVENT_FAILED, event, now)
+        return False
+
+
+def _let_go_of(service: Service, connection: Connection, name: KeyName, call_ids: Sequence[str], now: datetime) -> None:
+    """What nobody can open any more is not kept half: calls go whole."""
+    relatives.lock(connection, call_ids)
+    for call, recording in sweeping.never_stored(connection, name.id, call_ids):
         data = personal.left_of(service, call, recording, now)
         sources.note(service, connection, recording, data, "expired", now)
         tasks.close_task(connection, "capture_failed", recording.id, SYSTEM.id, now)
-    let_go = sweeping.let_go_of(connection, name.id, date.fromisoformat(name.folder))
+    let_go = sweeping.let_go_of_calls(connection, name.id, call_ids)
     blanking.blank_calls(connection, let_go.calls, now)
-    for event in let_go.events:
-        tasks.open_task(connection, EVENT_FAILED, event, now)
     entries = [Entry("recording.discarded", SYSTEM.id, one, {"reason": "expired"}) for one in let_go.recordings]
     entries += [Entry("call.let_go", SYSTEM.id, one, {}) for one in let_go.calls]
-    if entries:
-        audit.append_many(connection, entries, now=now)
+    audit.append_many(connection, entries, now=now)
 
 
 def _claim_some(service: Service, name: KeyName, now: datetime) -> list[Entry]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from storage.catalogue import attempts, calls, forecast, recordings
+from storage.catalogue.among import among
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
 from storage.clock import EPOCH, midnight
@@ -114,50 +115,66 @@ def named_by_stored(connection: Connection, key_id: str) -> int:
 
 @dataclass(frozen=True)
 class LetGo:
-    """What hung on a key that goes, by id: it can be opened by nobody from here on."""
+    """Calls that hung on a key that goes, by id: they can be opened by nobody from here on."""
 
     calls: list[str]
     recordings: list[str]  # that never came to be stored
-    events: list[str]  # that were never applied
 
 
-def never_stored(connection: Connection, key_id: str) -> list[tuple[Call, Recording]]:
-    """What was announced of a key's calls and never came to be kept here: it may lie at its platform."""
-    found = [Recording(*row) for row in connection.execute(recordings.RECORDING.where(_never_stored(key_id)))]
+def calls_of(connection: Connection, key_id: str, limit: int) -> list[str]:
+    """Some of the calls that still hang on a key."""
+    query = select(_calls.c.id).where(_calls.c.key_id == key_id).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def never_stored(connection: Connection, key_id: str, call_ids: Collection[str]) -> list[tuple[Call, Recording]]:
+    """What was announced of these calls of a key, and never came to be kept here: it may lie at its platform."""
+    waiting = recordings.RECORDING.where(_never_stored(key_id, call_ids))
+    found = [Recording(*row) for row in connection.execute(waiting)]
     its_call = calls.many(connection, {one.call_id for one in found}) if found else {}
     return [(its_call[one.call_id], one) for one in found]
 
 
-def let_go_of(connection: Connection, key_id: str, day: date) -> LetGo:
-    """Blank everything else a key of this day sealed: from here on it could not be opened anyway.
-
-    Recordings that never came to be stored, calls, requests, webhooks never applied, notes of copies at a platform.
-    """
-    sealed = select(_calls.c.id).where(_calls.c.key_id == key_id).order_by(_calls.c.id).with_for_update()
-    call_ids = list(connection.execute(sealed).scalars())
-    never = _never_stored(key_id)
-    discarded = update(_recordings).where(never).values(state="discarded", reason="expired", lease=None)
+def let_go_of_calls(connection: Connection, key_id: str, call_ids: Collection[str]) -> LetGo:
+    """Blank what a key sealed of these calls. Lock them first; one that another key has by now is left out."""
+    discarded = (
+        update(_recordings)
+        .where(_never_stored(key_id, call_ids))
+        .values(state="discarded", reason="expired", lease=None)
+    )
     recording_ids = list(connection.execute(discarded.returning(_recordings.c.id)).scalars())
     attempts.lose_all(connection, recording_ids)
+    gone = update(_calls).where(_hanging(key_id, call_ids)).values(call_key=None, key_id=None, sealed=None)
+    return LetGo(list(connection.execute(gone.returning(_calls.c.id)).scalars()), recording_ids)
+
+
+def let_go_of_rest(connection: Connection, key_id: str, day: date) -> list[str]:
+    """Blank everything else a key of this day sealed: from here on it could not be opened anyway.
+
+    Requests, notes of copies at a platform, webhooks never applied; returns the ids of those.
+    """
     gone = {"key_id": None, "sealed": None}
     connection.execute(
         update(_recordings)
         .where(_recordings.c.key_id == key_id, _recordings.c.state != "stored")
         .values(dek=None, **gone)
     )
-    connection.execute(update(_calls).where(_calls.c.key_id == key_id).values(call_key=None, **gone))
     connection.execute(update(_requests).where(_requests.c.key_id == key_id).values(request_key=None, **gone))
     begun = midnight(day)  # an event's key is of the day it came in on: no need to look further
     of_the_day = _inbox.c.received_at.between(begun - timedelta(days=1), begun + timedelta(days=2))
     for table, where in ((_inbox, of_the_day), (_sources, true())):
         connection.execute(update(table).where(table.c.key_id == key_id, where).values(key_id=None, body=None))
     lost = update(_inbox).where(_inbox.c.body.is_(None), _inbox.c.state == "new").values(state="failed")
-    return LetGo(call_ids, recording_ids, list(connection.execute(lost.returning(_inbox.c.id)).scalars()))
+    return list(connection.execute(lost.returning(_inbox.c.id)).scalars())
 
 
-def _never_stored(key_id: str) -> ColumnElement[bool]:
-    calls_of_key = select(_calls.c.id).where(_calls.c.key_id == key_id)
-    return _recordings.c.call_id.in_(calls_of_key) & _recordings.c.state.in_(("announced", "capturing", "failed"))
+def _hanging(key_id: str, call_ids: Collection[str]) -> ColumnElement[bool]:
+    return among(_calls.c.id, call_ids) & (_calls.c.key_id == key_id)
+
+
+def _never_stored(key_id: str, call_ids: Collection[str]) -> ColumnElement[bool]:
+    hanging = select(_calls.c.id).where(_hanging(key_id, call_ids))
+    return _recordings.c.call_id.in_(hanging) & _recordings.c.state.in_(("announced", "capturing", "failed"))
 
 
 def count_erasing(connection: Connection) -> int:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select
+import pytest
+from sqlalchemy import select
 
-from recorder import capture, personal, sweep
+from recorder import capture, faultpoints, personal, sweep
+from recorder.erasure import disposal
 from recorder.ports import Service
-from storage.catalogue import attempts, calls, evidence, recordings, source_deletions, sweeping
+from storage import audit
+from storage.catalogue import attempts, calls, evidence, recordings, source_deletions
 from storage.catalogue.attempts import Attempt
 from storage.catalogue.calls import Call
 from storage.catalogue.evidence import Consent
 from storage.catalogue.recordings import Recording
 from storage.clock import new_id, utc_day
-from storage.tables import metadata
+from storage.errors import KeyDestroyedError
 from tests.conftest import MovingClock
 from tests.recorder.stored import AUDIO, row
+
+
+class KilledError(BaseException):
+    pass
 
 
 def uploaded(service: Service, recording_id: str, now: datetime) -> Attempt:
@@ -79,14 +88,43 @@ def test_p3_what_was_never_captured_and_goes_with_its_key_goes_at_its_platform_t
     assert service.vault.remaining(begun.object_key) == 0
 
 
-def test_p3_a_key_goes_however_many_calls_hang_on_it(service: Service, clock: MovingClock) -> None:
-    """More than a statement of PostgreSQL takes parameters for."""
-    many = 66_000
+def test_p3_a_key_lets_go_of_its_calls_slice_by_slice_and_goes_on_after_a_crash(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disposal, "BATCH", 3)
+    key = service.keyring.day_key(clock.now.date(), clock.now)
+    names = [f"call_{number}" for number in range(7)]
     with service.database.write() as connection:
-        rows = [
-            {"id": f"call_{n}", "platform": "standard", "opened_at": clock.now, "key_id": "day_x"} for n in range(many)
-        ]
-        connection.execute(insert(metadata.tables["calls"]), rows)
-        let_go = sweeping.let_go_of(connection, "day_x", clock.now.date())
+        for name in names:
+            calls.insert(connection, Call(name, "standard", clock.now, state="over", key_id=key.id))
+            recordings.insert(connection, Recording(f"rec_{name}", name, "standard"))
+    clock.advance(days=1)
 
-    assert len(let_go.calls) == many
+    def die(step: str) -> None:
+        if step == "sweep.let_go":
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(faultpoints, "hook", die)
+        with pytest.raises(KilledError):
+            sweep.destroy_due_keys(service, clock.now)
+    assert sorted(states(service, names)) == ["blank"] * 3 + ["over"] * 4
+    assert service.keyring.key(key.id, clock.now).id == key.id
+
+    assert sweep.destroy_due_keys(service, clock.now) == 1
+    assert states(service, names) == ["blank"] * 7
+    assert sorted(told(service, "call.let_go")) == names
+    assert sorted(told(service, "recording.discarded")) == [f"rec_{name}" for name in names]
+    with pytest.raises(KeyDestroyedError):
+        service.keyring.key(key.id, clock.now)
+
+
+def states(service: Service, call_ids: Sequence[str]) -> list[str]:
+    with service.database.read() as connection:
+        return [one.state for one in calls.many(connection, call_ids).values()]
+
+
+def told(service: Service, kind: str) -> list[str]:
+    """What was told of by such entries."""
+    entries = [json.loads(line)["entry"] for line in audit.export(service.database)]
+    return [one["subject"] for one in entries if one["type"] == kind]

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from recorder import erasure, subject_requests
+from recorder import erasure, holds, subject_requests, sweep
 from recorder.calls import settling
 from recorder.ports import Service
-from storage.catalogue import calls, erasing, holds, recordings
+from storage.catalogue import calls, erasing, evidence, recordings
+from storage.catalogue import holds as hold_rows
 from storage.catalogue.calls import Leg
 from storage.catalogue.erasing import Order
 from storage.catalogue.recordings import Recording
@@ -87,6 +88,28 @@ def test_a_call_is_settled_with_all_that_are_linked_to_it_locked(service: Servic
         assert calls.many(connection, [due.call_id])[due.call_id].state == "blank"
 
 
+def test_a_key_takes_its_calls_with_all_that_are_linked_to_them_locked(service: Service, clock: MovingClock) -> None:
+    due, other = linked(service, clock)
+    clock.advance(days=2)
+    service.keyring.ensure(clock.now)
+    holds.place(service, other.id, "legal", "case-7", DPO, clock.now)  # moves it to the key of a later day
+    with service.database.write() as connection:
+        recordings.change(connection, due.id, state="discarded", key_id=None, dek=None)
+    clock.advance(days=89)
+
+    with ThreadPoolExecutor(1) as pool:
+        with service.database.write() as connection:
+            calls.lock(connection, other.call_id)
+            swept = pool.submit(sweep.destroy_due_keys, service, clock.now)
+            until_it_waits(connection, swept)
+            calls.lock(connection, due.call_id)
+        assert swept.result()
+    with service.database.read() as connection:
+        assert [one.call_id for one in evidence.consents_of(connection, [due.call_id, other.call_id])] == [
+            other.call_id
+        ] * 2
+
+
 def test_a_request_ends_though_what_it_held_is_erased_at_that_moment(service: Service, clock: MovingClock) -> None:
     held = store(service, clock.now)
     request = ask(service, clock)
@@ -97,6 +120,6 @@ def test_a_request_ends_though_what_it_held_is_erased_at_that_moment(service: Se
             refused = pool.submit(subject_requests.refuse, service, request.id, DPO, clock.now)
             until_it_waits(connection, refused)
             erasing.claim(connection, [held.id], Order("ordered", "dpo", clock.now), clock.now, expiring=False)
-            holds.release_all(connection, [held.id], DPO.id, clock.now)
+            hold_rows.release_all(connection, [held.id], DPO.id, clock.now)
         refused.result()
     assert request_row(service, request.id).state == "refused"
