@@ -85,6 +85,25 @@ def test_p1_a_no_of_a_call_that_is_gone_reaches_one_that_nobody_has_told_us_of_y
         assert facts.decided(service, connection, the_call(service), recording, clock.now).reason == "withdrawn"
 
 
+def test_p1_a_pause_reaches_the_call_it_turns_out_to_be_linked_to_within_a_day(
+    service: Service, clock: MovingClock
+) -> None:
+    """A call without a no is there for so long, recorded or not. Later, when it was paused is known no more."""
+    begun = clock.now
+    tell(service, started(begun, call="pbx-82"))
+    for edge, when in (("paused", 20), ("resumed", 30)):
+        tell(service, an_event(f"recording.{edge}", begun + timedelta(seconds=when), call="pbx-82"))
+    clock.advance(seconds=61)
+    tell(service, an_event("call.ended", clock.now, call="pbx-82"), *whole_story(MovingClock(begun)))
+    clock.advance(hours=23, minutes=59)
+    tell(service, an_event("party.joined", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"}))
+
+    (recording,) = its_recordings(service, the_call(service))
+    with service.database.read() as connection:
+        decided = facts.decided(service, connection, the_call(service), recording, clock.now)
+    assert decided.mute == ((20_000, 30_000),)
+
+
 def test_p1_a_new_yes_after_a_call_with_a_no_was_gone_counts(service: Service, clock: MovingClock) -> None:
     begun = clock.now
     tell(service, started(begun, call="pbx-82"), an_event("consent.refused", begun, call="pbx-82"))
