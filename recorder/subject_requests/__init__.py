@@ -75,8 +75,7 @@ def open_request(
         once.done(connection, request_id)
         body = {"kind": kind, "matches": [one.recording_id for one in found]}
         audit.append(connection, type="request.opened", actor=actor.id, subject=request_id, body=body, now=now)
-    if kind in DISCLOSING:
-        course.hold_matches(service, request_id, found, actor, now)
+    course.settle_matches(service, request, actor, now)
     return request
 
 
@@ -107,7 +106,9 @@ def approve(
     if identity_method not in IDENTITY_METHODS:
         raise InvalidInputError("identity.method is not one of " + ", ".join(IDENTITY_METHODS))
     chosen = sorted(set(recording_ids))
-    fresh = course.resealed(service, course.found(service, request_id), now)
+    asked = course.found(service, request_id)
+    course.hold_matches(service, asked, actor, now)  # whoever opened it may have died before that
+    fresh = course.resealed(service, asked, now)
     with service.database.write() as connection:
         request = _locked(connection, request_id, "received", once)
         states = {one.match.recording_id: one.state for one in requests.listed(connection, request_id)}

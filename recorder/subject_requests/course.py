@@ -5,7 +5,7 @@ Every step may be done again, so that what a crash leaves half done is finished 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -35,11 +35,8 @@ OUTCOMES = ("waits_for_hold", "answered", "deleted")  # of several recordings, w
 def advance(service: Service, request: Request, now: datetime) -> bool:
     """Do what is due for an open request; says whether that closed it."""
     if request.state == "received":
-        held = request.kind in DISCLOSING
-        if held:
-            hold_matches(service, request.id, _matches(service, request.id), SYSTEM, now)
-        if (late := _match_again(service, request, now)) and held:
-            hold_matches(service, request.id, late, SYSTEM, now)
+        _match_again(service, request, now)
+        settle_matches(service, request, SYSTEM, now)
         _keep_readable(service, request, now)
         return False
     carry_out(service, request.id, SYSTEM, now)
@@ -66,21 +63,20 @@ def _run_out(service: Service, request: Request, now: datetime) -> str | None:
     return None if unreached else "lapsed"
 
 
-def _match_again(service: Service, request: Request, now: datetime) -> list[Match]:
+def _match_again(service: Service, request: Request, now: datetime) -> None:
     """What was still to be captured when they asked is theirs too; of calls after the day they asked, nothing is."""
     asked, known = contacts.asked(service, request, now), {one.recording_id for one in _matches(service, request.id)}
     found, _ = matching.find(service, asked, request.id, now, until=deadlines.day_ends(request.received_at))
     new = [one for one in found if one.recording_id not in known]
     if not new:
-        return []
+        return
     with service.database.write() as connection:
         latest = requests.lock(connection, request.id)
         if latest is None or latest.state != "received":
-            return []
+            return
         requests.match(connection, new)
         body = {"matches": [one.recording_id for one in new]}
         audit.append(connection, type="request.matched", actor=SYSTEM.id, subject=request.id, body=body, now=now)
-    return new
 
 
 def carry_out(service: Service, request_id: str, actor: Actor, now: datetime) -> None:
@@ -169,18 +165,28 @@ def let_go(service: Service, request_id: str, actor: Actor, now: datetime) -> No
         requests.change(connection, request_id, when=["refused", "closed"], **gone)
 
 
-def hold_matches(service: Service, request_id: str, found: Sequence[Match], actor: Actor, now: datetime) -> None:
+def settle_matches(service: Service, request: Request, actor: Actor, now: datetime) -> None:
     """Hold what a request for access matched; what was gone before it could be held is no match any more."""
+    for recording_id in hold_matches(service, request, actor, now):
+        with service.database.write() as connection:
+            requests.unmatch(connection, request.id, recording_id)
+
+
+def hold_matches(service: Service, request: Request, actor: Actor, now: datetime) -> list[str]:
+    """Hold what an undecided request for access matched: nothing of it is approved without. Returns what is gone."""
+    if request.kind not in DISCLOSING or request.state != "received":
+        return []
     with service.database.read() as connection:
-        held = {one.recording_id for one in hold_rows.of_request(connection, request_id)}
-    for one in found:
+        held = {one.recording_id for one in hold_rows.of_request(connection, request.id)}
+    gone = []
+    for one in _matches(service, request.id):
         if one.recording_id in held:
             continue
         try:
-            holds.place(service, one.recording_id, "access", None, actor, now, request_id=request_id)
+            holds.place(service, one.recording_id, "access", None, actor, now, request_id=request.id)
         except (RecordingNotFoundError, ErasingError):
-            with service.database.write() as connection:
-                requests.unmatch(connection, request_id, one.recording_id)
+            gone.append(one.recording_id)
+    return gone
 
 
 def _release(

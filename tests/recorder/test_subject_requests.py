@@ -15,6 +15,7 @@ from recorder.capture import pushing
 from recorder.errors import ConflictError, ConsentMissingError, InvalidInputError, LinkError, RequestNotFoundError
 from recorder.ports import Service
 from recorder.subject_requests import course, matching
+from recorder.subject_requests.listing import open_requests
 from storage.catalogue import calls, holds, recordings, tasks
 from storage.tables import metadata
 from tests.api.conftest import House, speech
@@ -308,23 +309,22 @@ def test_an_open_request_outlives_its_keys_day(service: Service, clock: MovingCl
     assert visiting(service, clock)
 
 
+class CrashError(BaseException):
+    """The process dies here."""
+
+
+def crash(*_: object, **__: object) -> None:
+    raise CrashError
+
+
 @pytest.mark.parametrize("crash_after", ["opened", "approved", "refused"])
 def test_p6_what_a_crash_leaves_half_done_is_finished(
     service: Service, clock: MovingClock, crash_after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process dies after the transaction that decided, before what follows from it."""
-    from recorder.subject_requests import course
-
     first, second = stored(service, clock), stored(service, clock, "pbx-2")
-
-    class CrashError(BaseException):
-        pass
-
-    def crash(*_: object, **__: object) -> None:
-        raise CrashError
-
     steps: dict[str, tuple[str, Callable[[], object]]] = {
-        "opened": ("hold_matches", lambda: ask(service, clock)),
+        "opened": ("settle_matches", lambda: ask(service, clock)),
         "approved": ("carry_out", lambda: approve(service, clock, request_id, first)),
         "refused": ("let_go", lambda: subject_requests.refuse(service, request_id, DPO, clock())),
     }
@@ -342,6 +342,20 @@ def test_p6_what_a_crash_leaves_half_done_is_finished(
         "refused": ([], []),
     }
     assert (held(service, first), held(service, second)) == expected[crash_after]
+
+
+def test_p4_what_is_approved_is_held_though_the_process_died_before_it_was(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = stored(service, clock), stored(service, clock, "pbx-2")
+    with monkeypatch.context() as broken, pytest.raises(CrashError):
+        broken.setattr(course, "settle_matches", crash)
+        ask(service, clock)
+    (opened,) = open_requests(service).items
+
+    approve(service, clock, opened.id, first)
+
+    assert (held(service, first), held(service, second)) == (["access"], [])
 
 
 def test_a_request_about_a_call_that_is_not_there_matches_nothing(service: Service, clock: MovingClock) -> None:
