@@ -34,7 +34,7 @@ def token_create(
     from recorder import tokens
 
     with running() as service:
-        text, info = tokens.create(service, role, name, service.clock(), days=days)
+        text, info = tokens.create(service, role, name, service.clock(), days=days, actor=OPERATOR)
         print(text)
         say(f"{info.id}: {role}, expires {info.expires_at:%Y-%m-%d}; it is not shown again")
 
@@ -58,7 +58,7 @@ def token_revoke(token_id: Annotated[str, typer.Argument(help="the id from `reco
     from recorder import tokens
 
     with running() as service:
-        tokens.revoke(service, token_id, service.clock())
+        tokens.revoke(service, token_id, service.clock(), actor=OPERATOR)
         say(f"{token_id} is revoked")
 
 
@@ -155,7 +155,7 @@ def scripts_add(
     except UnicodeDecodeError:
         raise InvalidInputError("not TOML: the file is not UTF-8") from None
     with running() as service, service.database.write() as connection:
-        added = scripts.add_toml(connection, text, service.clock())
+        added = scripts.add_toml(connection, text, service.clock(), actor=OPERATOR)
         print(added.id)
 
 
@@ -168,5 +168,5 @@ def scripts_approve(
     from recorder import scripts
 
     with running() as service, service.database.write() as connection:
-        scripts.approve(connection, script_id, by, service.clock())
+        scripts.approve(connection, script_id, by, service.clock(), actor=OPERATOR)
         say(f"{script_id} is approved")

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from recorder.actors import SYSTEM
+from recorder.actors import SYSTEM, Actor
 from recorder.errors import ConflictError, InvalidInputError, NotFoundError
 from recorder.scripts.texts import BUILT_IN
 from storage import audit
@@ -79,12 +79,16 @@ def install(connection: Connection, now: datetime) -> None:
     if added := catalogue.insert(connection, versions):
         audit.append_many(
             connection,
-            [_entry("script.added", version) for version in versions if (version.name, version.version) in added],
+            [
+                _entry("script.added", version, SYSTEM)
+                for version in versions
+                if (version.name, version.version) in added
+            ],
             now=now,
         )
 
 
-def add_toml(connection: Connection, text: str, now: datetime) -> Script:
+def add_toml(connection: Connection, text: str, now: datetime, *, actor: Actor = SYSTEM) -> Script:
     """Add a version from TOML: name, language, purposes, retention_days, [texts]. Not played before it is approved.
 
     Raises `InvalidInputError` naming every fault.
@@ -98,18 +102,21 @@ def add_toml(connection: Connection, text: str, now: datetime) -> Script:
     version = _version(document, catalogue.latest_version(connection, document["name"]) + 1, now)
     if not catalogue.insert(connection, [version]):
         raise ConflictError("this version was added by somebody else just now; add it again")
-    audit.append_many(connection, [_entry("script.added", version)], now=now)
+    audit.append_many(connection, [_entry("script.added", version, actor)], now=now)
     return _script(version)
 
 
-def approve(connection: Connection, script_id: str, by: str, now: datetime) -> Script:
-    """Approve a version: from now on it is the one that is played. Raises `NotFoundError`, `ConflictError`."""
+def approve(connection: Connection, script_id: str, by: str, now: datetime, *, actor: Actor = SYSTEM) -> Script:
+    """Approve a version: from now on it is the one that is played. Raises `NotFoundError`, `ConflictError`.
+
+    `by` is a name, kept with the version; the audit log has the actor.
+    """
     script = find(connection, script_id)
     if script is None:
         raise NotFoundError("there is no such script")
     if not catalogue.approve(connection, script.name, script.version, by, now):
         raise ConflictError("this version is approved already")
-    audit.append_many(connection, [_entry("script.approved", script)], now=now)
+    audit.append_many(connection, [_entry("script.approved", script, actor)], now=now)
     return script
 
 
@@ -142,8 +149,8 @@ def _version(document: Mapping[str, Any], number: int, now: datetime, **approval
     return ScriptVersion(**said, version=number, sha256=sha256, added_at=now, **approval)
 
 
-def _entry(what: str, script: Script | ScriptVersion) -> audit.Entry:
-    return audit.Entry(what, SYSTEM.id, f"{script.name}@{script.version}", {"sha256": script.sha256})
+def _entry(what: str, script: Script | ScriptVersion, actor: Actor) -> audit.Entry:
+    return audit.Entry(what, actor.id, f"{script.name}@{script.version}", {"sha256": script.sha256})
 
 
 def _faults(document: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,39 @@ def test_settings_are_shown_without_what_is_secret(
     printed = capsys.readouterr().out
     assert "s3cr3t" not in printed
     assert "@mail.example.dk:587" in printed
+
+
+def test_p5_what_is_done_at_the_command_line_is_put_down_to_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`system` acts by rule: who makes a token or approves a script does not."""
+    (home / "script.toml").write_text(SCRIPT, "utf-8")
+    assert ended("token", "create", "--role", "dpo", "--name", "Anna") == 0
+    capsys.readouterr()
+    assert ended("token", "list") == 0
+    token_id = capsys.readouterr().out.splitlines()[1].split()[0]
+    assert ended("token", "revoke", token_id) == 0
+    assert ended("scripts", "add", str(home / "script.toml")) == 0
+    assert ended("scripts", "approve", "inbound-da@2", "--by", "Anna Holm") == 0
+    capsys.readouterr()
+
+    assert ended("audit", "export") == 0
+    acts = [json.loads(line)["entry"] for line in capsys.readouterr().out.splitlines()]
+    assert [(one["type"], one["actor"]) for one in acts if one["actor"] != "system"] == [
+        ("token.created", "cli"),
+        ("token.revoked", "cli"),
+        ("script.added", "cli"),
+        ("script.approved", "cli"),
+    ]
+
+
+SCRIPT = """\
+name = "inbound-da"
+language = "da"
+purposes = ["quality"]
+retention_days = 30
+
+[texts]
+inform = "Må vi optage?"
+choose = "Tryk 1 for ja."
+granted = "Tak."
+refused = "Fint."
+"""
