@@ -216,6 +216,9 @@ class Watch:
             except RecorderError as exc:
                 log.warning("stream.aborted", code=exc.code)
                 break
+            except Exception:  # whatever it is: nobody knows whether they may go on
+                log.exception("stream.aborted")
+                break
         _abort(self._request)
 
 

@@ -30,15 +30,25 @@ class Encoder:
     def __init__(self, pieces: int, *, breaks_at: int | None = None) -> None:
         self._pieces, self._breaks_at = pieces, breaks_at
         self.closed = threading.Event()
+        self.made = 0
 
     def encoded(self) -> Iterator[bytes]:
         try:
             for number in range(self._pieces):
                 if number == self._breaks_at:
                     raise IntegrityError
+                self.made += 1
                 yield PIECE
         finally:
             self.closed.set()
+
+
+async def stuck(encoder: Encoder) -> None:
+    """Wait until nothing more is made, because nobody reads."""
+    made = -1
+    while made != encoder.made:
+        made = encoder.made
+        await asyncio.sleep(0.3)
 
 
 @asynccontextmanager
@@ -74,16 +84,20 @@ async def test_what_breaks_before_the_first_piece_is_an_error_and_after_it_a_dro
             await answer.read()
 
 
-async def test_p4_a_download_nobody_reads_ends_with_the_right_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("refusal", [UnauthenticatedError, ValueError], ids=["refused", "not even asked"])
+async def test_p4_a_download_nobody_reads_ends_with_the_right_to_it(
+    refusal: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ranges, "RECHECK", timedelta(seconds=0.05))
     encoder, clock, revoked = Encoder(10_000), Clock(), threading.Event()
 
     def recheck(_now: datetime) -> None:
         if revoked.is_set():
-            raise UnauthenticatedError
+            raise refusal
 
     async with serving(encoder, recheck, clock) as client, client.get("/") as answer:
         assert answer.status == 200
+        await stuck(encoder)
         revoked.set()
         clock.now += timedelta(days=120)
         assert await asyncio.to_thread(encoder.closed.wait, 30)
