@@ -25,13 +25,16 @@ POOLS = web.AppKey("pools", Pools)
 
 
 async def pools(app: web.Application) -> AsyncIterator[None]:
-    """An aiohttp cleanup context: pools live as long as the application."""
+    """An aiohttp cleanup context: pools live as long as the application.
+
+    The loop goes on while they end: a push that is still running reads its body through it.
+    """
     app[POOLS].update(
         {name: ThreadPoolExecutor(size, thread_name_prefix=f"api-{name}") for name, size in SIZES.items()}
     )
     yield
     for pool in app[POOLS].values():
-        pool.shutdown(wait=True, cancel_futures=True)
+        await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 
 
 async def run(request: web.Request, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
