@@ -107,6 +107,7 @@ class Worker:
         pipe = cast("IO[bytes]", process.stdin)
         with suppress(BrokenPipeError):
             pipe.write(pickle.dumps(self._settings))
+        os.set_blocking(pipe.fileno(), False)  # full of names it has not read, it need not be told more
         with self._lock:
             self._pipe = pipe
             if self._stopped.is_set():

@@ -220,3 +220,25 @@ def test_a_worker_that_cannot_begin_is_tried_again(service: Service, monkeypatch
         assert again.wait(5)
     finally:
         jobs.stop()
+
+
+def test_a_worker_that_does_not_listen_holds_nobody_up(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waits for its store to start with has not come to reading what it is rung for."""
+    begins, begun = subprocess.Popen, threading.Event()
+
+    def begin(*arguments: Any, **more: Any) -> subprocess.Popen[bytes]:
+        begun.set()
+        return begins(["/bin/sleep", "60"], *arguments[1:], **more)
+
+    monkeypatch.setattr(worker, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(subprocess, "Popen", begin)
+    jobs = Worker(service)
+    jobs.start()
+    assert begun.wait(5)
+    for number in range(40):  # more than a pipe holds
+        jobs.wake(f"{number:04000}")
+        time.sleep(2 * worker.GATHER_SECONDS)
+    stopping = threading.Thread(target=jobs.stop, daemon=True)
+    stopping.start()
+    stopping.join(WAIT)
+    assert not stopping.is_alive()
