@@ -165,6 +165,11 @@ class Inbox:
         connection.execute(update(inbox).where(inbox.c.id == inbox_id).values(state="failed", tries=inbox.c.tries + 1))
 
     @staticmethod
+    def tried(connection: Connection, inbox_id: str) -> None:
+        """This one was not applied, and is to be again: `InboxItem.tries` says that people may have been told."""
+        connection.execute(update(inbox).where(inbox.c.id == inbox_id).values(tries=inbox.c.tries + 1))
+
+    @staticmethod
     def retry_failed(connection: Connection) -> None:
         """Have everything that could not be applied tried once more: what was wrong may have been mended since."""
         mendable = inbox.c.state == literal_column("'failed'"), inbox.c.body.is_not(None)  # of its index

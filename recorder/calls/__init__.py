@@ -135,6 +135,7 @@ def _in_turn(service: Service, ref: bytes, known: Known, now: datetime) -> Appli
     with service.database.write() as connection:
         for item in service.inbox.pending(connection, ref, limit=1):
             tasks.open_task(connection, FAILED, item.id, now)
+            service.inbox.tried(connection, item.id)
     return None
 
 

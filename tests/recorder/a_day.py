@@ -96,4 +96,5 @@ def hear_nonsense(service: Service, clock: MovingClock) -> None:
         service.inbox.submit("standard", b"ref", b"mark", b"{", clock.now).result(10)
     calls.apply_pending(service, clock.now)
     with service.database.write() as connection:
+        service.inbox.tried(connection, "inb_1")
         service.inbox.retry_failed(connection)

@@ -163,6 +163,7 @@ def test_p6_a_call_that_cannot_be_written_blocks_no_other_and_is_not_lost(servic
     tell(service)
 
     assert the_call(service).ended_at is not None
+    assert open_tasks(service) == set()
 
 
 def test_p6_a_body_that_does_not_open_blocks_nothing(service: Service, clock: MovingClock) -> None:
