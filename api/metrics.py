@@ -1,13 +1,15 @@
-"""What operators watch. Labels are small closed sets: route templates, methods, statuses, codes; never an id or number.
+"""What operators watch, and nothing about a customer.
 
-Some figures are this process's own (requests), some the whole house's: read from the database when they are asked for,
-the same on every replica. docs/operating.md says which are which.
+Labels are small closed sets: route templates, methods, statuses, codes, the numbers of our own lines. Some figures are
+this process's own (requests), some the whole house's: read from the database when they are asked for, the same on
+every replica. docs/operating.md says which are which.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 
 from aiohttp import web
@@ -71,6 +73,7 @@ class Metrics:
             name: Gauge(f"recorder_{name}", text, labels, registry=self._registry)
             for name, text, labels in figures.NAMES
         }
+        self._reading = threading.Lock()  # two readers at once would count the same acts twice
         self._slow_at = -SLOW_EVERY
         self._counted: int | None = None
 
@@ -85,8 +88,8 @@ class Metrics:
         self._unrecorded.inc()
 
     def text(self) -> bytes:
-        """The exposition, with the catalogue's figures as they are now. Reads the database."""
-        with self._service.database.read() as connection:
+        """The exposition, with the catalogue's figures as they are now. Reads the database. Thread-safe."""
+        with self._reading, self._service.database.read() as connection:
             found = figures.quick(connection, self._service.clock())
             if time.monotonic() - self._slow_at >= SLOW_EVERY:
                 found |= figures.slow(connection)

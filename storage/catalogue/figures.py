@@ -20,7 +20,7 @@ Figures = dict[str, Values]
 
 LATE = timedelta(hours=1)  # P3: past its second by so much, no version of an object may be left
 
-# (name, help, labels): every label is a closed set of the schema's own words.
+# (name, help, labels): every label is a closed set, of the schema's own words or of our own lines' numbers.
 SLOW: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # as many rows as there are recordings are read for these
     ("recordings", "recordings by state", ("state",)),
     ("stored_bytes", "bytes of audio kept", ()),

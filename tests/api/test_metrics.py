@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -93,6 +95,25 @@ def test_acts_are_counted_by_reason_from_the_first_reading_on(service: Service, 
         '{reason="other",type="recording.erased"}': 1,
         '{reason="",type="hold.placed"}': 1,
     }
+
+
+def test_two_who_read_at_once_count_an_act_once(service: Service, clock: MovingClock) -> None:
+    """As two Prometheus servers do that watch the same house."""
+    metrics = Metrics(service)
+    metrics.text()
+    erasure.erase(service, store(service, clock.now).id, reason="other", actor=DPO, now=clock.now)
+    both = threading.Barrier(2, timeout=0.5)
+
+    def wait(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM audit " in statement.replace("\n", " "):
+            with suppress(threading.BrokenBarrierError):  # the other does not come, for it is kept waiting
+                both.wait()
+
+    event.listen(service.database.engine, "after_cursor_execute", wait)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: metrics.text(), range(2)))
+    event.remove(service.database.engine, "after_cursor_execute", wait)
+    assert set(figure(metrics, "acts_total").values()) == {1}
 
 
 def test_captures_are_timed_whoever_made_them(service: Service, clock: MovingClock) -> None:
