@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from aiohttp import web
 
-from api import inputs
+from api import inputs, schemas
 from api.auth import now
 from api.pages import render
 from api.pools import run
@@ -64,11 +65,10 @@ async def place_hold(request: web.Request) -> web.Response:
 
 async def release_hold(request: web.Request) -> web.Response:
     """End a hold."""
-    fields = await inputs.form(request)
-    await run(request, holds.release, request.app[SERVICE], request.match_info["id"], request[ACTOR], now(request))
-    recording_id = inputs.needed(fields, "recording", longest=60)
-    if not recording_id.replace("_", "").isalnum():
+    recording_id = inputs.needed(await inputs.form(request), "recording")
+    if not re.fullmatch(schemas.ID, recording_id):
         raise InvalidInputError("recording is not an id")
+    await run(request, holds.release, request.app[SERVICE], request.match_info["id"], request[ACTOR], now(request))
     return web.Response(status=303, headers={"Location": f"/console/recordings/{recording_id}"})
 
 

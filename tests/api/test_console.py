@@ -257,6 +257,9 @@ async def test_a_held_recording_cannot_be_deleted_until_its_hold_is_released(hou
     refused = await post(house, f"/console/recordings/{recording}/erase", reason="other")
     assert refused.status == 409
 
+    for nowhere in ("", "../requests", "rec_æ"):  # what is refused has done nothing
+        assert (await post(house, f"/console/holds/{hold.group(1)}/release", recording=nowhere)).status == 400
+    assert "Legal claim" in await page(house, f"/console/recordings/{recording}")
     text = await (await post(house, f"/console/holds/{hold.group(1)}/release", recording=recording)).text()
     assert "Legal claim" not in text.partition("Place a hold")[0]
     assert "Delete 1 recording for good" in await page(house, f"/console/recordings/{recording}/erase")
