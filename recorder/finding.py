@@ -109,11 +109,7 @@ def look(service: Service, recording_id: str, *, actor: Actor, now: datetime) ->
 
 def past(recording: Recording, now: datetime) -> bool:
     """Whether its time is over and nothing holds it: from that second on it is shown to nobody."""
-    return over(recording, now) and not recording.holds
-
-
-def over(recording: Recording, now: datetime) -> bool:
-    return recording.expires_at is not None and recording.expires_at <= now
+    return recording.expires_at is not None and recording.expires_at <= now and not recording.holds
 
 
 def allow(actor: Actor, query: Query) -> None:

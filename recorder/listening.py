@@ -48,7 +48,7 @@ def open_for_staff(
     `RecordingNotFoundError` where it is gone or its time is over.
     """
     if purpose not in PURPOSES:
-        raise InvalidInputError("purpose is not one of quality, training, documentation, access")
+        raise InvalidInputError("purpose is not one of " + ", ".join(PURPOSES))
     if purpose not in BY_ROLE.get(actor.role, ()):
         raise ForbiddenError("this role does not listen for that purpose")
     return open_for(service, recording_id, actor=actor, purpose=purpose, rendition=rendition, now=now)
@@ -87,15 +87,31 @@ def open_for(
 
 def may_hear(connection: Connection, recording_id: str, purpose: str, now: datetime) -> Recording:
     """The recording, if it may be heard for this purpose now. Raises as `retention.readable` does."""
+    recording, consented, held_for = _known(connection, recording_id)
+    retention.readable(recording, purpose, now, consented=consented, held_for=held_for)
+    return recording
+
+
+def purposes(service: Service, recording_id: str, *, actor: Actor, now: datetime) -> list[str]:
+    """What one of the staff may hear a recording for now; nothing where it is gone or its time is over."""
+    with service.database.read() as connection:
+        try:
+            recording, consented, held_for = _known(connection, recording_id)
+            allowed = retention.purposes(recording, now, consented=consented, held_for=held_for)
+        except RecordingNotFoundError:
+            return []
+    return [one for one in BY_ROLE.get(actor.role, ()) if one in allowed]
+
+
+def _known(connection: Connection, recording_id: str) -> tuple[Recording, frozenset[str], frozenset[str]]:
+    """A recording, what was agreed to, and the kinds of its holds. Raises `RecordingNotFoundError`."""
     recording = recordings.get(connection, recording_id)
     if recording is None:
         raise RecordingNotFoundError
     call = calls.get(connection, recording.call_id)
     consented = facts.purposes(connection, call) if call else frozenset()
     standing = holds.standing(connection, [recording_id]) if recording.holds else {}
-    kinds = {hold.kind for hold in standing.get(recording_id, [])}
-    retention.readable(recording, purpose, now, consented=consented, held_for=kinds)
-    return recording
+    return recording, consented, frozenset(hold.kind for hold in standing.get(recording_id, []))
 
 
 def open_rendition(service: Service, recording: Recording, attempt: Attempt, now: datetime) -> SealedReader:

@@ -42,25 +42,33 @@ def sooner(recording: Recording, days: int, now: datetime) -> datetime | None:
 def readable(
     recording: Recording, purpose: str, now: datetime, *, consented: Iterable[str] = (), held_for: Iterable[str] = ()
 ) -> None:
-    """Return if it may be heard now for this purpose.
+    """Return if it may be heard now for this purpose: one that `purposes` gives for the same facts.
+
+    Raises `ForbiddenError` where it is not, and `RecordingNotFoundError` as `purposes` does.
+    """
+    if purpose not in purposes(recording, now, consented=consented, held_for=held_for):
+        raise ForbiddenError("this recording is not open for that purpose")
+
+
+def purposes(
+    recording: Recording, now: datetime, *, consented: Iterable[str] = (), held_for: Iterable[str] = ()
+) -> frozenset[str]:
+    """What it may be heard for now.
 
     `consented` are the purposes of every standing yes, none after a withdrawal; `held_for` the kinds of its open
     holds. A restriction closes it to all but the holds' own purposes; so does a dispute or the law once the consent
-    is withdrawn or the time is over. The person's own access opens it as long as nothing of that stands. Raises
-    `RecordingNotFoundError` where it is gone or its time is over, whatever has or has not been swept yet, and
-    `ForbiddenError` where the purpose is not one that was agreed to.
+    is withdrawn or the time is over. The person's own access opens it as long as nothing of that stands. Nothing where
+    it is held and nobody has said for what. Raises `RecordingNotFoundError` where it is gone or its time is over,
+    whatever has or has not been swept yet.
     """
     if recording.state != "stored" or recording.dek is None:
         raise RecordingNotFoundError
-    kinds = set(held_for)
+    kinds = frozenset(held_for)
     if recording.expires_at is None or (recording.expires_at <= now and not recording.holds):
         raise RecordingNotFoundError
     if recording.holds and not kinds:
-        raise ForbiddenError("this recording is held, and nobody has said for what")
-    blocking, agreed = kinds - {"access"}, set(consented)
+        return frozenset()
+    blocking, agreed = kinds - {"access"}, frozenset(consented)
     if recording.expires_at <= now or not agreed or "restriction" in kinds:
-        allowed = blocking or {"access"}
-    else:
-        allowed = {*agreed, *blocking, "access"}
-    if purpose not in allowed:
-        raise ForbiddenError("this recording is not open for that purpose")
+        return blocking or frozenset(["access"])
+    return agreed | blocking | {"access"}

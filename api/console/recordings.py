@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -14,9 +13,9 @@ from api.pages import render
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Route, staff
 from recorder import finding
+from recorder import listening as hearing
 from recorder.errors import ForbiddenError, InvalidInputError
 from recorder.finding import FoundPage
-from recorder.listening import BY_ROLE
 from recorder.segments import SEGMENTS
 
 FIELDS = ("phone", "account", "agent", "queue", "case", "segment", "state", "from", "to")
@@ -68,7 +67,9 @@ async def look(request: web.Request) -> web.Response:
     found = await run(
         request, finding.look, request.app[SERVICE], request.match_info["id"], actor=actor, now=now(request)
     )
-    purposes = allowed_purposes(actor.role, found, now(request))
+    purposes = await run(
+        request, hearing.purposes, request.app[SERVICE], found.recording.id, actor=actor, now=now(request)
+    )
     chosen = request.query.get("purpose")
     return render(
         request,
@@ -89,18 +90,6 @@ async def audio(request: web.Request) -> web.StreamResponse:
         purpose=inputs.needed(request.query, "purpose"),
         rendition=inputs.text(request.query, "rendition"),
     )
-
-
-def allowed_purposes(role: str, found: finding.Found, moment: datetime) -> list[str]:
-    """What this role may listen for: what the customer agreed to and their own access, or what a hold is for."""
-    blocking = sorted({hold.kind for hold in found.holds} - {"access"})
-    if blocking:
-        agreed = set(blocking)
-    elif finding.over(found.recording, moment):
-        agreed = {"access"}
-    else:
-        agreed = {"access", *(found.consent.purposes or [] if found.consent else [])}
-    return [one for one in BY_ROLE.get(role, ()) if one in agreed]
 
 
 def _page(

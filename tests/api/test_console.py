@@ -250,6 +250,7 @@ async def test_a_held_recording_cannot_be_deleted_until_its_hold_is_released(hou
     hold = re.search(r"/console/holds/(hld_\w+)/release", text)
     assert hold is not None
     assert "Legal claim" in text
+    assert re.findall(r'id="p-(\w+)"', text) == ["quality", "training", "documentation", "access", "legal"]
 
     text = await page(house, f"/console/recordings/{recording}/erase")
     assert "It cannot be deleted now." in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -147,6 +148,34 @@ def test_a_restriction_leaves_that_purpose_only_and_ends_what_is_heard(service: 
     assert hear(service, clock, recording_id, "restriction", DPO).size
     with pytest.raises(ForbiddenError):
         heard.recheck(clock())
+
+
+@pytest.mark.parametrize("kinds", [(), ("access",), ("legal",), ("restriction",), ("access", "dispute")])
+@pytest.mark.parametrize("withdrawn", [False, True])
+@pytest.mark.parametrize("days", [0, 95])
+def test_what_is_offered_to_be_heard_for_is_what_it_may_be_heard_for(
+    service: Service, clock: MovingClock, kinds: tuple[str, ...], withdrawn: bool, days: int
+) -> None:
+    recording_id = stored(service, clock)
+    for kind in kinds:
+        holds.place(service, recording_id, kind, None, DPO, clock(), review_at=clock() + timedelta(days=90))
+    if withdrawn:
+        said = Consent("con_no", row(service, recording_id).call_id, "withdrawn", clock(), at=clock(), clock="platform")
+        with service.database.write() as connection:
+            evidence.add_consent(connection, said)
+    clock.advance(days=days)
+    service.keyring.ensure(clock())
+
+    opened = []
+    for purpose in listening.PURPOSES:
+        with suppress(ForbiddenError, RecordingNotFoundError):
+            hear(service, clock, recording_id, purpose, DPO)
+            opened.append(purpose)
+    assert listening.purposes(service, recording_id, actor=DPO, now=clock()) == opened
+    reviewer = Actor("tok_r", "reviewer")
+    assert listening.purposes(service, recording_id, actor=reviewer, now=clock()) == [
+        one for one in opened if one in {"quality", "training"}
+    ]
 
 
 def test_p4_what_was_agreed_to_before_a_withdrawal_opens_nothing_after_it(service: Service, clock: MovingClock) -> None:
