@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from recorder import cursors, personal, phones
 from recorder.actors import Actor
+from recorder.calls import facts
 from recorder.cursors import PAGE
 from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
 from recorder.ports import Service
@@ -155,11 +156,17 @@ def _dressed(connection: Connection, rows: Sequence[Recording]) -> list[Dressed]
 
 def _for_reader(service: Service, dressed: Dressed, actor: Actor, now: datetime) -> Found:
     found, call = dressed
-    known: dict[str, Any] = dict.fromkeys(personal.MARKED) | _opened(service, found.recording, call, now)
+    opened = {} if call is None else personal.left_of(service, call, found.recording, now)
+    known: dict[str, Any] = dict.fromkeys(personal.MARKED) | opened
     known["phone"] = known["phone"] or personal.customer_number(found.recording.direction, known)
     hidden = NUMBERS if actor.role == "dpo" else (*NUMBERS, *ABOUT_THE_CUSTOMER)
-    return replace(found, personal={name: value for name, value in known.items() if name not in hidden})
+    shown = {name: value for name, value in known.items() if name not in hidden}
+    return replace(found, personal=shown, consent=found.consent or _of_a_linked_call(service, found, call, now))
 
 
-def _opened(service: Service, recording: Recording, call: Call | None, now: datetime) -> dict[str, Any]:
-    return {} if call is None else personal.left_of(service, call, recording, now)
+def _of_a_linked_call(service: Service, found: Found, call: Call | None, now: datetime) -> Consent | None:
+    """The yes that something is kept by, where none was given in its own call."""
+    if call is None or found.recording.state != "stored":
+        return None
+    with service.database.read() as connection:
+        return facts.yes(service, connection, call, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -17,6 +17,7 @@ from storage.catalogue import calls, evidence, recordings
 from storage.catalogue.calls import Call
 from storage.catalogue.evidence import Consent, Party
 from storage.catalogue.recordings import Recording
+from storage.errors import IntegrityError, KeyDestroyedError
 
 
 def decided(service: Service, connection: Connection, call: Call, recording: Recording, now: datetime) -> Decision:
@@ -49,13 +50,12 @@ def _of_family(
     moves = evidence.parties_of(connection, family)
     customers, movers = _people(service, connection, family, moves, now) if moves or len(family) > 1 else ({}, {})
     own = customers.get(call.id)
-    strangers = {one for one, number in customers.items() if own is not None and number != own}
     return CallFacts(
         segment=call.segment,
         ended_at=call.ended_at,
         opened=call.opened,
         skew_us=call.skew_us,
-        consents=frozenset(_said(connection, family, strangers)),
+        consents=frozenset(_said(connection, family, _strangers(call, customers))),
         parties=_parties(moves, movers, {own} if own is not None else set(customers.values()) - {None}),
     )
 
@@ -90,6 +90,28 @@ def purposes(connection: Connection, call: Call) -> frozenset[str]:
     return frozenset.intersection(*agreed) if agreed else frozenset()
 
 
+def yes(service: Service, connection: Connection, call: Call, now: datetime) -> Consent | None:
+    """The yes to show for what is kept of a call: its own last one, else that of a linked call which speaks for it.
+
+    None where nobody said one, or it cannot be told any more whom it speaks for.
+    """
+    if own := _granted(evidence.consents_of(connection, [call.id])):
+        return own[-1]
+    family = calls.family(connection, call.id)
+    if len(family) == 1:
+        return None
+    try:
+        customers, _ = _people(service, connection, family, evidence.parties_of(connection, family), now)
+    except (KeyDestroyedError, IntegrityError):
+        return None
+    found = _granted(_said(connection, family, _strangers(call, customers)).values())
+    return found[-1] if found else None
+
+
+def _granted(said: Iterable[Consent]) -> list[Consent]:
+    return [one for one in said if one.decision == "granted"]
+
+
 def _standing(connection: Connection, call: Call) -> list[Consent]:
     """The rows of every yes nobody has taken back."""
     said = _said(connection, calls.family(connection, call.id))
@@ -105,6 +127,12 @@ def _said(
     offsets = {row.call_id for row in rows if row.offset_ms is not None}
     starts = {one.id: one.started_at for member in offsets for one in recordings.of_call(connection, member)}
     return {_consent(row, starts): row for row in rows}
+
+
+def _strangers(call: Call, customers: Mapping[str, str | None]) -> set[str]:
+    """The linked calls with another customer than this one has, or with one nobody knows; none where it has none."""
+    own = customers.get(call.id)
+    return {one for one, number in customers.items() if own is not None and number != own}
 
 
 def _consent(row: Consent, starts: Mapping[str, datetime | None]) -> ConsentFact:

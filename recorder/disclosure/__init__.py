@@ -27,7 +27,7 @@ from recorder.ports import Service
 from recorder.scripts import Script
 from recorder.settings import Organisation
 from recorder.subject_requests import course
-from storage.catalogue import attempts, calls, evidence, holds, listenings, recordings, requests, tombstones
+from storage.catalogue import attempts, calls, holds, listenings, recordings, requests, tombstones
 from storage.catalogue.attempts import Attempt
 from storage.catalogue.evidence import Consent
 from storage.catalogue.listenings import Listened
@@ -154,10 +154,9 @@ def _disclosed(service: Service, recording_id: str, row: Recording | None, now: 
         return Disclosed(recording_id, None, certificate_id=stone.certificate_id if stone else None)
     with service.database.read() as connection:
         kept = attempts.kept(connection, recording_id)
-        said = [yes for yes in evidence.consents_of(connection, [row.call_id]) if yes.decision == "granted"]
-        consent = said[-1] if said else None
-        script = scripts.find(connection, consent.script) if consent and consent.script else None
         call = calls.get(connection, row.call_id)
+        consent = facts.yes(service, connection, call, now) if call else None
+        script = scripts.find(connection, consent.script) if consent and consent.script else None
         purposes = facts.purposes(connection, call) if call else frozenset()
         standing = holds.standing(connection, [recording_id]).get(recording_id, [])
         heard = listenings.of_recording(connection, recording_id)

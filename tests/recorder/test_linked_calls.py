@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from recorder import buttons, calls, capture, erasure, personal
+from recorder import buttons, calls, capture, erasure, finding, personal
 from recorder.actors import Actor
 from recorder.calls import facts
 from recorder.ports import Service
@@ -187,6 +187,10 @@ def test_p1_a_yes_does_not_speak_for_the_customer_of_a_linked_call(
     with service.database.read() as connection:
         decided = facts.decided(service, connection, call, recording, clock.now)
     assert (decided.kind, decided.keep) == (("keep", ((0, 1 << 40),)) if kept else ("wait", ()))
+    with service.database.write() as connection:
+        recordings.change(connection, recording.id, state="stored")
+    evidence_shown = finding.look(service, recording.id, actor=Actor("act_2", "dpo"), now=clock.now).consent
+    assert (evidence_shown is not None and evidence_shown.script == "inbound-da@1") == kept
 
 
 def test_p1_a_call_is_not_blanked_while_nobody_has_decided_whom_its_yes_covers(
