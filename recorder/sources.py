@@ -7,6 +7,7 @@ and goes when the platform has said that the copy is gone.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,7 +25,7 @@ from storage.catalogue import leftovers, source_deletions, tasks
 from storage.catalogue.recordings import Recording
 from storage.catalogue.source_deletions import SourceDeletion
 from storage.clock import new_id
-from storage.errors import KeyDestroyedError, RecorderError
+from storage.errors import KeyDestroyedError, RecorderError, StorageError
 
 LEASE = timedelta(seconds=60)
 FIRST_WAIT_S, LONGEST_WAIT_S = 10, 3600
@@ -133,19 +134,28 @@ def _opened(service: Service, one: SourceDeletion, now: datetime) -> Source:
 
 
 def _try_later(service: Service, one: SourceDeletion, now: datetime) -> None:
-    """Put it off, under today's key: the one it was noted under lives for days only."""
+    """Put it off, under today's key: the one it was noted under lives for days only.
+
+    One that cannot be opened just now, or never, stays as it is until its days are over.
+    """
     if now - one.created_at >= timedelta(days=service.settings.capture.source_delete_days):
         _give_up(service, one, now)
         return
     wait = timedelta(seconds=min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(one.tries - 1, 20)))
     wrapped: dict[str, object] = {}
-    today = service.keyring.inbox_key(now)
-    if one.key_id is not None and one.body is not None and one.key_id != today.id:
-        place = {"table": "source_deletions", "column": "body", "row_id": one.id}
-        text = columns.unwrap(service.keyring.key(one.key_id, now), one.body, **place)
-        wrapped = {"key_id": today.id, "body": columns.wrap(today, text, **place)}
+    with suppress(StorageError):
+        wrapped = _under_todays_key(service, one, now)
     with service.database.write() as connection:
         source_deletions.change(connection, one, next_try_at=now + wait, **wrapped)
+
+
+def _under_todays_key(service: Service, one: SourceDeletion, now: datetime) -> dict[str, object]:
+    today = service.keyring.inbox_key(now)
+    if one.key_id is None or one.body is None or one.key_id == today.id:
+        return {}
+    at = {"table": "source_deletions", "column": "body", "row_id": one.id}
+    text = columns.unwrap(service.keyring.key(one.key_id, now), one.body, **at)
+    return {"key_id": today.id, "body": columns.wrap(today, text, **at)}
 
 
 def _give_up(service: Service, one: SourceDeletion, now: datetime) -> None:

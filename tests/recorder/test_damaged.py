@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
-from recorder import erasure, finding, personal, subject_requests, sweep
+from recorder import erasure, finding, personal, sources, subject_requests, sweep
 from recorder.actors import Actor
 from recorder.finding import Query
 from recorder.ports import Service
@@ -19,10 +19,12 @@ from storage.errors import IntegrityError
 from storage.tables import metadata
 from tests.conftest import MovingClock
 from tests.recorder.stored import PHONE, row, store, store_call
+from tests.recorder.telling import an_event, open_tasks
 
 DPO = Actor("tok_dpo", "dpo")
 CUSTOMER = Actor("lnk_anna", "customer")
 RECORDINGS = metadata.tables["recordings"]
+SOURCES = metadata.tables["source_deletions"]
 NONSENSE = b"\x01" + bytes(60)
 
 
@@ -105,3 +107,22 @@ def test_p3_what_is_damaged_goes_on_time(service: Service, clock: MovingClock, c
 
     assert sweep.sweep(service, clock.now + timedelta(seconds=1), unattended=True).erased == 2
     assert all(erasure.certificate(service, one.id)["reason"] == "expired" for one in (damaged, whole))
+
+
+@pytest.mark.parametrize("days", [0, 1], ids=["under today's key", "under yesterday's"])
+def test_p1_one_damaged_note_of_a_copy_keeps_no_other_at_its_platform(
+    service: Service, clock: MovingClock, days: int
+) -> None:
+    with service.database.write() as connection:
+        for recording in ("r-1", "r-2"):
+            told = an_event("recording.available", clock.now, recording_id=recording)
+            sources.leave(service, connection, told, "unknown_call", clock.now)
+        one = SOURCES.c.id == select(func.min(SOURCES.c.id)).scalar_subquery()
+        connection.execute(update(SOURCES).where(one).values(body=NONSENSE, next_try_at=clock.now - timedelta(1)))
+    clock.advance(days=days)
+    service.keyring.ensure(clock.now)
+
+    assert sources.delete_at_sources(service, clock.now) == 1
+    clock.advance(days=7)
+    sources.delete_at_sources(service, clock.now)
+    assert [kind for kind, _ in open_tasks(service)] == [sources.FAILED]
