@@ -77,11 +77,11 @@ def clear_past_days(service: Service, now: datetime) -> int:
 
 
 def _held(service: Service) -> dict[str, list[str]]:
-    """What lies there for holds, by the day on which it would have expired without one."""
+    """What lies there for holds, by the day on which it would have expired without one. Strangers' files stay."""
     found: dict[str, list[str]] = defaultdict(list)
     for key in service.vault.objects.keys(HELD):
-        _held, _segment, day, _name = key.split("/")
-        found[day].append(key)
+        if (day := service.vault.expiry_in(key)) is not None:
+            found[day].append(key)
     return found
 
 

@@ -5,6 +5,7 @@ Handles plaintext audio and data keys.
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from storage.keys import KEY_BYTES, Key
 from storage.objects import BLOCK, HELD, Cached, ObjectStore, Upload
 
 AT_HAND = 2 * BLOCK  # smaller pieces cost calls, larger ones cost others their turn of the event loop
+OBJECT_KEY = re.compile(rf"(?:{HELD})?[a-z_]+/([0-9]{{8}})/[0-9a-f]{{32}}")
 DEK_LIVES = timedelta(seconds=20)  # with `prune` every ten seconds, no copy is older than thirty
 
 
@@ -232,6 +234,11 @@ class Vault:
     def held_key(self, segment: str, expiry: date) -> str:
         """A new key for the copy of an object that must stay, where no bucket's lifecycle rule reaches it."""
         return HELD + self.object_key(segment, expiry)
+
+    def expiry_in(self, object_key: str) -> str | None:
+        """The day a key was made for, as `YYYYMMDD`, or None for a key that `object_key` and `held_key` never make."""
+        ours = OBJECT_KEY.fullmatch(object_key)
+        return ours[1] if ours else None
 
     def copy_object(self, object_key: str, copy_key: str, *, sealed_bytes: int, tags: Mapping[str, str]) -> None:
         """Copy one sealed object within the store: the same bytes, the same data key."""

@@ -19,7 +19,9 @@ from storage import audit
 from storage.catalogue import erasing, tasks
 from storage.catalogue.recordings import Recording
 from storage.errors import KeyDestroyedError, StoreUnavailableError
+from storage.objects import HELD
 from storage.objects_folder import FolderStore
+from tests.conftest import MovingClock
 from tests.recorder.backups import House
 from tests.recorder.stored import AUDIO, hear, row, store
 
@@ -198,6 +200,19 @@ def test_p3_what_a_hold_moved_after_the_backup_goes_with_its_day(house: House, t
         sweep.sweep(service, clock.now, unattended=False)
         assert restoring.clear_past_days(service, clock.now) == 3
         assert objects_left(service) == []
+
+
+def test_what_is_none_of_ours_is_left_where_it_lies(service: Service, clock: MovingClock) -> None:
+    """Somebody has made a folder in the bucket by hand, or left a file in one."""
+    strangers = [f"{HELD}readme", f"{HELD}a/b/c/d", f"{HELD}x/20260101/y"]
+    for key in strangers:
+        upload = service.vault.objects.create(key, {})
+        upload.write(b"!")
+        upload.commit()
+    clock.advance(days=1)
+
+    assert restoring.clear_past_days(service, clock.now) == 0
+    assert sorted(service.vault.objects.keys("")) == sorted(strangers)
 
 
 def test_a_note_outlives_a_new_root_key_and_goes_with_its_day(house: House) -> None:
