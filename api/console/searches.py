@@ -13,7 +13,7 @@ from datetime import datetime
 from recorder.errors import InvalidInputError
 from recorder.ports import Service
 from storage.columns import open_sealed, seal
-from storage.errors import IntegrityError, KeyDestroyedError, NotFoundError
+from storage.errors import IntegrityError, KeyDestroyedError, KeyUnavailableError
 
 
 def sealed(service: Service, fields: dict[str, str], session_id: str, now: datetime) -> str:
@@ -28,7 +28,7 @@ def opened(service: Service, text: str, session_id: str, now: datetime) -> dict[
         name, blob = (_decoded(part) for part in text.split("."))
         key = service.keyring.key(name.decode(), now)
         return open_sealed(key.material, blob, table="searches", row_id=session_id)
-    except (ValueError, binascii.Error, IntegrityError, KeyDestroyedError, NotFoundError) as exc:
+    except (ValueError, binascii.Error, IntegrityError, KeyDestroyedError, KeyUnavailableError) as exc:
         raise InvalidInputError("this search is not yours, or too old") from exc
 
 

@@ -128,7 +128,14 @@ async def test_a_search_address_is_of_no_use_to_another_session_or_after_eight_d
     sealed = searches.sealed(house.service, {"phone": CUSTOMER}, "ses_a", house.clock())
     assert searches.opened(house.service, sealed, "ses_a", house.clock()) == {"phone": CUSTOMER}
 
-    for text, session in ((sealed, "ses_b"), (sealed[:-2] + "AA", "ses_a"), ("x", "ses_a"), ("a.b.c", "ses_a")):
+    unknown = f"a2V5X25vbmU.{sealed.split('.')[1]}"
+    for text, session in (
+        (sealed, "ses_b"),
+        (sealed[:-2] + "AA", "ses_a"),
+        (unknown, "ses_a"),
+        ("x", "ses_a"),
+        ("a.b.c", "ses_a"),
+    ):
         with pytest.raises(InvalidInputError):
             searches.opened(house.service, text, session, house.clock())
 
