@@ -104,12 +104,20 @@ class Coder:
                 left = left[self._write(left[:PIPE_BYTES]) :]
 
     def finish(self) -> Iterator[bytes]:
-        """End the input; yields the rest. Raises `AudioError` where ffmpeg did not accept what it was fed."""
+        """End the input; yields the rest.
+
+        Raises `AudioError` where ffmpeg did not accept what it was fed, and `AudioTimeoutError` past the deadline, as
+        `feed` does.
+        """
         self._end_input()
         while not self._output.closed:
             self._wait()
             yield from self._read()
-        if self._process.wait(max(0.1, self._deadline - time.monotonic())) != 0:
+        try:
+            status = self._process.wait(max(0.1, self._deadline - time.monotonic()))
+        except subprocess.TimeoutExpired as exc:
+            raise AudioTimeoutError from exc
+        if status != 0:
             raise AudioError("the audio cannot be decoded")
 
     def close(self) -> None:

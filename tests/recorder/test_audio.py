@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recorder.audio import Cut, Limits, Produced, Rendition, ffmpeg, produce, read_peaks_header, sniff
+from recorder.audio import Cut, Limits, Produced, Rendition, coder, ffmpeg, produce, read_peaks_header, sniff
 from recorder.audio.coder import mp3_encoder
 from recorder.audio.peaks import HEADER_BYTES
 from recorder.audio.wav import PcmFormat
@@ -422,6 +423,16 @@ def test_too_long_is_refused_at_the_limit() -> None:
 def test_a_decoder_that_takes_too_long_is_killed() -> None:
     with pytest.raises(AudioTimeoutError):
         Kept(KINDS["opus"][0], limits=Limits(max_seconds=100, timeout_s=0))
+
+
+def test_a_decoder_that_gives_all_and_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was stopped, or starved by its neighbours, between its last byte and its end."""
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\nexec 0<&- 1>&-\nexec /bin/sleep 60\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(coder, "ffmpeg", lambda: str(program))
+    with closing(coder.decoder("mp3", time.monotonic() + 0.5)) as decoder, pytest.raises(AudioTimeoutError):
+        list(decoder.finish())
 
 
 def test_a_playlist_is_not_followed_by_the_decoder() -> None:
