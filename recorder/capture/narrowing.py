@@ -120,14 +120,14 @@ def _begin(service: Service, stored: Recording, now: datetime) -> _Job | str | N
             return None
         before = _decision(recording.spans)
         after = narrowed(before, facts.decided(service, connection, call, recording, now))
+        if after.kind == "discard":
+            recordings.change(connection, recording.id, next_try_at=now + LOOK_AGAIN)
+            return after.reason
         original = attempts.kept(connection, recording.id).get("original")
         if after.kind == "wait" or (after.keep, after.mute) == (before.keep, before.mute) or original is None:
             later = (after.until or now + LOOK_AGAIN) if after.kind == "wait" else None
             recordings.change(connection, recording.id, next_try_at=later)
             return None
-        if after.kind == "discard":
-            recordings.change(connection, recording.id, next_try_at=now + LOOK_AGAIN)
-            return after.reason
         if recording.segment is None or recording.expires_at is None:
             raise IntegrityError("a stored recording without class or expiry")
         data = personal.of_recording(service, call, recording, now)

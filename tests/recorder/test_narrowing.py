@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import delete
 
 from recorder import capture
 from recorder.audio import Cut
@@ -17,6 +18,7 @@ from recorder.consent import Decision
 from recorder.consent.spans import UNTIL_END, WHOLE
 from recorder.ports import Service
 from storage.catalogue import recordings
+from storage.tables import AttemptRow
 from tests.conftest import MovingClock
 from tests.recorder import test_capture as cap
 from tests.recorder.exchange import Exchange, Story
@@ -119,6 +121,19 @@ def test_p1_a_pause_in_a_linked_call_mutes_what_is_recorded_in_the_other(
     capture.capture_due(service, at(20))
 
     assert only(service).spans == {"keep": [[0, UNTIL_END]], "mute": [[2000, 4000]]}
+
+
+def test_p1_what_can_no_longer_be_cut_is_erased_all_the_same(service: Service, exchange: Exchange) -> None:
+    """The row of its original is lost, which only damage to the database does."""
+    story = told(service, exchange)
+    capture.capture_due(service, at(13))
+    with service.database.write() as connection:
+        connection.execute(delete(AttemptRow).where(AttemptRow.rendition == "original"))
+    story.consent(4, "withdrawn")
+    capture.capture_due(service, at(20))
+
+    with service.database.read() as connection:
+        assert recordings.search(connection, recordings.Filter()).items == []
 
 
 def test_p1_a_withdrawal_in_a_linked_call_while_the_other_is_being_stored(
