@@ -33,7 +33,7 @@ async def admit(request: web.Request) -> None:
     if not isinstance(permission, Roles):
         return
     if permission.by == "token":
-        actor = await run(request, by_token, request.app[SERVICE], bearer(request), now(request))
+        actor = await run(request, tokens.authenticate, request.app[SERVICE], bearer(request), now(request))
     else:
         actor = await _by_cookie(request)
     request[ACTOR] = actor
@@ -50,10 +50,6 @@ def bearer(request: web.Request) -> str:
     if scheme.lower() != "bearer" or not token.strip():
         raise UnauthenticatedError
     return token.strip()
-
-
-def by_token(service: Service, token: str, moment: datetime) -> Actor:
-    return tokens.authenticate(service, token, moment)
 
 
 def refuse_other_sites(request: web.Request) -> None:

@@ -94,11 +94,9 @@ async def pairs(request: web.Request, most: int = MOST_FIELDS) -> list[tuple[str
     return [(name, value.replace("\r\n", "\n")) for name, value in sent]
 
 
-def text(fields: Mapping[str, Any], name: str, *, required: bool = False, longest: int = LONGEST_TEXT) -> str | None:
+def text(fields: Mapping[str, Any], name: str, *, longest: int = LONGEST_TEXT) -> str | None:
     value = fields.get(name)
     if value is None or value == "":
-        if required:
-            raise InvalidInputError(f"{name} is missing")
         return None
     if not isinstance(value, str) or len(value) > longest or "\x00" in value:
         raise InvalidInputError(f"{name} must be text of at most {longest} characters")
@@ -106,7 +104,7 @@ def text(fields: Mapping[str, Any], name: str, *, required: bool = False, longes
 
 
 def needed(fields: Mapping[str, Any], name: str, *, longest: int = LONGEST_TEXT) -> str:
-    value = text(fields, name, required=True, longest=longest)
+    value = text(fields, name, longest=longest)
     if value is None:
         raise InvalidInputError(f"{name} is missing")
     return value

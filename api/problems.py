@@ -78,13 +78,9 @@ AGAIN = frozenset([HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus
 CODES = {400: "invalid_input", 404: "not_found", 405: "method_not_allowed", 408: "timeout", 413: "too_large"}
 
 
-def status_of(error: RecorderError) -> int:
-    return STATUS[error.code]
-
-
 def of_error(request: web.Request, error: RecorderError) -> web.Response:
     """The answer to an error we raised on purpose."""
-    response = answer(request, status_of(error), error.code, str(error), error.hint)
+    response = answer(request, STATUS[error.code], error.code, str(error), error.hint)
     if error.retryable and response.status in AGAIN:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if response.status == HTTPStatus.UNAUTHORIZED and _takes_a_token(request):

@@ -102,7 +102,7 @@ def look(service: Service, recording_id: str, *, actor: Actor, now: datetime) ->
     """One recording. Raises `RecordingNotFoundError`, also past its time."""
     with service.database.read() as connection:
         row = recordings.get(connection, recording_id)
-        if row is None or past(row, now) or row.state == "erased":
+        if row is None or past(row, now):
             raise RecordingNotFoundError
         (found,) = _dressed(connection, [row])
     return _for_reader(service, found, actor, now)

@@ -12,13 +12,14 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 SPELLED = ("+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253")
 WITHHELD = {"anonymous", "restricted", "blocked", "unknown", "unavailable", "private", "withheld", *SPELLED}
 COSTLY = frozenset([phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.SHARED_COST])
+HOME = "DK"  # whose numbers come without a country code
 MAX_LENGTH = 256  # a SIP address may be long; nothing longer is looked at
 
 
-def normalise(text: str, region: str = "DK") -> str | None:
+def normalise(text: str) -> str | None:
     """A number in E.164; None when it is withheld or no telephone number.
 
-    SIP and tel addresses give the number in their user part. A number without country code is read as one of `region`.
+    SIP and tel addresses give the number in their user part. A number without country code is read as a Danish one.
     """
     if len(text) > MAX_LENGTH:
         return None
@@ -28,7 +29,7 @@ def normalise(text: str, region: str = "DK") -> str | None:
     if E164.fullmatch(text):  # the form platforms send: not worth a parser
         return text
     try:
-        number = phonenumbers.parse(text, region)
+        number = phonenumbers.parse(text, HOME)
     except phonenumbers.NumberParseException:
         return None
     if number.extension or not phonenumbers.is_possible_number(number):
@@ -37,9 +38,9 @@ def normalise(text: str, region: str = "DK") -> str | None:
     return spelled if E164.fullmatch(spelled) else None
 
 
-def last_digits(number: str, count: int = 2) -> str:
-    """The end of a number, to name it without telling it."""
-    return number[-count:]
+def last_digits(number: str) -> str:
+    """The last two, to name a number without telling it."""
+    return number[-2:]
 
 
 def takes(number: str) -> Literal["sms", "call"] | None:

@@ -15,9 +15,7 @@ from storage.catalogue import calls, recordings, seen, tasks
 from storage.catalogue.recordings import Recording
 from storage.clock import new_id
 
-__all__ = ["absent", "announced", "available", "recording_ref", "refresh", "timed"]
-
-GONE = ("discarded", "erasing", "erased")
+GONE = ("discarded", "erasing")
 
 
 def announced(case: Case, received: ReceivedEvent) -> Recording | None:

@@ -30,6 +30,7 @@ from recorder.events import Event
 from recorder.platforms.fields import plausible
 from recorder.ports import Service, Source
 from recorder.settings import Settings
+from recorder.sources import recording_ref
 from storage import inbox
 from storage.catalogue import calls as call_rows
 from storage.catalogue import recordings, seen
@@ -80,7 +81,7 @@ def _announced(
     service: Service, platform_call_id: str, platform_recording_id: str, started_at: datetime | None, now: datetime
 ) -> Recording:
     call_ref = inbox.ref(service.keyring, PLATFORM, platform_call_id)
-    ref = announcing.recording_ref(service, PLATFORM, platform_recording_id)
+    ref = recording_ref(service, PLATFORM, platform_recording_id)
     with service.database.write() as connection:
         call_id = calls.apply_call(service, connection, call_ref, now)
         recording = recordings.by_ref(connection, ref)

@@ -260,7 +260,7 @@ def _locked(connection: Connection, recording_id: str) -> Recording:
     if found is not None:
         relatives.lock(connection, [found.call_id])
         found = recordings.lock(connection, recording_id)
-    if found is None or found.state in {"discarded", "erased"}:
+    if found is None or found.state == "discarded":
         raise RecordingNotFoundError
     return found
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
 
 from storage.tables import metadata
 
@@ -110,9 +110,3 @@ def move_consent(connection: Connection, consent_id: str, call_id: str, sealed: 
 def move_edges(connection: Connection, recording_id: str, call_id: str) -> None:
     """The recording is of that call."""
     connection.execute(_MOVE_EDGES, {"recording": recording_id, "call_id": call_id})
-
-
-def remove(connection: Connection, call_id: str) -> None:
-    """Everything that was said and done in a call."""
-    for table in (consents, parties, spans):
-        connection.execute(delete(table).where(table.c.call_id == call_id))

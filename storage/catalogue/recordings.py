@@ -18,7 +18,6 @@ recordings = metadata.tables["recordings"]
 marks = metadata.tables["marks"]
 
 Position = tuple[datetime, str]
-LIVE = ("announced", "capturing", "stored", "erasing", "failed")  # states in which a call is still needed
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,6 @@ class Page:
 RECORDING = select(*(recordings.c[name] for name in Recording.__dataclass_fields__))
 _BY_ID = RECORDING.where(recordings.c.id == bindparam("recording"))
 _BY_REF = RECORDING.where(recordings.c.ref == bindparam("recording_ref"))
-_CALL_OF = select(recordings.c.call_id).where(recordings.c.id == bindparam("recording"))
 _LOCK_BY_ID, _LOCK_BY_REF = _BY_ID.with_for_update(), _BY_REF.with_for_update()
 _OF_CALL = RECORDING.where(recordings.c.call_id == bindparam("call")).order_by(recordings.c.id)
 _CHANGE = update(recordings).where(recordings.c.id == bindparam("recording"))
@@ -97,11 +95,6 @@ _REMOVE_MARKS = delete(marks).where(marks.c.recording_id == bindparam("recording
 
 def get(connection: Connection, recording_id: str) -> Recording | None:
     return _one(connection, _BY_ID, recording=recording_id)
-
-
-def call_of(connection: Connection, recording_id: str) -> str | None:
-    """The id of the call a recording is of."""
-    return connection.execute(_CALL_OF, {"recording": recording_id}).scalar_one_or_none()
 
 
 def lock(connection: Connection, recording_id: str) -> Recording | None:

@@ -77,7 +77,7 @@ class Listed:
     @property
     def there(self) -> bool:
         """Whether there is a recording that something could still be done with."""
-        return self.state not in (None, "erased")
+        return self.state is not None
 
 
 def insert(connection: Connection, request: Request, found: Sequence[Match]) -> None:

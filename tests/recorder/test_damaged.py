@@ -88,7 +88,7 @@ def test_p3_what_is_damaged_before_it_is_fetched_goes_when_ordered(
 
     with service.database.read() as connection:
         left = recordings.get(connection, one.id)
-    assert left is None or left.state in {"discarded", "erased"}
+    assert left is None or left.state == "discarded"
 
 
 def test_p3_a_withdrawal_reaches_a_call_one_of_whose_recordings_is_damaged(

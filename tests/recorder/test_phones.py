@@ -46,7 +46,6 @@ def test_withheld_and_other_things_are_no_number(text: str) -> None:
 
 def test_foreign_numbers_stay_foreign() -> None:
     assert phones.normalise("+49 30 123456") == "+4930123456"
-    assert phones.normalise("030 123456", region="DE") == "+4930123456"
 
 
 @given(st.text())
