@@ -21,7 +21,7 @@ from recorder.events import Event
 from recorder.faultpoints import reached
 from recorder.ports import Service, Source
 from storage import audit, columns, inbox
-from storage.catalogue import leftovers, source_deletions, tasks
+from storage.catalogue import source_deletions, tasks
 from storage.catalogue.recordings import Recording
 from storage.catalogue.source_deletions import SourceDeletion
 from storage.clock import new_id
@@ -58,7 +58,8 @@ def leave(
         event.platform, event.call_id, str(event.recording_id), event.data.get("url"), event.data.get("content_type")
     )
     ref = recording_ref(service, source.platform, source.recording_id)
-    leftovers.note(connection, _lying(service, source, ref, reason, now, recording.id if recording else None))
+    recording_id = recording.id if recording else None
+    source_deletions.add_again(connection, _lying(service, source, ref, reason, now, recording_id))
 
 
 def recording_ref(service: Service, platform: str, platform_recording_id: str) -> bytes:

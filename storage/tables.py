@@ -55,8 +55,8 @@ class KeyRow(Table, table=True):
     __tablename__ = "keys"
     __table_args__ = (UniqueConstraint("purpose", "day"),)
     id: str = Field(primary_key=True)
-    purpose: str  # day | inbox
-    day: str  # yyyymmdd, UTC
+    purpose: str  # day | inbox | service
+    day: str  # yyyymmdd, UTC; "service" for the key that never goes
     state: str  # claimed | ready | closing | destroyed
     created_at: datetime = instant(nullable=False)
     destroyed_at: datetime | None = instant()

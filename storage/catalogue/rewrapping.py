@@ -8,14 +8,12 @@ from datetime import date
 
 from sqlalchemy import Connection, func, select
 
-from storage.catalogue import calls, recordings
+from storage.catalogue import calls, capturing, recordings
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
-from storage.catalogue.upsert import insert_new
 from storage.errors import ConflictError
 from storage.tables import metadata
 
-_key_uses = metadata.tables["key_uses"]
 _recordings = metadata.tables["recordings"]
 
 
@@ -46,7 +44,7 @@ def apply(connection: Connection, recording: Recording, call: Call | None, move:
         if not calls.change(connection, call.id, when=was, key_id=move.call_key_id, call_key=move.call_key):
             raise ConflictError("the call changed")
     recordings.index_marks(connection, recording.id, move.marks)
-    insert_new(connection, _key_uses, [{"recording_id": recording.id, "day": day}], conflict=["recording_id", "day"])
+    capturing.note_key_use(connection, recording.id, day)
 
 
 def latest_day_of_others(connection: Connection, recording: Recording) -> str | None:

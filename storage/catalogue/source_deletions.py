@@ -12,6 +12,8 @@ from storage.tables import metadata
 
 source_deletions = metadata.tables["source_deletions"]
 
+FIXED = frozenset(["recording_ref", "recording_id"])  # whatever turns up later, it is that copy, of that recording
+
 
 @dataclass(frozen=True)
 class SourceDeletion:
@@ -34,6 +36,15 @@ class SourceDeletion:
 def add(connection: Connection, deletion: SourceDeletion) -> bool:
     """Note a copy to be deleted; False where that copy is noted already."""
     return bool(insert_new(connection, source_deletions, [asdict(deletion)], conflict=["recording_ref"]))
+
+
+def add_again(connection: Connection, deletion: SourceDeletion) -> None:
+    """Note a copy that has turned up: one whose deletion was done or given up is to be deleted once more."""
+    if add(connection, deletion):
+        return
+    again = {name: value for name, value in asdict(deletion).items() if name not in FIXED}
+    finished = source_deletions.c.recording_ref == deletion.recording_ref, source_deletions.c.state != "new"
+    connection.execute(update(source_deletions).where(*finished).values(**again))
 
 
 def claim(connection: Connection, now: datetime, until: datetime) -> SourceDeletion | None:
