@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape, quoteattr
 
+from recorder.answers.twiml import response, say
 from recorder.lines import Line
 from recorder.scripts import Script
 from recorder.settings import Organisation
 
-LOCALES = {"da": "da-DK", "en": "en-GB"}
 WAIT_SECONDS = 5
 SLOW_LETTERS_PER_SECOND = 12
 CONNECT_SECONDS = 6  # the answering end of a test call rings and picks up
@@ -36,13 +36,12 @@ class Voice:
             for key in keys
             if site or "{site}" not in self.script.texts.get(key, "")
         ]
-        words = escape(" ".join(text for text in said if text))
-        return f'<Say language="{LOCALES[self.script.language]}">{words}</Say>'
+        return say(" ".join(text for text in said if text), self.script.language)
 
 
 def question(voice: Voice, answer_url: str) -> str:
     """Ask for consent and wait for one key; silence is an answer too."""
-    return _response(
+    return response(
         voice.say("inform"),
         f'<Gather input="dtmf" numDigits="1" timeout="{WAIT_SECONDS}" actionOnEmptyResult="true" finishOnKey=""'
         f' method="POST" action={quoteattr(answer_url)}>',
@@ -53,7 +52,7 @@ def question(voice: Voice, answer_url: str) -> str:
 
 def recorded(voice: Voice, line: Line, callback_url: str) -> str:
     """Thank for the yes, start recording both channels in full, connect."""
-    return _response(
+    return response(
         voice.say("granted", "more"),
         '<Start><Recording channels="dual" trim="do-not-trim"'
         f' recordingStatusCallback={quoteattr(callback_url)} recordingStatusCallbackMethod="POST"'
@@ -64,12 +63,12 @@ def recorded(voice: Voice, line: Line, callback_url: str) -> str:
 
 def unrecorded(line: Line, voice: Voice | None = None) -> str:
     """Connect without recording; with a voice, say first that nothing is recorded."""
-    return _response(voice.say("refused") if voice else "", _then(line))
+    return response(voice.say("refused") if voice else "", _then(line))
 
 
 def test_caller(voice: Voice, beeps_url: str) -> str:
     """What the calling end of a test call does: hears the question out, presses 1, waits for the other end, beeps."""
-    return _response(
+    return response(
         f'<Pause length="{_spoken_seconds(voice, "inform", "choose")}"/><Play digits="1"/>'
         f'<Pause length="{_spoken_seconds(voice, "granted", "more") + CONNECT_SECONDS}"/>',
         f"<Play>{escape(beeps_url)}</Play>",
@@ -79,7 +78,7 @@ def test_caller(voice: Voice, beeps_url: str) -> str:
 
 def test_answer(beeps_url: str) -> str:
     """What the answering end of a test call does."""
-    return _response(f'<Play>{escape(beeps_url)}</Play><Pause length="60"/>')
+    return response(f'<Play>{escape(beeps_url)}</Play><Pause length="60"/>')
 
 
 def _spoken_seconds(voice: Voice, *keys: str) -> int:
@@ -93,15 +92,11 @@ def unknown_number(called: str | None, organisation: Organisation) -> str:
     That number calling itself would go round for ever, so there the call is busy.
     """
     if organisation.phone and organisation.phone != called:
-        return _response(f"<Dial>{escape(organisation.phone)}</Dial>")
-    return _response('<Reject reason="busy"/>')
+        return response(f"<Dial>{escape(organisation.phone)}</Dial>")
+    return response('<Reject reason="busy"/>')
 
 
 def _then(line: Line) -> str:
     if line.redirect:
         return f'<Redirect method="POST">{escape(line.redirect)}</Redirect>'
     return f"<Dial>{escape(line.dial or '')}</Dial>"
-
-
-def _response(*parts: str) -> str:
-    return '<?xml version="1.0" encoding="UTF-8"?><Response>' + "".join(parts) + "</Response>"

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import urlencode
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import quoteattr
 
 from recorder import access_links
+from recorder.answers.twiml import LOCALES, response, say
 from recorder.ports import Service
 
 PATH = "/webhooks/twilio/code"
-LOCALES = {"da": "da-DK", "en": "en-GB"}
 WAIT_SECONDS = 8
 KEY = "1"
 
@@ -45,41 +45,34 @@ def action(public_url: str, code_id: str, version: int, language: str) -> str:
 
 def greeting(name: str, language: str, action_url: str) -> str:
     """Who rings and why; asks for the key, twice, and hangs up."""
+    language = _spoken(language)
     gather = (
         f'<Gather input="dtmf" numDigits="1" finishOnKey="" timeout="{WAIT_SECONDS}" method="POST"'
-        f" action={quoteattr(action_url)}>{_say(GREETING[_spoken(language)].format(name=name), language)}</Gather>"
+        f" action={quoteattr(action_url)}>{say(GREETING[language].format(name=name), language)}</Gather>"
     )
-    return _response(gather, gather)
+    return response(gather, gather)
 
 
 def answer(service: Service, query: Mapping[str, str], key: str, now: datetime) -> str:
     """What is said to who pressed a key. The request's signature has been checked."""
     language = _spoken(query.get("language", ""))
     if key != KEY:
-        return _response("<Hangup/>")
+        return response("<Hangup/>")
     version = query.get("version", "")
     number = int(version) if version.isascii() and version.isdigit() and len(version) < 9 else -1  # noqa: PLR2004 -- a sane count
     digits = access_links.said_again(service, query.get("code", "")[:64], number, now)
     if digits is None:
-        return _response(_say(GONE[language], language))
-    one_by_one = '<Pause length="1"/>'.join(_say(digit, language) for digit in digits)
-    return _response(
-        _say(FIRST[language], language),
+        return response(say(GONE[language], language))
+    one_by_one = '<Pause length="1"/>'.join(say(digit, language) for digit in digits)
+    return response(
+        say(FIRST[language], language),
         one_by_one,
         '<Pause length="2"/>',
-        _say(AGAIN[language], language),
+        say(AGAIN[language], language),
         one_by_one,
-        _say(LAST[language], language),
+        say(LAST[language], language),
     )
-
-
-def _say(words: str, language: str) -> str:
-    return f'<Say language="{LOCALES[_spoken(language)]}">{escape(words)}</Say>'
 
 
 def _spoken(language: str) -> str:
     return language if language in LOCALES else "da"
-
-
-def _response(*parts: str) -> str:
-    return '<?xml version="1.0" encoding="UTF-8"?><Response>' + "".join(parts) + "</Response>"
