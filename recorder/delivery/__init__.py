@@ -16,6 +16,7 @@ from typing import Literal
 import structlog
 
 from recorder import access_links
+from recorder.actors import SYSTEM
 from recorder.delivery import letters
 from recorder.delivery.letters import StoppedError, Writing
 from recorder.errors import DeliveryRefusedError, DeliveryUnknownError, RecorderError
@@ -91,7 +92,7 @@ def _note(service: Service, message: Message, writing: Writing, kind: str, now: 
     body = {"message_id": message.id} | ({"link_id": writing.link.id} if writing.link else {})
     with service.database.write() as connection:
         if outbox.finish(connection, message, "sent", now):
-            audit.append(connection, type=kind, actor="system", subject=writing.request.id, body=body, now=now)
+            audit.append(connection, type=kind, actor=SYSTEM.id, subject=writing.request.id, body=body, now=now)
     if writing.request.closed_at is not None:
         service.wake("requests")  # now that the last letter is out, whom it was about can be forgotten
 
@@ -116,7 +117,9 @@ def _stop(
             access_links.stop(connection, writing.link.id)
         tasks.open_task(connection, task, writing.request.id, now)
         body = {"message_id": message.id, "reason": task}
-        audit.append(connection, type="message.stopped", actor="system", subject=writing.request.id, body=body, now=now)
+        audit.append(
+            connection, type="message.stopped", actor=SYSTEM.id, subject=writing.request.id, body=body, now=now
+        )
 
 
 def _wait(tries: int) -> timedelta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
@@ -16,7 +16,7 @@ from recorder.ports import Service
 from recorder.settings import Organisation
 from recorder.subject_requests import contacts, identity_check
 from recorder.subject_requests.contacts import Contact
-from storage.catalogue import calls, codes, links, outbox, recordings, requests
+from storage.catalogue import codes, links, outbox, requests
 from storage.catalogue.codes import Code
 from storage.catalogue.links import Link
 from storage.catalogue.outbox import Message
@@ -56,7 +56,7 @@ def begin(service: Service, message: Message) -> Writing:
 
 
 def hand_over(service: Service, writing: Writing, now: datetime) -> str:
-    """Write it, mint its secret, and give it to the courier; says what that is in the audit log.
+    """Write it, mint its secret, and give it to the courier; returns the type of audit entry that records it.
 
     Raises `StoppedError` where nobody may be written to, and what couriers and the directory raise.
     """
@@ -95,8 +95,7 @@ def _access_mail(service: Service, writing: Writing, link: Link, contact: Contac
         )
         if minted is None:
             raise StoppedError
-        granted = [one.recording_id for one in requests.matched(connection, writing.request.id) if one.approved]
-        rows = [recordings.get(connection, one) for one in granted]
+        granted = [one for one in requests.listed(connection, writing.request.id) if one.match.approved]
     reached("deliver.minted")
     token, until = minted
     organisation = _speaker(service, writing.request)
@@ -107,7 +106,7 @@ def _access_mail(service: Service, writing: Writing, link: Link, contact: Contac
         to=contact.email or "",
         link=f"{service.settings.http.public_url}/access/#{token}",
         last_digits=phones.last_digits(contact.number or ""),
-        called_at=[row.call_started_at for row in rows if row is not None and row.call_started_at is not None] or [now],
+        called_at=[one.started_at for one in granted if one.started_at is not None] or [now],
         works_until=until,
         message_id=message.id,
         by_call=contact.by_call,
@@ -130,7 +129,9 @@ def _code(service: Service, writing: Writing, code: Code, contact: Contact, now:
         service.caller.ring(number, spoken_codes.greeting(name, contact.language, action))
         return "code.rung"
     host = urlsplit(public_url).hostname or ""
-    service.texter.send(number, notices.code_text(digits, name=name, host=host, language=contact.language))
+    minutes = access_links.CODE_LIFE // timedelta(minutes=1)
+    text = notices.code_text(digits, name=name, host=host, minutes=minutes, language=contact.language)
+    service.texter.send(number, text)
     return "code.sent"
 
 
@@ -170,7 +171,5 @@ def _leaving(connection: Connection, message: Message) -> None:
 def _speaker(service: Service, request: Request) -> Organisation:
     """The brand of the calls, where it is one."""
     with service.database.read() as connection:
-        rows = [recordings.get(connection, one.recording_id) for one in requests.matched(connection, request.id)]
-        of_calls = calls.many(connection, {row.call_id for row in rows if row is not None})
-    brands = {call.brand for call in of_calls.values()}
+        brands = {one.brand for one in requests.listed(connection, request.id) if one.there}
     return service.settings.organisation_for(brands.pop() if len(brands) == 1 else None)

@@ -96,7 +96,7 @@ def page(service: Service, visit: Visit, now: datetime, at: str | None = None) -
         ids = [one.match.recording_id for one in here.items]
         rows = {one: recordings.get(connection, one) for one in ids}
     items = [_disclosed(service, one, row, now) for one, row in rows.items()]
-    brands = {one.brand for one in granted if one.state is not None}
+    brands = {one.brand for one in granted if one.there}
     speaker = service.settings.organisation_for(brands.pop() if len(brands) == 1 else None)
     left = withdrawing.left(service, visit, now)
     return Page(items, here, left, speaker, visit.link.expires_at, last_whole_day(visit.link.expires_at))

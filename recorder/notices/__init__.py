@@ -25,7 +25,6 @@ from recorder.errors import DeliveryRefusedError
 from recorder.settings import Organisation
 
 LANGUAGES = ("da", "en")
-CODE_MINUTES = 10
 
 
 @dataclass(frozen=True)
@@ -150,9 +149,9 @@ def _mail(notice: AccessNotice | Letter, language: str, subject: str, plain: str
     return message.as_bytes()
 
 
-def code_text(digits: str, *, name: str, host: str, language: str) -> str:
+def code_text(digits: str, *, name: str, host: str, minutes: int, language: str) -> str:
     """The SMS with the code; its last line lets phones fill it in on our page and on no other."""
-    words = {"digits": digits, "name": name, "minutes": CODE_MINUTES, "host": host}
+    words = {"digits": digits, "name": name, "minutes": minutes, "host": host}
     return _said(f"code.{spoken(language)}.txt", words)
 
 

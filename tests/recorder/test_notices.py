@@ -161,8 +161,8 @@ def test_words_of_the_directory_and_settings_are_escaped() -> None:
 
 
 def test_the_sms_is_one_part_and_lets_the_phone_fill_it_in() -> None:
-    danish = notices.code_text("482109", name="Flexii", host="samtale.flexii.dk", language="da")
-    english = notices.code_text("482109", name="Flexii", host="samtale.flexii.dk", language="en")
+    danish = notices.code_text("482109", name="Flexii", host="samtale.flexii.dk", minutes=10, language="da")
+    english = notices.code_text("482109", name="Flexii", host="samtale.flexii.dk", minutes=10, language="en")
 
     assert danish == (
         "Flexii: Din kode er 482109. Den gælder i 10 minutter. Del den aldrig med andre, heller ikke med os.\n\n"
@@ -179,4 +179,4 @@ def test_the_sms_is_one_part_and_lets_the_phone_fill_it_in() -> None:
 
 
 def test_an_unknown_language_is_danish() -> None:
-    assert "Din kode" in notices.code_text("482109", name="Flexii", host="x", language="fo")
+    assert "Din kode" in notices.code_text("482109", name="Flexii", host="x", minutes=10, language="fo")
