@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
@@ -50,8 +50,13 @@ class Job:
         return sources.place(self.recording, self.data)
 
 
-def begin(service: Service, announced: Recording, now: datetime, *, pushed: bool = False) -> Job | str:
-    """Decide on a recording and claim it; otherwise say why not: `wait`, `discard` or `taken`."""
+def begin(
+    service: Service, announced: Recording, now: datetime, *, pushed: bool = False
+) -> Job | Literal["wait", "discard", "taken"]:
+    """Decide on a recording and claim it; or say why not: it waits, it has been discarded, or it is another's.
+
+    With `pushed`, its audio is being offered right now, by who may offer it again after a failure.
+    """
     recording_id = announced.id
     if _class_is_open(service, announced, now):
         with service.database.write() as connection:
@@ -75,7 +80,7 @@ def begin(service: Service, announced: Recording, now: datetime, *, pushed: bool
         expiry = _expiry(service, connection, call, recording)
         if decision.kind == "keep" and expiry is not None and expiry > now and call.segment is not None:
             claimed = claim(
-                connection, service, recording, state="capturing", segment=call.segment, expires_at=expiry, now=now
+                service, connection, recording, state="capturing", segment=call.segment, expires_at=expiry, now=now
             )
         else:
             reason = "expired" if decision.kind == "keep" else decision.reason

@@ -132,8 +132,8 @@ def _begin(service: Service, stored: Recording, now: datetime) -> _Job | str | N
             raise IntegrityError("a stored recording without class or expiry")
         data = personal.of_recording(service, call, recording, now)
         claimed = claim(
-            connection,
             service,
+            connection,
             recording,
             state="stored",
             segment=recording.segment,
@@ -170,7 +170,7 @@ def _replace(service: Service, job: _Job, kept: storing.Kept, now: datetime) -> 
         own = storing.own_data(call, {**job.data, **late(service, call, now)}, kept.produced)
         news = recording.next_try_at is not None and recording.next_try_at != job.claim.until
         values = {"next_try_at": recording.next_try_at if news else None}
-        storing.put(connection, service, job.claim, kept, own, values)
+        storing.put(service, connection, job.claim, kept, own, values)
         body = {"attempt": job.claim.number, "reason": job.after.reason}
         storing.log(connection, "recording.narrowed", recording.id, body, now)
     service.vault.forget(job.recording.id)

@@ -86,7 +86,7 @@ def store(service: Service, claimed: Claim, data: Mapping[str, Any], kept: Kept,
             "tries": 0,
             "next_try_at": None,
         }
-        put(connection, service, claimed, kept, own, values)
+        put(service, connection, claimed, kept, own, values)
         capturing.note_key_use(connection, claimed.recording_id, day)
         forecast.adjust(connection, day, +1)
         sources.note(service, connection, recording, dict(data), "kept", now)
@@ -104,8 +104,8 @@ def store(service: Service, claimed: Claim, data: Mapping[str, Any], kept: Kept,
 
 
 def put(
-    connection: Connection,
     service: Service,
+    connection: Connection,
     claimed: Claim,
     kept: Kept,
     own: dict[str, Any],

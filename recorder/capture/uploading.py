@@ -55,8 +55,8 @@ class Claim:
 
 
 def claim(
-    connection: Connection,
     service: Service,
+    connection: Connection,
     recording: Recording,
     *,
     state: str,
