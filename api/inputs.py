@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from api.words import ZONE
+from recorder.deadlines import ZONE
 from recorder.errors import InvalidInputError
 
 LONGEST_TEXT = 1000

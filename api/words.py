@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import date, datetime
 from functools import cache, partial
 from importlib.resources import files
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from babel.core import negotiate_locale
@@ -18,8 +17,9 @@ from babel.dates import format_date, format_datetime
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 
+from recorder.deadlines import ZONE
+
 LANGUAGES = ("da", "en")
-ZONE = ZoneInfo("Europe/Copenhagen")
 COOKIE = "lang"
 
 _MOMENT = {"da": "d. MMMM y 'kl.' HH.mm", "en": "d MMMM y 'at' HH:mm"}

@@ -11,9 +11,10 @@ from api.pools import run
 from api.routing import SERVICE, SESSION_ENDS, Contract, Route
 from api.streams import send_encoded
 from api.waves import paths
-from api.words import ZONE, language
+from api.words import language
 from recorder import access_links, disclosure
 from recorder.access_links import Visit
+from recorder.deadlines import ZONE
 from recorder.disclosure import Disclosed, mp3, withdrawing
 from recorder.erasure import Choice
 from recorder.errors import ChoiceNeededError, InvalidInputError, LinkError, RecordingNotFoundError

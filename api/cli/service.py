@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -166,9 +167,8 @@ def migrate() -> None:
 
     settings = load()
     make_home(settings)
-    database = Database(settings.database_url)
-    upgrade(database)
-    database.close()
+    with closing(Database(settings.database_url)) as database:
+        upgrade(database)
     say("the schema is current")
 
 

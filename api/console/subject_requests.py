@@ -13,9 +13,9 @@ from api.auth import now
 from api.pages import render
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Route, staff
-from api.words import ZONE
 from recorder import finding, subject_requests
 from recorder.actors import Actor
+from recorder.deadlines import ZONE
 from recorder.disclosure.paging import Leaf, leaf
 from recorder.errors import InvalidInputError, RecordingNotFoundError, RequestNotFoundError
 from recorder.finding import Found

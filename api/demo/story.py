@@ -6,10 +6,12 @@ import json
 import re
 import secrets
 import shutil
+import sqlite3
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from email import message_from_bytes, policy
@@ -22,6 +24,7 @@ from rich.console import Console
 from api import logs
 from api.demo.exchange import Exchange
 from api.demo.player import play
+from api.demo.restore import read_everything
 from api.demo.stage import ANNA, BENT, LINE, DemoClock, prepare, staged
 from api.demo.visitor import Visitor
 from api.server import listening
@@ -29,6 +32,7 @@ from recorder import subject_requests, sweep, tokens
 from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import Settings
+from storage import audit
 from storage.errors import RecorderError
 
 T = TypeVar("T")
@@ -180,8 +184,6 @@ def _ninety_one_days_later(stage: Stage, recording: str) -> None:
         stage.tell(f"yesterday's backup, restored beside today's key ring: \"{verdict}\"")
     finally:
         shutil.rmtree(backup)
-    from storage import audit
-
     report = audit.verify(stage.service.database)
     _must("the audit log is whole", report.ok)
     stage.tell(f"audit log: {report.size} entries, all in order")
@@ -196,17 +198,14 @@ def _settle(stage: Stage) -> None:
 
 
 def _copy(stage: Stage, backup: Path) -> None:
-    import sqlite3
-
-    with sqlite3.connect(stage.data / "recorder.sqlite") as source, sqlite3.connect(backup / "recorder.sqlite") as copy:
+    source, copy = (sqlite3.connect(folder / "recorder.sqlite") for folder in (stage.data, backup))
+    with closing(source), closing(copy):
         source.backup(copy)
     shutil.copytree(stage.data / "objects", backup / "objects")
 
 
 def _open_backup(stage: Stage, backup: Path) -> str:
     """Try to read the backup with everything that exists today; the answer of the attempt."""
-    from api.demo.restore import read_everything
-
     try:
         read_everything(stage.service, backup, stage.clock())
     except RecorderError as refusal:
