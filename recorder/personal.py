@@ -69,8 +69,8 @@ def of_recording(service: Service, call: Call, recording: Recording, now: dateti
     secret = call_secret(service, call, now)
     if secret is None:
         return {}
-    of_call_ = unseal(secret, "calls", call.id, call.sealed)
-    return of_call_ | unseal(secret, "recordings", recording.id, recording.sealed)
+    the_calls = unseal(secret, "calls", call.id, call.sealed)
+    return the_calls | unseal(secret, "recordings", recording.id, recording.sealed)
 
 
 def left_of(service: Service, call: Call, recording: Recording, now: datetime) -> dict[str, Any]:

@@ -75,8 +75,9 @@ def _claim(database: Database, wanted: Sequence[tuple[str, str]], now: datetime)
 
 
 def _unfinished(database: Database, wanted: Sequence[tuple[str, str]]) -> list[KeyName]:
+    pairs = set(wanted)
     with database.read() as connection:
-        return [name for name in rows_in(connection, "claimed") if (name.purpose, name.folder) in set(wanted)]
+        return [name for name in rows_in(connection, "claimed") if (name.purpose, name.folder) in pairs]
 
 
 def _write(database: Database, objects: KeyObjects, name: KeyName, now: datetime, own: set[str]) -> KeyName | None:

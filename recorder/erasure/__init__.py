@@ -277,7 +277,7 @@ def _take_back(connection: Connection, call_id: str, actor: Actor, now: datetime
     method = PAGE if actor.role == "customer" else ORDERED
     evidence.add_consent(
         connection,
-        Consent(new_id("con"), call_id, "withdrawn", received_at=now, method=method, at=now, clock="service"),
+        Consent(new_id("cns"), call_id, "withdrawn", received_at=now, method=method, at=now, clock="service"),
     )
     recordings.look_again(connection, calls.family(connection, call_id), now)
     return not said or said[-1].method not in {PAGE, ORDERED}

@@ -23,6 +23,7 @@ from storage import audit
 from storage.catalogue import holds as hold_rows
 from storage.catalogue import links, outbox, recordings, requests, tasks
 from storage.catalogue.requests import Match, Request
+from storage.clock import utc_day
 
 DISCLOSING = ("access", "portability")
 DELETING = ("withdrawal", "erasure")
@@ -205,7 +206,7 @@ def _keep_readable(service: Service, request: Request, now: datetime) -> None:
     if request.key_id is None:
         return
     key = service.keyring.key(request.key_id, now)
-    if key.day > (now + KEY_MARGIN).date():
+    if key.day > utc_day(now + KEY_MARGIN):
         return
     fresh = resealed(service, request, now)
     with service.database.write() as connection:

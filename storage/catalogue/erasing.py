@@ -59,9 +59,9 @@ def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetim
     calls = relatives.lock(connection, concerned, skip_locked=expiring)  # a sweep has its next round
     free = sweeping.is_due(now) if expiring else (_recordings.c.state.in_(("stored", "failed")),)
     columns = (_recordings.c.id, _recordings.c.call_id, _recordings.c.expires_at)
-    unforeseen = and_(_recordings.c.state == "stored", _recordings.c.holds == 0, _recordings.c.expires_at.is_not(None))
+    forecast = and_(_recordings.c.state == "stored", _recordings.c.holds == 0, _recordings.c.expires_at.is_not(None))
     chosen = and_(among(_recordings.c.id, ids), among(_recordings.c.call_id, calls), *free)
-    foreseen = list(connection.execute(select(_recordings.c.expires_at).where(chosen, unforeseen)).scalars())
+    foreseen = list(connection.execute(select(_recordings.c.expires_at).where(chosen, forecast)).scalars())
     due_at = _recordings.c.expires_at if order.due_at is None else literal(order.due_at, Instant)
     claimed = connection.execute(
         update(_recordings)

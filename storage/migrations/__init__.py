@@ -24,8 +24,6 @@ from storage.tables import CompatibilityRow
 compatibility = CompatibilityRow.__table__
 
 LOCK = 0x7265_636F_7264_6572  # "recorder": PostgreSQL's advisory lock for whoever migrates
-
-
 PATIENCE_SECONDS = 10  # for a table that is in use; whoever wants it meanwhile waits behind the one who migrates
 
 

@@ -41,7 +41,7 @@ def store_call(service: Service, ended_at: datetime, *, state: str = "over") -> 
     key = service.keyring.day_key(utc_day(ended_at + timedelta(days=90)), ended_at)
     with service.database.write() as connection:
         calls.insert(connection, personal.rewrapped(call, secret, key))
-        evidence.add_consent(connection, Consent(new_id("con"), call.id, "granted", ended_at, digit="1"))
+        evidence.add_consent(connection, Consent(new_id("cns"), call.id, "granted", ended_at, digit="1"))
     return call
 
 

@@ -72,7 +72,7 @@ def test_p3_what_was_never_captured_and_goes_with_its_key_goes_at_its_platform_t
     begun = uploaded(service, announced.id, now)
     with service.database.write() as connection:
         calls.insert(connection, call)
-        evidence.add_consent(connection, Consent(new_id("con"), call.id, "granted", now, digit="1"))
+        evidence.add_consent(connection, Consent(new_id("cns"), call.id, "granted", now, digit="1"))
         recordings.insert(connection, announced)
         attempts.add(connection, begun)
 
