@@ -511,7 +511,7 @@ def test_p6_a_full_store_loses_nothing(service: Service, exchange: Exchange, mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("storage.objects_folder.os.write", full)
+        patch.setattr("storage.objects_folder.uploading.os.write", full)
         with pytest.raises(StoreFullError):
             capture.capture_one(service, only(service), at(13))
     assert (only(service).state, only(service).tries) == ("announced", 0)

@@ -27,7 +27,8 @@ from storage.errors import (
 from storage.keymaking import keys
 from storage.keyobjects import KeyName, KeyObjects, RootKey
 from storage.keyring import DAYS_AHEAD, INBOX_DAYS, KeyRing, load_root_key
-from storage.objects_folder import FolderStore, FolderUpload
+from storage.objects_folder import FolderStore
+from storage.objects_folder.uploading import FolderUpload
 from storage.rootkey import save_root_key
 
 NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.objects_folder import WRITE_BACK, FolderStore
+from storage.objects_folder import FolderStore
+from storage.objects_folder.uploading import WRITE_BACK
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice")

@@ -17,7 +17,8 @@ from storage.errors import ConflictError, IntegrityError, KeyDestroyedError, Obj
 from storage.keyring import KeyRing
 from storage.keys import Key
 from storage.objects import Cached
-from storage.objects_folder import CachedFile, FolderStore
+from storage.objects_folder import FolderStore
+from storage.objects_folder.store import CachedFile
 from storage.vault import Sealed, SealedReader, Vault
 
 NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)

@@ -1,11 +1,9 @@
-"""Objects as files in a folder: `<key>`, and beside it `.<name>.<upload id>.part` while it is being written."""
+"""One folder as an `ObjectStore`."""
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import re
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,108 +13,16 @@ from pathlib import Path
 from storage.errors import (
     ConflictError,
     ObjectNotFoundError,
-    StoreFullError,
     StoreMissingError,
     StoreRefusedError,
     StoreUnavailableError,
 )
 from storage.objects import BLOCK, checked
+from storage.objects_folder.uploading import UNFINISHED, FolderUpload, make_folder, sidecar, sync_folder, translated
 from storage.probe import StoreTruth
 
 MARKER = ".recorder-store"  # tells an empty store from a folder whose volume is not mounted
-TAGS = ".tags"
-PART = ".part"
-WRITE_BACK = 4 << 20  # bytes
-_UNFINISHED = re.compile(rf"\.(.+)\.[0-9a-f]{{32}}{re.escape(PART)}")
 NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Errors of the file system as ours: full, or away."""
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StoreFullError from exc
-        raise StoreUnavailableError from exc
-
-
-class FolderUpload:
-    """A hidden file that becomes the object in one step."""
-
-    def __init__(self, path: Path, tags: Mapping[str, str], upload_id: str) -> None:
-        self.id = upload_id
-        self._path = path
-        self._part = _part(path, self.id)
-        self._tags = dict(tags)
-        self._sidecar: Path | None = None  # once it is ours to remove
-        self._fd: int | None = None
-        self._written = self._under_way = 0  # bytes; how many of them the disk has been told to take
-        with self._undone_on_failure():
-            self._fd = _open_new(self._part)
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._fd is None:
-            raise ValueError("the upload is over")
-        with self._undone_on_failure():
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._fd, view) :]
-            self._written += len(data)
-            if self._written - self._under_way >= WRITE_BACK:
-                self._write_back(self._fd)
-
-    def commit(self) -> int:
-        if self._fd is None:
-            raise ValueError("the upload is over")
-        with self._undone_on_failure():
-            os.fsync(self._fd)
-            size = os.fstat(self._fd).st_size
-            self._close()
-            self._keep_tags()
-            # A link, because a rename would silently replace an object that is already there.
-            os.link(self._part, self._path)
-            self._sidecar = None
-            self._part.unlink()
-            _sync_folder(self._path.parent)
-        return size
-
-    def abort(self) -> None:
-        self._close()
-        with translated():
-            self._part.unlink(missing_ok=True)
-            if self._sidecar is not None:
-                self._sidecar.unlink(missing_ok=True)
-
-    def _keep_tags(self) -> None:
-        if self._tags:
-            with _sidecar(self._path).open("x", encoding="utf-8") as file:
-                self._sidecar = _sidecar(self._path)
-                json.dump(self._tags, file)
-
-    def _write_back(self, fd: int) -> None:
-        """Have the disk begin, or the flush at the end waits for all of it: Linux takes this advice as that order."""
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(fd, self._under_way, self._written - self._under_way, os.POSIX_FADV_DONTNEED)
-        self._under_way = self._written
-
-    def _close(self) -> None:
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            os.close(fd)
-
-    @contextmanager
-    def _undone_on_failure(self) -> Iterator[None]:
-        try:
-            with translated():
-                yield
-        except StoreUnavailableError as exc:
-            with suppress(StoreUnavailableError, OSError):
-                self.abort()
-            if isinstance(exc.__cause__, FileExistsError):
-                raise ConflictError("there is already an object of this key") from exc.__cause__
-            raise
 
 
 class CachedFile:
@@ -162,7 +68,7 @@ class FolderStore:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not self._marker.exists():
                 self._marker.touch(mode=0o600)
-                _sync_folder(self.path)
+                sync_folder(self.path)
 
     def truth(self, *, anew: bool = False) -> StoreTruth:  # noqa: ARG002 -- there is nothing to ask
         return StoreTruth(self.name)
@@ -176,14 +82,14 @@ class FolderStore:
         old, new = self._at(source), self._at(target)
         with self._found():
             size = old.stat().st_size
-            _make_folder(new.parent)
+            make_folder(new.parent)
             try:
                 os.link(old, new)
             except FileExistsError as exc:
                 raise ConflictError("there is already an object of this key") from exc
             if tags:
-                _sidecar(new).write_text(json.dumps(dict(tags)), "utf-8")
-            _sync_folder(new.parent)
+                sidecar(new).write_text(json.dumps(dict(tags)), "utf-8")
+            sync_folder(new.parent)
         return size
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -209,7 +115,7 @@ class FolderStore:
     def tags(self, key: str) -> dict[str, str]:
         self.size(key)
         try:
-            kept: dict[str, str] = json.loads(_sidecar(self._at(key)).read_bytes())
+            kept: dict[str, str] = json.loads(sidecar(self._at(key)).read_bytes())
         except (OSError, ValueError):
             return {}
         return kept
@@ -231,7 +137,7 @@ class FolderStore:
                     removed[key] = _remove(path, files[path])
             for folder in {path.parent for path in paths.values()}:  # one sync for all that went from it
                 if folder.exists():
-                    _sync_folder(folder)
+                    sync_folder(folder)
         if len(removed) < len(paths):
             raise StoreRefusedError(f"the folder does not let go of {len(paths) - len(removed)} objects")
         return removed
@@ -274,14 +180,6 @@ class FolderStore:
             raise
 
 
-def _part(path: Path, upload_id: str) -> Path:
-    return path.with_name(f".{path.name}.{upload_id}{PART}")
-
-
-def _sidecar(path: Path) -> Path:
-    return path.with_name(f".{path.name}{TAGS}")
-
-
 def _files_of(paths: Collection[Path]) -> dict[Path, list[Path]]:
     """The file and the unfinished uploads of each object, with one look at each folder."""
     found: dict[Path, list[Path]] = {path: [] for path in paths}
@@ -289,7 +187,7 @@ def _files_of(paths: Collection[Path]) -> dict[Path, list[Path]]:
         wanted = {path.name: path for path in paths if path.parent == folder}
         if folder.exists():
             for entry in os.scandir(folder):
-                unfinished = _UNFINISHED.fullmatch(entry.name)
+                unfinished = UNFINISHED.fullmatch(entry.name)
                 path = wanted.get(unfinished[1] if unfinished else entry.name)
                 if path is not None:
                     found[path].append(folder / entry.name)
@@ -299,32 +197,10 @@ def _files_of(paths: Collection[Path]) -> dict[Path, list[Path]]:
 def _remove(path: Path, files: Collection[Path]) -> int:
     for file in files:
         file.unlink(missing_ok=True)
-    _sidecar(path).unlink(missing_ok=True)
+    sidecar(path).unlink(missing_ok=True)
     return len(files)
 
 
 def _objects_below(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
         yield from (path for path in folder.rglob("[!.]*") if path.is_file())
-
-
-def _open_new(path: Path) -> int:
-    _make_folder(path.parent)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder so that it is still there after a power cut: each new name is synced into its parent."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True, mode=0o700)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
