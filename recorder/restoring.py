@@ -67,19 +67,19 @@ def clear_past_days(service: Service, now: datetime) -> int:
     for back in range(1, DAYS_BACK + 1):
         day = f"{utc_day(now) - timedelta(days=back):%Y%m%d}"
         for segment in SEGMENTS:
-            for keys in _in_batches(list(service.vault.objects.keys(f"{segment}/{day}/"))):
+            for keys in _in_batches(_ours(service, f"{segment}/{day}/").get(day, [])):
                 cleared += _clear(service, day, keys, now)
-    for day, held in sorted(_held(service).items()):  # of every day: no rule of a bucket ever reaches these
+    for day, held in sorted(_ours(service, HELD).items()):  # of every day: no rule of a bucket ever reaches these
         if day < f"{utc_day(now):%Y%m%d}":
             for keys in _in_batches(held):
                 cleared += _clear(service, day, keys, now)
     return cleared
 
 
-def _held(service: Service) -> dict[str, list[str]]:
-    """What lies there for holds, by the day on which it would have expired without one. Strangers' files stay."""
+def _ours(service: Service, prefix: str) -> dict[str, list[str]]:
+    """The objects of ours below a prefix, by the day on which they expire or, without their hold, would have."""
     found: dict[str, list[str]] = defaultdict(list)
-    for key in service.vault.objects.keys(HELD):
+    for key in service.vault.objects.keys(prefix):
         if (day := service.vault.expiry_in(key)) is not None:
             found[day].append(key)
     return found

@@ -15,6 +15,7 @@ from recorder.erasure import notes
 from recorder.errors import RecordingNotFoundError
 from recorder.holds import sheltering
 from recorder.ports import Service
+from recorder.segments import SEGMENTS
 from storage import audit
 from storage.catalogue import erasing, tasks
 from storage.catalogue.recordings import Recording
@@ -204,7 +205,12 @@ def test_p3_what_a_hold_moved_after_the_backup_goes_with_its_day(house: House, t
 
 def test_what_is_none_of_ours_is_left_where_it_lies(service: Service, clock: MovingClock) -> None:
     """Somebody has made a folder in the bucket by hand, or left a file in one."""
-    strangers = [f"{HELD}readme", f"{HELD}a/b/c/d", f"{HELD}x/20260101/y"]
+    strangers = [
+        f"{HELD}readme",
+        f"{HELD}a/b/c/d",
+        f"{HELD}x/20260101/y",
+        f"{SEGMENTS[0]}/{clock.now:%Y%m%d}/readme",
+    ]
     for key in strangers:
         upload = service.vault.objects.create(key, {})
         upload.write(b"!")
