@@ -22,6 +22,7 @@ from multidict import CIMultiDict
 
 from api.pools import run, submit
 from api.routing import SERVICE
+from storage.container import Block
 from storage.errors import RecorderError
 
 FIRST_BYTES = 1 << 18  # the first bytes are waited for
@@ -32,9 +33,6 @@ STALL_SECONDS = 600  # a paused player keeps its connection this long; it comes 
 _ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 
 log = structlog.get_logger()
-
-
-Block = bytes | bytearray | memoryview
 
 
 class Stream(Protocol):

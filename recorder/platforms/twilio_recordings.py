@@ -79,8 +79,9 @@ def page(body: bytes) -> tuple[list[Any], str | None]:
 
 
 def listed(call_id: str, entries: Iterable[Any], now: datetime) -> Listing:
-    """What a list says of a call's recordings, as its callbacks would have. Raises `PlatformError`.
+    """What a list says of a call's recordings, as its callbacks would have.
 
+    Raises `PlatformError`, and `InvalidEventError` for an entry that no callback of Twilio's would be.
     It does not say whose answer started one: that is left to what else is known.
     """
     events: list[Event] = []
