@@ -102,7 +102,7 @@ def mint(
     language: str,
     now: datetime,
 ) -> tuple[str, datetime] | None:
-    """The token of a link about to be sent, and until when it works; that of another version opens nothing any more.
+    """The token of a link about to be sent, and until when it works; tokens of other versions open nothing any more.
 
     None where the link has ended meanwhile.
     """
@@ -125,10 +125,10 @@ def open_link(service: Service, token: str, now: datetime) -> str:
 
 
 def send_code(service: Service, cookie: str, now: datetime, by: Way = "sms") -> Way | None:
-    """Have a code sent, or read aloud; None where that must wait: one a minute, three an hour, five a day.
+    """Have a code sent, or read aloud; returns which. None where that must wait: three an hour, five a day.
 
-    Says how it comes: within a minute that is how it was asked for first. Raises `LinkError` where the session leads to
-    no living link.
+    Asked again within the minute, nothing more is sent, and how the first one comes is returned. Raises `LinkError`
+    where the session leads to no living link.
     """
     way: Way = by if service.caller else "sms"
     with service.database.write() as connection:
@@ -195,7 +195,7 @@ def visit(service: Service, cookie: str | None, now: datetime) -> Visit:
 
 
 def known(service: Service, cookie: str | None, now: datetime) -> bool:
-    """Whether a cookie is a session's at all, verified or not, of a living link or of none."""
+    """Whether a cookie belongs to a session, verified or not, whatever has become of its link."""
     if not cookie:
         return False
     with service.database.read() as connection:
@@ -284,5 +284,5 @@ def _secret(service: Service, label: str, row_id: str, version: int) -> bytes:
 
 
 def _code_hash(service: Service, code_id: str, digits: str) -> bytes:
-    """A million codes are tried in a second: the hash is keyed with what the database does not hold."""
+    """Keyed with what the database does not hold: of a plain hash all million codes are tried in a second."""
     return hmac.digest(service.keyring.service_key("codes"), f"{code_id}\0{digits}".encode(), sha256)

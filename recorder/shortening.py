@@ -77,7 +77,7 @@ def _in_batches(service: Service, segment: str, actor: Actor, now: datetime) -> 
 
 
 def _bring_forward(connection: Connection, ends: list[tuple[Recording, datetime]]) -> None:
-    """Write the new ends, and foresee them: a held recording is not foreseen to expire."""
+    """Write the new ends and move them in the forecast, in which held recordings are not counted."""
     days: Counter[str] = Counter()
     for recording, end in ends:
         recordings.change(connection, recording.id, expires_at=end)

@@ -35,7 +35,7 @@ def utc_now() -> datetime:
 
 
 def running(now: datetime) -> Callable[[], datetime]:
-    """A clock that shows `now` at first and then goes on, for work that takes its time: what ends, ends later."""
+    """A clock that starts at `now` and goes on: what takes long is dated by when it was done."""
     started = monotonic()
     return lambda: now + timedelta(seconds=monotonic() - started)
 

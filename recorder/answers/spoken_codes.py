@@ -39,7 +39,7 @@ GONE = {
 
 
 def action(public_url: str, code_id: str, version: int, language: str) -> str:
-    """Where the key press is posted to: nothing in it is personal, and it says nothing to who cannot sign."""
+    """Where the key press is posted to: nothing in it is personal, and unsigned it is of no use."""
     return f"{public_url}{PATH}?{urlencode({'code': code_id, 'version': version, 'language': _spoken(language)})}"
 
 

@@ -69,8 +69,9 @@ class Peaks:
 def _lanes(sound: bytes | memoryview, channels: int) -> list[tuple[np.ndarray, int]]:
     """Each channel's samples side by side, and how far to shift one to leave its upper byte.
 
-    Side by side they are compared at the full width of the processor. Of two channels, a frame read as one number is
-    as large as its second sample says, and cut off it is its first: no sample need be picked out.
+    Side by side they are compared at the full width of the processor. Two channels need not be picked apart for that:
+    a frame read as one 32-bit number has its second sample in the upper half, which decides the comparison, and its
+    first in the lower.
     """
     if channels == 2:  # noqa: PLR2004 -- a call's two sides
         both = np.frombuffer(sound, "<i4")

@@ -47,8 +47,8 @@ class Applied:
 def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
     """Apply the oldest pending events of up to `limit` events' calls, then settle what is due. Returns how many.
 
-    A call at a time, so that a webhook which meets the transaction hardly waits. What is lost in a power failure is
-    applied again: nothing is told of any of it before all of it lasts.
+    Each call in a transaction of its own, so that a webhook that has to wait for one waits briefly. A power failure may
+    undo some of it, which is then applied again: nobody is told of any of it before all of it is on disk.
     """
     with service.database.read() as connection:
         items = service.inbox.oldest(connection, limit)
@@ -70,7 +70,7 @@ def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
 def apply_call(service: Service, connection: Connection, call_ref: bytes, now: datetime) -> str | None:
     """Lock a call, apply what has come in about it, and return its id; None where there is no such call any more.
 
-    Only so much at one go: whoever decides on something looks with `unread` whether that was all.
+    Not more than a slice of it: whoever decides on something asks `unread` whether that was all.
     """
     applied = _apply(service, connection, call_ref, {}, now, careful=True)
     audit.append_many(connection, applied.entries, now=now)

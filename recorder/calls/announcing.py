@@ -39,7 +39,7 @@ def announced(case: Case, received: ReceivedEvent) -> Recording | None:
 
 
 def timed(case: Case, recording: Recording, edge: str, at: datetime) -> None:
-    """Take an edge for the recording's own beginning or end, where it has not said better."""
+    """Take when it started or stopped for the recording's own beginning or end, unless that is known better."""
     if edge == "recording.started" and recording.started_at is None:
         recordings.change(case.connection, recording.id, when={"state": "announced"}, started_at=at)
     if edge == "recording.stopped":
@@ -47,7 +47,7 @@ def timed(case: Case, recording: Recording, edge: str, at: datetime) -> None:
 
 
 def available(case: Case, received: ReceivedEvent) -> None:
-    """It can be fetched, be it after it was given up; one that is no more is deleted at its source."""
+    """It can be fetched, also if it was given up already. The copy of one that is gone is deleted at its source."""
     recording, data = announced(case, received), received.event.data
     if recording is None or recording.state in GONE:
         sources.leave(case.service, case.connection, received.event, "gone", case.now, recording=recording)

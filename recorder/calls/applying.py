@@ -50,7 +50,7 @@ def apply(case: Case, received: ReceivedEvent) -> None:
 
 
 def _bound_skew(case: Case, received: ReceivedEvent) -> None:
-    """Whatever the platform's clock said came before it sent, so before we received: the least difference bounds it."""
+    """Bound how far our clock is ahead of the platform's: a time it states is past when it reaches us."""
     event = received.event
     stated = event.stamped_at or (event.at if event.clock == "platform" else None)
     if stated is not None:
@@ -103,7 +103,7 @@ def _told(case: Case, received: ReceivedEvent) -> None:
 
 
 def _ended(case: Case, received: ReceivedEvent) -> None:
-    """The end of the call is that of its last leg; only its own makes it over."""
+    """A call ends when its last leg does, but is over only once its own end has been told."""
     stated = received.event.data.get("ended_at")
     at = plausible(datetime.fromisoformat(stated) if stated else moment(received)[0], received.received_at)
     call = case.call

@@ -39,7 +39,7 @@ def of_call(service: Service, connection: Connection, call: Call, now: datetime)
 
 
 def _never(service: Service, call: Call, recording: Recording) -> bool:
-    """Whether the line table forbids it. What it allowed once is kept as those who were asked were told."""
+    """Whether the line table forbids it. That reaches nothing stored: whoever was asked was told that it is kept."""
     line = service.lines.find(call.line)
     return recording.state != "stored" and line is not None and line.consent == "never"
 

@@ -212,14 +212,14 @@ def _decide(service: Service, connection: Connection, call: Call, found: _Prospe
 def _given_up(
     service: Service, connection: Connection, call: Call, recording: Recording, reason: str, now: datetime
 ) -> audit.Entry:
-    """What could not be captured lies at its platform until its time is over, or the consent to it."""
+    """Discard what could not be captured and lies at its platform: its time is over, or the consent to it."""
     data = personal.left_of(service, call, recording, now)
     tasks.close_task(connection, "capture_failed", recording.id, SYSTEM.id, now)
     return discard(service, connection, recording, data, reason, now)
 
 
 def _missed(connection: Connection, recording: Recording, now: datetime) -> audit.Entry:
-    """It was consented to, announced, and never came."""
+    """Give up what was consented to and announced, and never came."""
     recordings.change(connection, recording.id, when={"state": "announced"}, state="failed", reason="never_available")
     tasks.open_task(connection, "capture_failed", recording.id, now)
     return audit.Entry("recording.failed", SYSTEM.id, recording.id, {"reason": "never_available"})

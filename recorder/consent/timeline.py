@@ -100,9 +100,9 @@ def _restarted(placed: Mapping[Edge, Span]) -> list[Span]:
 
 
 def visits(moves: Collection[Move]) -> list[tuple[Move | None, Move | None]]:
-    """One party's comings, each with the going that ended it; a going nobody came before was there from the beginning.
+    """When one party came, each with when it went: None for the beginning, or for never.
 
-    Come twice without going is here since the first and, for whoever is asked, since the second.
+    Of two comings with no going between, both count: it is here since the first, and has to be asked since the second.
     """
     if any(move.at is None for move in moves):
         return [(None, None)]

@@ -32,9 +32,10 @@ def mailer_for(settings: Settings) -> Mailer:
 
 
 def _sender(settings: Settings) -> str:
-    """The envelope's, as a relay can be told it. Were one of ours wrong, each mail would be refused as its recipient's.
+    """The envelope's sender, as a relay can be told it.
 
-    Raises `ConfigurationError`.
+    Raises `ConfigurationError` where any address of ours is none: every mail would fail by it, and each failure be
+    taken for a wrong address of the recipient's.
     """
     mail, brands = settings.mail, settings.brands.values()
     named = [

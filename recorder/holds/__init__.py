@@ -244,7 +244,7 @@ def _held(connection: Connection, recording_id: str, now: datetime) -> Recording
 
 
 def _count(connection: Connection, recording: Recording, change: int) -> None:
-    """A held recording is not foreseen to expire; one that is let go again is."""
+    """Count one hold more or less. The forecast counts a recording only while nothing holds it."""
     holds = recording.holds + change
     recordings.change(connection, recording.id, when={"state": "stored"}, holds=holds)
     if recording.expires_at is not None and 0 in {holds, recording.holds}:

@@ -152,7 +152,7 @@ class Jobs:
         self._timer.add_job(self._leases.renew, "interval", seconds=RENEW_SECONDS, id="renew")
 
     def start(self) -> None:
-        """Everything is looked at once, now: what a killed process left goes on."""
+        """Run every job at once: they go on with what a killed process left."""
         self._timer.start()
         for name in self._runners:
             self.wake(name)

@@ -65,7 +65,7 @@ def _run_out(service: Service, request: Request, now: datetime) -> str | None:
 
 
 def _match_again(service: Service, request: Request, now: datetime) -> None:
-    """What was still to be captured when they asked is theirs too; of calls after the day they asked, nothing is."""
+    """Match what was still to be captured when they asked. Calls begun after the day they asked are no matches."""
     asked, known = contacts.asked(service, request, now), {one.recording_id for one in _matches(service, request.id)}
     found, _ = matching.find(service, asked, request.id, now, until=deadlines.day_ends(request.received_at))
     new = [one for one in found if one.recording_id not in known]

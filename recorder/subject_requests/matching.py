@@ -111,7 +111,7 @@ def _underway(service: Service, asked: dict[str, Any], now: datetime, until: dat
 
 
 def _waiting(service: Service) -> Iterator[Recording]:
-    """What is not stored yet, a page in memory at a time; what is by the time its page is read, is among it still."""
+    """What is not stored yet, one page in memory at a time, and what has been stored since the ids were read."""
     with service.database.read() as connection:
         ids = recordings.ids_in_states(connection, TO_BE_STORED)
     for first in range(0, len(ids), PAGE):

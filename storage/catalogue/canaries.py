@@ -31,7 +31,7 @@ def put(connection: Connection, line: str, now: datetime, failed: str | None, wh
 
 
 def forget(connection: Connection, line: str) -> None:
-    """A line that is none any more."""
+    """Forget a line that the line table no longer has."""
     connection.execute(delete(canaries).where(canaries.c.line == line))
 
 

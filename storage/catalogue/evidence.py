@@ -103,10 +103,10 @@ def edges_of(connection: Connection, call_ids: Collection[str]) -> list[Edge]:
 
 
 def move_consent(connection: Connection, consent_id: str, call_id: str, sealed: bytes) -> None:
-    """It was given in that call, under whose key it is sealed by now."""
+    """Put a consent into the call it was given in; `sealed` is its secret part under that call's key."""
     connection.execute(_MOVE_CONSENT, {"consent": consent_id, "call_id": call_id, "sealed": sealed})
 
 
 def move_edges(connection: Connection, recording_id: str, call_id: str) -> None:
-    """The recording is of that call."""
+    """Put the edges of a recording into the call it is of."""
     connection.execute(_MOVE_EDGES, {"recording": recording_id, "call_id": call_id})

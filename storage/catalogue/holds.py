@@ -71,7 +71,7 @@ def due_for_review(connection: Connection, now: datetime, limit: int) -> list[Ho
 
 
 def release(connection: Connection, hold_id: str, by: str, now: datetime) -> bool:
-    """False where it was released already."""
+    """End a hold; False where it was released already."""
     return bool(_release(connection, _holds.c.id == hold_id, by, now))
 
 

@@ -110,7 +110,7 @@ def finish(connection: Connection, message: Message, state: str, now: datetime) 
 
 
 def bounced(connection: Connection, message_id: str) -> None:
-    """What was handed over came back; what still waits to be repeated is not."""
+    """Note that a message came back; one that waits to be sent again is not sent any more."""
     values = {"state": "failed", "lease": None, "lease_until": None}
     connection.execute(update(outbox).where(outbox.c.id == message_id).values(**values))
 

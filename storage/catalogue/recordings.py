@@ -162,7 +162,7 @@ def search(connection: Connection, wanted: Filter, *, limit: int = 50, after: Po
 
 
 def ids_in_states(connection: Connection, states: Collection[str]) -> list[str]:
-    """Of every recording in one of these states: of those that few are in."""
+    """The ids of all recordings in these states; only for states that few are in."""
     return list(connection.execute(select(recordings.c.id).where(recordings.c.state.in_(list(states)))).scalars())
 
 

@@ -1,4 +1,4 @@
-"""Updates that happen only while a row is still as it was thought to be, made once: making one costs more than it."""
+"""Updates that happen only while a row is as it was thought to be. Each is made once: making one costs more than it."""
 
 from __future__ import annotations
 

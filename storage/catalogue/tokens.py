@@ -49,7 +49,7 @@ def all_tokens(connection: Connection) -> list[TokenInfo]:
 
 
 def revoke(connection: Connection, token_id: str, now: datetime) -> bool:
-    """False where there is no such token, or it is revoked already."""
+    """End a token; False where there is no such token, or it is revoked already."""
     revoked = connection.execute(
         update(tokens).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
     )
