@@ -123,5 +123,8 @@ class Leases:
         with self._lock:
             held = dict(self._held)
         for name, fence in held.items():
-            with self._service.database.write() as connection:
-                leases.renew(connection, name, self._owner, fence, self._service.clock(), LEASE_SECONDS)
+            try:
+                with self._service.database.write() as connection:
+                    leases.renew(connection, name, self._owner, fence, self._service.clock(), LEASE_SECONDS)
+            except Exception:  # the others are renewed all the same, and for this one the next round is in time
+                log.exception("lease.not_renewed", job=name)

@@ -12,6 +12,7 @@ from recorder.errors import BrakeError, LeaseLostError
 from recorder.jobs.runners import LEASE_SECONDS, Job, Leases, Runner, Work
 from recorder.ports import Service
 from storage.catalogue import forecast, leases
+from tests import rows
 from tests.conftest import MovingClock
 
 WAIT = 10  # seconds a test waits for another thread before it fails
@@ -113,6 +114,18 @@ def test_a_lease_is_renewed_while_the_work_takes(service: Service, clock: Moving
         for _ in range(3):
             clock.advance(seconds=LEASE_SECONDS - 1)
             ours.renew()
+        with theirs.taken("test") as other:
+            assert not other
+
+
+def test_a_lease_that_cannot_be_renewed_keeps_no_other_from_being(service: Service, clock: MovingClock) -> None:
+    ours, theirs = Leases(service), Leases(service)
+    with ours.taken("stuck"), ours.taken("test"):
+        rows.refuse(service.database, "UPDATE", "leases", when="NEW.name = 'stuck'")
+        clock.advance(seconds=LEASE_SECONDS - 1)
+        ours.renew()
+        rows.allow(service.database, "leases")
+        clock.advance(seconds=LEASE_SECONDS - 1)
         with theirs.taken("test") as other:
             assert not other
 
