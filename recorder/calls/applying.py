@@ -35,6 +35,7 @@ NARROWING = frozenset(
 )
 UNCHANGED = frozenset(["consent.requested"])
 OF_ANY_LEG = ("agent", "queue", "case")
+LEGS_ENDED = "legs_ended_at"  # kept sealed until the call's own end is told
 
 
 def apply(case: Case, received: ReceivedEvent) -> None:
@@ -106,10 +107,11 @@ def _ended(case: Case, received: ReceivedEvent) -> None:
     """A call ends when its last leg does, but is over only once its own end has been told."""
     stated = received.event.data.get("ended_at")
     at = plausible(datetime.fromisoformat(stated) if stated else moment(received)[0], received.received_at)
-    call = case.call
-    latest = at if call.ended_at is None else max(call.ended_at, at)
+    call, legs = case.call, case.data.pop(LEGS_ENDED, None)
+    latest = max(at, call.ended_at or at, datetime.fromisoformat(legs) if legs else at)
     own = inbox.ref(case.service.keyring, call.platform, received.event.call_id) == call.ref
     if not own and call.ended_at is None:
+        case.data[LEGS_ENDED] = latest.isoformat()
         return
     case.call = replace(call, ended_at=latest, state="over", settle_at=case.now)
     if call.state == "open":

@@ -44,6 +44,25 @@ def test_a_transferred_leg_belongs_to_its_call(service: Service, clock: MovingCl
     assert (own["platform_call_id"], own["from"]) == ("pbx-82", CUSTOMER)
 
 
+@pytest.mark.parametrize("legs_first", [True, False])
+def test_p3_a_call_ends_when_its_last_leg_does_in_whatever_order_that_is_told(
+    service: Service, clock: MovingClock, legs_first: bool
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=100)
+    linked = an_event("call.transferred", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"})
+    told = [
+        an_event("call.ended", begun + timedelta(seconds=90), call="pbx-82"),
+        an_event("call.ended", begun + timedelta(seconds=30)),
+    ]
+    tell(service, started(begun), linked)
+    for event in told if legs_first else reversed(told):
+        tell(service, event)
+
+    call = the_call(service)
+    assert (call.state, call.ended_at) == ("over", begun + timedelta(seconds=90))
+
+
 def test_p1_what_is_withdrawn_in_a_linked_call_is_withdrawn_in_both(service: Service, clock: MovingClock) -> None:
     begun = clock.now
     clock.advance(seconds=61)
