@@ -75,7 +75,11 @@ class InboxItem:
 
 
 _NEW = select(*(inbox.c[name] for name in InboxItem.__dataclass_fields__)).where(inbox.c.state == "new")
-_OLDEST = _NEW.order_by(inbox.c.received_at).limit(bindparam("limit"))
+_OLDEST = (
+    _NEW.where(inbox.c.received_at > bindparam("after", type_=inbox.c.received_at.type))
+    .order_by(inbox.c.received_at)
+    .limit(bindparam("limit"))
+)
 _PENDING = (
     _NEW.where(inbox.c.call_ref.in_(bindparam("refs", expanding=True)))
     .order_by(inbox.c.received_at, inbox.c.id)
@@ -142,12 +146,12 @@ class Inbox:
         return columns.unwrap(key, item.body, table="inbox", column="body", row_id=item.id)
 
     @staticmethod
-    def oldest(connection: Connection, limit: int) -> list[InboxItem]:
-        """The oldest `limit` events not yet applied.
+    def oldest(connection: Connection, limit: int, *, after: datetime | None = None) -> list[InboxItem]:
+        """The oldest `limit` events not yet applied, or of those received after a moment.
 
         Nothing is locked: the call's row is, by whoever applies (lock order: call first).
         """
-        return [InboxItem(*row) for row in connection.execute(_OLDEST, {"limit": limit})]
+        return [InboxItem(*row) for row in connection.execute(_OLDEST, {"limit": limit, "after": after or EPOCH})]
 
     @staticmethod
     def pending(connection: Connection, *call_refs: bytes, limit: int = MAX_BATCH) -> list[InboxItem]:

@@ -50,8 +50,19 @@ def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
     Each call in a transaction of its own, so that a webhook that has to wait for one waits briefly. A power failure may
     undo some of it, which is then applied again: nobody is told of any of it before all of it is on disk.
     """
-    with service.database.read() as connection:
-        items = service.inbox.oldest(connection, limit)
+    done, after = 0, None
+    while not done:  # what cannot be applied now, however much of it, keeps nothing newer waiting
+        with service.database.read() as connection:
+            items = service.inbox.oldest(connection, limit, after=after)
+        done = _apply_these(service, items, now)
+        if len(items) < limit:
+            break
+        after = items[-1].received_at
+    settling.settle(service, now)
+    return done
+
+
+def _apply_these(service: Service, items: Sequence[InboxItem], now: datetime) -> int:
     known = _opened(service, items, now)
     refs = dict.fromkeys(item.call_ref for item in items)
     done = [one for ref in refs if (one := _in_turn(service, ref, known, now)) is not None]
@@ -61,7 +72,6 @@ def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
     for one in done:
         if one.call_id is not None:
             _look_after(service, one, one.call_id, now)
-    settling.settle(service, now)
     for job in sorted({job for one in done for job in one.jobs}):
         service.wake(job)
     return sum(one.count for one in done)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from recorder import calls, capture, personal
-from recorder.calls import applying, facts
+from recorder.calls import applying, facts, intake
 from recorder.events import encode
 from recorder.ports import Service
 from recorder.service import opened
@@ -164,6 +164,22 @@ def test_p6_a_call_that_cannot_be_written_blocks_no_other_and_is_not_lost(servic
 
     assert the_call(service).ended_at is not None
     assert open_tasks(service) == set()
+
+
+def test_p6_calls_that_cannot_be_written_keep_no_newer_one_waiting_however_many(
+    service: Service, clock: MovingClock
+) -> None:
+    stuck = [f"pbx-stuck-{number}" for number in range(4)]
+    tell(service, *(started(clock.now, call=call) for call in stuck))
+    ids = ", ".join(f"'{the_call(service, call).id}'" for call in stuck)
+    rows.refuse(service.database, "UPDATE", "calls", when=f"NEW.id IN ({ids})")
+    tell(service, *(an_event("call.ended", clock.now, call=call) for call in stuck))
+    clock.advance(seconds=1)
+
+    intake.submit(service, started(clock.now, call="pbx-82"), clock.now).result(10)
+    calls.apply_pending(service, clock.now, limit=2)
+
+    assert the_call(service, "pbx-82").opened
 
 
 def test_p6_a_body_that_does_not_open_blocks_nothing(service: Service, clock: MovingClock) -> None:
