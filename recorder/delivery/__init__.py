@@ -27,7 +27,6 @@ from storage.catalogue import codes, outbox, tasks
 from storage.catalogue.outbox import Message
 
 LEASE = timedelta(seconds=150)  # longer than the slowest relay is waited for: connecting, then `smtp.EXCHANGE_S`
-LIMIT = 100
 FIRST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(hours=1)
 MAIL = ("mail",)
@@ -35,17 +34,6 @@ CODES = ("sms", "call")
 GIVE_UP = {"mail": timedelta(hours=48), "sms": timedelta(minutes=10), "call": timedelta(minutes=10)}
 
 log = structlog.get_logger(__name__)
-
-
-def deliver_due(service: Service, now: datetime, limit: int = LIMIT) -> int:
-    """Hand over what is due; returns how many messages were. May run in several processes at once."""
-    done = 0
-    for _ in range(limit):
-        outcome = deliver_next(service, now, (*MAIL, *CODES))
-        if outcome is None:
-            break
-        done += outcome == "sent"
-    return done
 
 
 def deliver_next(service: Service, now: datetime, kinds: Collection[str]) -> Literal["sent", "not_sent"] | None:

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestClient
 from sqlalchemy import select
 
 from api.app import create_app
-from recorder import delivery, disclosure, listening, subject_requests
+from recorder import disclosure, listening, subject_requests
 from recorder.actors import Actor
 from recorder.ports import Service
 from storage.catalogue import requests
@@ -25,6 +25,7 @@ from storage.tables import metadata
 from tests.api.conftest import SAME_ORIGIN, House, speech
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, granted, link_rows, mails, matches, stored, texts, token, wrong
+from tests.recorder.post import deliver_due
 
 Client = TestClient[Any, Any]
 Dial = Callable[[], Awaitable[Client]]
@@ -57,7 +58,7 @@ async def asked_code(house: House) -> str:
     """Open the link of the latest mail, have a code sent, read it."""
     await post(house.client, "/access/open", token=token(house.service))
     assert (await post(house.client, "/access/code")).status == 200
-    delivery.deliver_due(house.service, house.clock())
+    deliver_due(house.service, house.clock())
     found = re.search(r"\b\d{6}\b", texts(house.service)[-1]["text"])
     assert found is not None
     return found[0]
@@ -244,7 +245,7 @@ async def test_p4_dead_links_get_one_and_the_same_answer(house: House, browser: 
     request_id = granted(service, clock)
     replaced = token(service)
     subject_requests.reissue(service, request_id, DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     revoked = token(service)
     subject_requests.revoke(service, request_id, DPO, clock())
 
@@ -294,7 +295,7 @@ async def test_p4_opening_takes_as_long_for_a_dead_link_as_for_a_live_one(house:
 async def test_without_javascript_the_link_is_pasted(house: House, browser: Client, pasted: str) -> None:
     await post(browser, "/access/open", token=pasted.format(token(house.service)))
     assert (await post(browser, "/access/code")).status == 200
-    assert delivery.deliver_due(house.service, house.clock()) == 1
+    assert deliver_due(house.service, house.clock()) == 1
 
 
 async def test_p4_wrong_codes_tell_what_is_left_and_then_lock(house: House, browser: Client) -> None:
@@ -439,7 +440,7 @@ async def test_of_two_calls_one_can_go(house: House, browser: Client) -> None:
     request = ask(house.service, house.clock)
     chosen = [one.recording_id for one in matches(house.service, request.id)]
     subject_requests.approve(house.service, request.id, chosen, "callback", DPO, house.clock())
-    delivery.deliver_due(house.service, house.clock())
+    deliver_due(house.service, house.clock())
     page = await entered(house)
     assert len(sources(page)) == len(downloads(page)) == 2
     assert "Dine samtaler med os" in page
@@ -561,7 +562,7 @@ async def test_over_json_a_request_leads_to_the_same_mail(house: House, clock: M
         headers=dpo,
     )
     assert (approved.status, (await approved.json())["state"]) == (200, "answered")
-    delivery.deliver_due(house.service, clock())
+    deliver_due(house.service, clock())
     assert len(mails(house.service)) == 1
     again = await house.client.post(f"/v1/subject-requests/{wish['id']}/links", json={}, headers=dpo)
     assert again.status == 202
@@ -571,7 +572,7 @@ async def test_over_json_a_request_leads_to_the_same_mail(house: House, clock: M
 async def test_no_call_is_offered_where_none_can_be_made(house: House, browser: Client) -> None:
     opened = await post(browser, "/access/open", token=token(house.service))
     sent = await post(browser, "/access/code", by="call")
-    delivery.deliver_due(house.service, house.clock())
+    deliver_due(house.service, house.clock())
 
     pages = await opened.text() + await sent.text()
     assert not re.search(r"læst op|læste op|ringer", pages)

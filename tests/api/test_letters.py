@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from api.cli import main
-from recorder import delivery
 from tests.api.conftest import CUSTOMER, SAME_ORIGIN, House
 from tests.api.test_spoken_codes import directory
 from tests.recorder.asking import granted, link_rows, mails, request_row, stored
+from tests.recorder.post import deliver_due
 
 
 async def opened(house: House, headers: dict[str, str]) -> str:
@@ -26,7 +26,7 @@ async def opened(house: House, headers: dict[str, str]) -> str:
 
 
 def subjects(house: House) -> list[str]:
-    delivery.deliver_due(house.service, house.clock())
+    deliver_due(house.service, house.clock())
     return [mail["Subject"] for mail in mails(house.service)]
 
 

@@ -10,12 +10,13 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from twilio.request_validator import RequestValidator
 
-from recorder import access_links, delivery
+from recorder import access_links
 from recorder.ports import Service
 from storage.catalogue import tasks
 from tests.api.conftest import SAME_ORIGIN, House
 from tests.conftest import TWILIO_SID, TWILIO_TOKEN, MovingClock
 from tests.recorder.asking import granted, mails, stored, texts, token
+from tests.recorder.post import deliver_due
 from tests.servers.gateway import Gateway, listening
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -45,7 +46,7 @@ def asked(service: Service, clock: MovingClock) -> str:
     """The cookie of who opened the link and asked for a call that has been started."""
     cookie = access_links.open_link(service, token(service), clock())
     assert access_links.send_code(service, cookie, clock(), "call")
-    assert delivery.deliver_due(service, clock()) == 1
+    assert deliver_due(service, clock()) == 1
     return cookie
 
 
@@ -78,7 +79,7 @@ async def test_the_whole_way(house: House, gateway: Gateway) -> None:
     assert READ in await opened.text()
     page = await house.client.post("/access/code", data={"by": "call"}, headers=SAME_ORIGIN)
     assert "Skriv koden, vi læste op" in await page.text()
-    delivery.deliver_due(house.service, house.clock())
+    deliver_due(house.service, house.clock())
     status, said = await press(house, action(gateway), "1")
 
     words = heard(said)
@@ -161,7 +162,7 @@ async def test_the_page_says_how_the_code_comes_and_not_how_it_was_asked_for_aga
     for by in (first, then):
         page = await house.client.post("/access/code", data={"by": by}, headers=SAME_ORIGIN)
         assert ("Skriv koden, vi læste op" in await page.text()) == (first == "call")
-    delivery.deliver_due(house.service, house.clock())
+    deliver_due(house.service, house.clock())
     assert len(gateway.taken) == (1 if first == "call" else 0)
 
 
@@ -173,7 +174,7 @@ def test_calls_and_texts_share_their_limits(service: Service, clock: MovingClock
     for by in ("call", "sms", "call", "sms"):
         sent.append(access_links.send_code(service, cookie, clock(), by))  # type: ignore[arg-type]  # one of the two
         access_links.send_code(service, cookie, clock(), "call")  # within a minute nothing more is sent
-        delivery.deliver_due(service, clock())
+        deliver_due(service, clock())
         clock.advance(minutes=2)
 
     assert sent == ["call", "sms", "call", None]
@@ -188,7 +189,7 @@ def test_a_landline_is_rung_even_where_a_text_was_asked_for(
     directory(service, "+4520123456,A-1001,anna@example.com,,private,en")
     granted(service, clock)
     access_links.send_code(service, access_links.open_link(service, token(service), clock()), clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
 
     body = mails(service)[0].get_body(("plain",))
     assert body is not None
@@ -228,5 +229,5 @@ def test_who_is_texted_who_is_rung_and_who_is_neither(
             ]
         return
     access_links.send_code(service, access_links.open_link(service, token(service), clock()), clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert (len(gateway.taken), len(texts(service))) == ((1, 0) if reached == "call" else (0, 1))

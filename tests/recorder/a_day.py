@@ -8,7 +8,6 @@ from recorder import (
     access_links,
     calls,
     capture,
-    delivery,
     erasure,
     finding,
     holds,
@@ -28,6 +27,7 @@ from storage.catalogue.calls import Leg
 from storage.clock import new_id
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, PHONE, granted, visiting
+from tests.recorder.post import deliver_due
 from tests.recorder.stored import store, store_call
 from tests.recorder.telling import an_event, started, tell
 
@@ -79,7 +79,7 @@ def answer_a_customer(service: Service, clock: MovingClock) -> None:
     asked = [once.do(service, DPO, "key", b"all of it", act, clock.now)[0] for _ in range(2)]
     subject_requests.refuse(service, asked[0], DPO, clock.now)
     subject_requests.due(service, clock.now)
-    delivery.deliver_due(service, clock.now)
+    deliver_due(service, clock.now)
 
 
 def erase_of_two(service: Service, clock: MovingClock) -> None:

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Connection, select, update
 
-from recorder import delivery, subject_requests, sweep
+from recorder import subject_requests, sweep
 from recorder.errors import DeliveryError, DeliveryRefusedError, DeliveryUnknownError, RecorderError
 from recorder.ports import Service
 from recorder.service import opened
@@ -27,6 +27,7 @@ from storage import audit
 from storage.tables import metadata
 from tests.conftest import BEGINNING, MovingClock
 from tests.recorder.backups import House
+from tests.recorder.post import deliver_due
 from tests.recorder.stored import store
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
@@ -138,7 +139,7 @@ class World:
         now = self.clock()
         self.service.keyring.ensure(now)
         subject_requests.due(self.service, now)
-        delivery.deliver_due(self.service, now)
+        deliver_due(self.service, now)
         subject_requests.due(self.service, now)
         sweep.sweep(self.service, now, unattended=False)
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from sqlalchemy import insert
 
-from recorder import access_links, delivery, subject_requests
+from recorder import access_links, subject_requests
 from recorder.access_links import Visit
 from recorder.actors import Actor
 from recorder.ports import Service
@@ -22,6 +22,7 @@ from storage.clock import new_id
 from storage.tables import metadata
 from tests.api.conftest import House
 from tests.conftest import MovingClock
+from tests.recorder.post import deliver_due
 
 DPO = Actor("tok_dpo", "dpo")
 PHONE = "+4520123456"
@@ -65,7 +66,7 @@ def granted(service: Service, clock: MovingClock) -> str:
     request = ask(service, clock)
     chosen = [one.recording_id for one in matches(service, request.id)]
     subject_requests.approve(service, request.id, chosen, "callback", DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     return request.id
 
 
@@ -92,7 +93,7 @@ def token(service: Service) -> str:
 def code(service: Service, clock: MovingClock, cookie: str) -> str:
     """Have a code sent and read it."""
     assert access_links.send_code(service, cookie, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     found = re.search(r"\b\d{6}\b", texts(service)[-1]["text"])
     assert found is not None
     return found[0]

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from recorder import access_links, delivery, disclosure, erasure, holds, shortening
+from recorder import access_links, disclosure, erasure, holds, shortening
 from recorder import subject_requests as wishes
 from recorder.access_links import Visit
 from recorder.actors import SYSTEM, Actor
@@ -23,6 +23,7 @@ from tests.conftest import Prepared
 from tests.recorder.a_life import COPENHAGEN, Clock, Kept, Letter, World, month_end, world
 from tests.recorder.asking import DPO, PHONE
 from tests.recorder.backups import House
+from tests.recorder.post import deliver_due
 
 OPERATOR = Actor("tok_operator", "operator")
 some = st.integers(0, 7)
@@ -190,7 +191,7 @@ class Happenings(RuleBasedStateMachine):
     @rule(minutes=st.sampled_from((1, 61, 600)), dies_in=dies)
     def post_goes(self, minutes: int, dies_in: int) -> None:
         self.world.clock.advance(minutes=minutes)
-        self.world.act(lambda: delivery.deliver_due(self.service, self.now), dies_in)
+        self.world.act(lambda: deliver_due(self.service, self.now), dies_in)
 
     @precondition(lambda self: self.world.letters)
     @rule(n=some)
@@ -209,7 +210,7 @@ class Happenings(RuleBasedStateMachine):
         try:
             if not access_links.send_code(self.service, cookie, self.now):
                 return
-            delivery.deliver_due(self.service, self.now)
+            deliver_due(self.service, self.now)
             code = self.world.texts[-1] if self.world.texts else "000000"
             tried = access_links.verify_code(self.service, cookie, code if right else "12345 6", self.now)
             if tried.token is not None:

@@ -18,6 +18,7 @@ from storage.catalogue import outbox, tasks
 from storage.tables import metadata
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, code, granted, link_rows, stored, texts, token, visiting, wrong
+from tests.recorder.post import deliver_due
 from tests.rows import written_down
 
 CLIENTS = 100
@@ -100,7 +101,7 @@ def test_p4_unknown_expired_revoked_and_replaced_links_are_one_and_the_same(
 ) -> None:
     first = token(service)
     subject_requests.reissue(service, request_id, DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     second = token(service)
     replaced = access_links.open_link(service, first, clock())
     subject_requests.revoke(service, request_id, DPO, clock())
@@ -167,7 +168,7 @@ def test_p4_a_worker_that_was_too_slow_takes_back_no_code_that_another_sent(
         slow = outbox.claim(connection, clock(), clock() + delivery.LEASE, delivery.CODES)
     assert slow is not None
     clock.advance(seconds=delivery.LEASE.total_seconds() + 1)
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     digits, *_ = re.findall(r"\b\d{6}\b", texts(service)[-1]["text"])
 
     delivery._deliver(service, slow, clock())  # it wakes up
@@ -185,7 +186,7 @@ def test_codes_are_sent_once_a_minute_thrice_an_hour_and_five_times_a_day(
         clock.advance(**wait)
         cookie = access_links.open_link(service, token(service), clock())
         access_links.send_code(service, cookie, clock())
-        delivery.deliver_due(service, clock())
+        deliver_due(service, clock())
         return len(texts(service))
 
     assert [sent_after(seconds=0), sent_after(seconds=59)] == [1, 1]
@@ -221,7 +222,7 @@ def test_p4_five_wrong_tries_spend_a_code_and_ten_lock_the_link(
         access_links.verify_code(service, cookie, digits, clock())
 
     subject_requests.reissue(service, request_id, DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert open_tasks(service) == []
     assert visiting(service, clock).link.failures == 0
 
@@ -262,7 +263,7 @@ def test_p4_parallel_wishes_for_a_code_send_one(service: Service, clock: MovingC
     with ThreadPoolExecutor(CLIENTS) as crowd:
         assert all(crowd.map(lambda cookie: access_links.send_code(service, cookie, clock()), cookies))
 
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert len(texts(service)) == 1
 
 

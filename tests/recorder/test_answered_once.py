@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recorder import chores, delivery, erasure, subject_requests
+from recorder import chores, erasure, subject_requests
 from recorder.actors import Actor
 from recorder.delivery import bounces
 from recorder.errors import ConflictError
@@ -24,6 +24,7 @@ from tests.recorder.asking import (
     stored,
     visiting,
 )
+from tests.recorder.post import deliver_due
 
 OPERATOR = Actor("tok_operator", "operator")
 ANSWER, LINK = "Svar på din henvendelse", "Din samtale med Flexii er klar"
@@ -42,7 +43,7 @@ def passes(service: Service, clock: MovingClock, **time: float) -> None:
     clock.advance(**time)
     service.keyring.ensure(clock())
     subject_requests.due(service, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
 
 
 def state(service: Service, recording_id: str) -> str:
@@ -75,12 +76,12 @@ def test_nothing_is_deleted_between_the_wish_for_a_copy_and_its_answer(
     access, deletion = ask(service, clock).id, asked_for(service, clock, kind)
 
     approve(service, clock, deletion)
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert (state(service, recording_id), request_row(service, deletion).outcome) == ("stored", "waits_for_hold")
     assert "Mindst én af dem må vi gemme lidt endnu, fordi du også har bedt om den" in text(service)
 
     approve(service, clock, access)
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert visiting(service, clock)
     passes(service, clock, days=32)
     erasure.finish_erasures(service, clock())
@@ -175,7 +176,7 @@ def test_a_restriction_of_what_is_gone_does_not_say_that_it_is_kept(service: Ser
     erasure.erase(service, recording_id, reason="ordered", actor=DPO, now=clock())
 
     approve(service, clock, request_id, recording_id)
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert "Optagelserne er slettet." in text(service)
 
 

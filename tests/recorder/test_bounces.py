@@ -6,7 +6,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from recorder import access_links, delivery, subject_requests
+from recorder import access_links, subject_requests
 from recorder.actors import Actor
 from recorder.delivery import bounces
 from recorder.errors import InvalidInputError, LinkError, NotFoundError
@@ -15,6 +15,7 @@ from storage import audit
 from storage.catalogue import tasks
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, granted, link_rows, mails, matches, stored, token, visiting
+from tests.recorder.post import deliver_due
 
 OPERATOR = Actor("tok_operator", "operator")
 
@@ -96,7 +97,7 @@ def test_p4_a_bounce_stops_the_link_and_asks_people(
         access_links.send_code(service, cookie, clock())
 
     subject_requests.reissue(service, request_id, DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert open_tasks(service) == []
     assert visiting(service, clock)
 
@@ -105,7 +106,7 @@ def test_a_bounce_of_a_letter_asks_people(service: Service, clock: MovingClock) 
     stored(service, clock)
     request = subject_requests.open_request(service, "access", phone="+4520123456", actor=DPO, now=clock())
     subject_requests.refuse(service, request.id, DPO, clock(), "not_theirs")
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
 
     assert bounces.report(service, f"<{sent(service)}>", OPERATOR, clock()) == "stopped"
     assert open_tasks(service) == [("delivery_failed", request.id)]
@@ -140,7 +141,7 @@ def test_what_is_not_ours_or_says_nothing_is_told_so(service: Service, clock: Mo
 def test_an_old_bounce_leaves_a_newer_link_alone(service: Service, clock: MovingClock, request_id: str) -> None:
     old = sent(service)
     subject_requests.reissue(service, request_id, DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
 
     assert bounces.report_mail(service, dsn(old), OPERATOR, clock()) == "nothing"
     assert visiting(service, clock)
@@ -152,11 +153,11 @@ def test_p5_a_bounce_that_ends_a_link_is_written_down_though_people_were_asked_a
     stored(service, clock)
     request = ask(service, clock)
     clock.advance(hours=2)
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert bounces.report(service, sent(service), OPERATOR, clock()) == "stopped"  # the receipt came back
     found = [one.recording_id for one in matches(service, request.id)]
     subject_requests.approve(service, request.id, found, "callback", DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     before = entries(service)
 
     assert bounces.report(service, sent(service), OPERATOR, clock()) == "stopped"

@@ -23,6 +23,7 @@ from recorder.settings import Settings, load
 from storage.catalogue import requests, tasks
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, code, granted, link_rows, mails, matches, stored, texts, token, visiting
+from tests.recorder.post import deliver_due
 
 
 def test_files_are_whole_and_for_their_owner_only(tmp_path: Path) -> None:
@@ -91,9 +92,9 @@ def test_p4_a_mail_refused_for_now_is_tried_with_a_new_link_and_the_last_opens_n
     courier = Answering(DeliveryError())
     flaky = replace(service, mailer=courier)
     approved(flaky, clock)
-    delivery.deliver_due(flaky, clock())
+    deliver_due(flaky, clock())
     clock.advance(minutes=1)
-    delivery.deliver_due(flaky, clock())
+    deliver_due(flaky, clock())
 
     first, second = courier.links()
     assert (works(service, first, clock), works(service, second, clock)) == (False, True)
@@ -106,7 +107,7 @@ def test_p6_a_mail_whose_answer_was_lost_is_repeated_with_the_same_link(service:
     flaky = replace(service, mailer=courier)
     approved(flaky, clock)
     for _ in range(3):
-        delivery.deliver_due(flaky, clock())
+        deliver_due(flaky, clock())
         clock.advance(minutes=2)
 
     assert len(courier.handed) == 3
@@ -122,9 +123,9 @@ def test_p6_the_same_rule_holds_for_codes(service: Service, clock: MovingClock) 
         flaky = replace(service, texter=courier)
         cookie = access_links.open_link(flaky, token(flaky), clock())
         assert access_links.send_code(flaky, cookie, clock())
-        delivery.deliver_due(flaky, clock())
+        deliver_due(flaky, clock())
         clock.advance(minutes=1)
-        delivery.deliver_due(flaky, clock())
+        deliver_due(flaky, clock())
         first, second = (re.findall(r"\b\d{6}\b", text)[0] for text in courier.handed)
 
         assert (first == second) is alike
@@ -137,16 +138,16 @@ def test_p4_a_mail_refused_for_good_stops_its_link_and_asks_people(service: Serv
     courier = Answering(DeliveryRefusedError())
     flaky = replace(service, mailer=courier)
     request_id = approved(flaky, clock)
-    delivery.deliver_due(flaky, clock())
+    deliver_due(flaky, clock())
     clock.advance(days=1)
-    assert delivery.deliver_due(flaky, clock()) == 0
+    assert deliver_due(flaky, clock()) == 0
 
     assert len(courier.handed) == 1
     assert [link.state for link in link_rows(service, request_id)] == ["void"]
     assert not works(service, courier.links()[0], clock)
     assert open_tasks(service) == [("delivery_failed", request_id)]
     subject_requests.reissue(service, request_id, DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert visiting(service, clock)
 
 
@@ -155,7 +156,7 @@ def test_a_number_that_takes_no_code_is_for_people_and_the_link_lives_on(service
     request_id = granted(service, clock)
     refusing = replace(service, texter=Answering(DeliveryRefusedError()))
     access_links.send_code(refusing, access_links.open_link(refusing, token(service), clock()), clock())
-    delivery.deliver_due(refusing, clock())
+    deliver_due(refusing, clock())
 
     assert open_tasks(service) == [("delivery_failed", request_id)]
     assert [link.state for link in link_rows(service, request_id)] == ["open"]
@@ -216,14 +217,14 @@ def test_p6_a_mail_is_tried_until_it_is_taken(service: Service, clock: MovingClo
     flaky = replace(service, mailer=courier)
     approved(flaky, clock)
 
-    assert delivery.deliver_due(flaky, clock()) == 0
-    assert delivery.deliver_due(flaky, clock()) == 0, "not before its wait is over"
+    assert deliver_due(flaky, clock()) == 0
+    assert deliver_due(flaky, clock()) == 0, "not before its wait is over"
     for _ in range(3):
         clock.advance(minutes=2)
-        delivery.deliver_due(flaky, clock())
+        deliver_due(flaky, clock())
     assert len(courier.sent) == 1
     clock.advance(hours=1)
-    assert delivery.deliver_due(flaky, clock()) == 0
+    assert deliver_due(flaky, clock()) == 0
 
 
 def test_a_mail_nobody_takes_for_two_days_is_for_people_to_look_at(service: Service, clock: MovingClock) -> None:
@@ -232,7 +233,7 @@ def test_a_mail_nobody_takes_for_two_days_is_for_people_to_look_at(service: Serv
     request_id = approved(flaky, clock)
     for _ in range(60):
         clock.advance(hours=1, minutes=1)
-        delivery.deliver_due(flaky, clock())
+        deliver_due(flaky, clock())
 
     assert open_tasks(service) == [("delivery_failed", request_id)]
 
@@ -252,11 +253,11 @@ def test_p6_a_crash_after_handing_over_repeats_the_mail_with_the_same_link(
 
     approved(service, clock)
     with pytest.raises(CrashError):
-        delivery.deliver_due(replace(service, mailer=Crashing()), clock())
+        deliver_due(replace(service, mailer=Crashing()), clock())
     first = token(service)
-    assert delivery.deliver_due(service, clock()) == 0, "the lease of the dead still stands"
+    assert deliver_due(service, clock()) == 0, "the lease of the dead still stands"
     clock.advance(minutes=3)
-    assert delivery.deliver_due(service, clock()) == 1
+    assert deliver_due(service, clock()) == 1
 
     assert token(service) == first
     assert len({mail["Message-ID"] for mail in mails(service)}) == 1
@@ -268,7 +269,7 @@ def test_p6_many_workers_send_each_message_once(service: Service, clock: MovingC
     for _ in range(5):
         approved(service, clock)
     with ThreadPoolExecutor(8) as workers:
-        sent = sum(workers.map(lambda _: delivery.deliver_due(service, clock()), range(8)))
+        sent = sum(workers.map(lambda _: deliver_due(service, clock()), range(8)))
 
     assert (sent, len(mails(service))) == (5, 5)
 
@@ -286,11 +287,11 @@ def test_p4_a_changed_address_or_mobile_stops_at_a_person(service: Service, cloc
     directory(service, f"+4520123456,A-1001,{changed},private,da")
 
     access_links.send_code(service, cookie, clock())
-    assert delivery.deliver_due(service, clock()) == 0
+    assert deliver_due(service, clock()) == 0
     assert (texts(service), open_tasks(service)) == ([], [("contact_changed", request_id)])
 
     subject_requests.reissue(service, request_id, DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert open_tasks(service) == []
     assert visiting(service, clock)
 
@@ -318,7 +319,7 @@ def test_a_code_is_not_sent_when_it_is_too_late(service: Service, clock: MovingC
     access_links.send_code(service, cookie, clock())
     clock.now += timedelta(minutes=11)
 
-    assert delivery.deliver_due(service, clock()) == 0
+    assert deliver_due(service, clock()) == 0
     assert texts(service) == []
     assert code(service, clock, cookie)
 
@@ -338,7 +339,7 @@ def test_a_refused_requests_mail_is_not_sent(service: Service, clock: MovingCloc
     request_id = approved(service, clock)
     subject_requests.revoke(service, request_id, DPO, clock())
 
-    assert delivery.deliver_due(service, clock()) == 0
+    assert deliver_due(service, clock()) == 0
     assert mails(service) == []
 
 
@@ -350,5 +351,5 @@ def test_a_message_whose_person_can_no_longer_be_known_is_for_people_to_look_at(
     with service.database.write() as connection:
         requests.change(connection, request_id, when=["answered"], key_id=None)
 
-    assert delivery.deliver_due(service, clock()) == 0
+    assert deliver_due(service, clock()) == 0
     assert open_tasks(service) == [("delivery_failed", request_id)]

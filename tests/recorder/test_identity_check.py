@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from recorder import deadlines, delivery, subject_requests, sweep
+from recorder import deadlines, subject_requests, sweep
 from recorder.actors import Actor
 from recorder.delivery import bounces
 from recorder.errors import ConflictError, RequestNotFoundError
@@ -16,12 +16,13 @@ from recorder.subject_requests import identity_check
 from storage.catalogue import holds, tasks
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, mails, matches, request_row, stored
+from tests.recorder.post import deliver_due
 
 OPERATOR = Actor("tok_operator", "operator")
 
 
 def subjects(service: Service, clock: MovingClock) -> list[str]:
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     return [mail["Subject"] for mail in mails(service)]
 
 
@@ -39,7 +40,7 @@ def passes(service: Service, clock: MovingClock, **time: float) -> None:
     clock.advance(**time)
     service.keyring.ensure(clock())
     subject_requests.due(service, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
 
 
 def test_an_unanswered_check_is_reminded_of_and_closed_after_thirty_days(service: Service, clock: MovingClock) -> None:
@@ -76,7 +77,7 @@ def test_the_deadline_stands_still_while_the_person_is_waited_for(service: Servi
     request = ask(service, clock)
     clock.advance(days=2)
     identity_check.ask(service, request.id, DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     passes(service, clock, days=25)
     assert "request_due" not in open_tasks(service), "nobody is late but the person"
 
@@ -99,7 +100,7 @@ def test_nobody_is_waited_for_whom_our_question_did_not_reach(
     if not came_back:
         (service.settings.data_dir / "directory.csv").write_text(known.replace("anna@example.com", ""))
     identity_check.ask(service, request.id, DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     if came_back:
         bounces.report(service, mails(service)[-1]["Message-ID"], OPERATOR, clock())
 
@@ -154,7 +155,7 @@ def test_an_answer_ends_the_waiting_and_the_request_goes_on(service: Service, cl
     stored(service, clock)
     request = ask(service, clock)
     identity_check.ask(service, request.id, DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     passes(service, clock, days=15)
     chosen = [one.recording_id for one in matches(service, request.id)]
     subject_requests.approve(service, request.id, chosen, "callback", DPO, clock())
@@ -204,7 +205,7 @@ def test_asking_who_it_is_and_extending_are_both_told(
         act(service, request.id, DPO, clock())
         clock.advance(minutes=20)
 
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert len(mails(service)) == 2, [mail["Subject"] for mail in mails(service)]
 
 
@@ -212,9 +213,9 @@ def test_an_extension_is_told_though_the_person_answered_first(service: Service,
     stored(service, clock)
     request = ask(service, clock)
     identity_check.ask(service, request.id, DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     subject_requests.extend(service, request.id, DPO, clock())
     identity_check.answered(service, request.id, DPO, clock())
 
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert len(mails(service)) == 2, [mail["Subject"] for mail in mails(service)]

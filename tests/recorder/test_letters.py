@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from recorder import delivery, holds, notices, subject_requests
+from recorder import holds, notices, subject_requests
 from recorder.errors import ConflictError, InvalidInputError
 from recorder.ports import Service
 from recorder.settings import Organisation
@@ -19,6 +19,7 @@ from recorder.subject_requests import EXTENSIONS, KINDS, REFUSALS
 from storage.catalogue import tasks
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, PHONE, ask, mails, matches, request_row, stored
+from tests.recorder.post import deliver_due
 
 NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
 REASONS = {
@@ -100,7 +101,7 @@ def test_lines_about_what_is_not_configured_are_left_out() -> None:
 
 
 def subjects(service: Service, clock: MovingClock) -> list[str]:
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     return [mail["Subject"] for mail in mails(service)]
 
 
@@ -164,7 +165,7 @@ def test_what_was_granted_is_told_and_only_then_is_the_person_forgotten(
     subject_requests.approve(service, request.id, [recording], "callback", DPO, clock())
     assert request_row(service, request.id).sealed is not None
 
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     subject_requests.due(service, clock())
     (mail,) = mails(service)
     body = mail.get_body(("plain",))
@@ -193,7 +194,7 @@ def test_the_dpos_own_words_are_said_and_lie_nowhere_in_clear(service: Service, 
     request = ask(service, clock)
     words = "Du talte på vegne af en anden, <Bo Holm>."
     subject_requests.refuse(service, request.id, DPO, clock(), "other", words)
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
 
     body, html = (mails(service)[0].get_body((kind,)) for kind in ("plain", "html"))
     assert body is not None
@@ -218,10 +219,10 @@ def test_who_cannot_be_written_to_is_told_by_people(service: Service, clock: Mov
     (service.settings.data_dir / "directory.csv").write_text("phone,account,email,mobile,customer_type,language\n")
     request = ask(service, clock)
     clock.advance(hours=2)
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert open_tasks(service) == [], "a receipt is a courtesy"
     subject_requests.refuse(service, request.id, DPO, clock(), "nothing_found")
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
 
     assert (mails(service), open_tasks(service)) == ([], ["contact_missing"])
     with pytest.raises(ConflictError):

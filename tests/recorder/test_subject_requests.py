@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import func, select
 
-from recorder import access_links, delivery, erasure, subject_requests, sweep
+from recorder import access_links, erasure, subject_requests, sweep
 from recorder.actors import SYSTEM
 from recorder.capture import pushing
 from recorder.errors import ConflictError, ConsentMissingError, InvalidInputError, LinkError, RequestNotFoundError
@@ -34,6 +34,7 @@ from tests.recorder.asking import (
     token,
     visiting,
 )
+from tests.recorder.post import deliver_due
 
 
 def held(service: Service, recording_id: str) -> list[str]:
@@ -123,7 +124,7 @@ def test_an_open_request_holds_exactly_its_matches(service: Service, clock: Movi
     subject_requests.refuse(service, request.id, DPO, clock())
     erasure.finish_erasures(service, clock())
     assert state(service, mine) == "gone"
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     subject_requests.due(service, clock())
     assert request_row(service, request.id).sealed is None, "once the last letter is out"
 
@@ -132,7 +133,7 @@ def test_approval_sends_one_mail_and_lets_go_of_what_is_not_theirs(service: Serv
     first, second = stored(service, clock), stored(service, clock, "pbx-2")
     request = ask(service, clock)
     approve(service, clock, request.id, first)
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
 
     assert (held(service, first), held(service, second)) == (["access"], [])
     row = request_row(service, request.id)
@@ -172,7 +173,7 @@ def test_p4_a_reissued_link_voids_the_last(service: Service, clock: MovingClock)
     request_id = granted(service, clock)
     first = token(service)
     subject_requests.reissue(service, request_id, DPO, clock())
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
 
     assert token(service) != first
     with pytest.raises(LinkError):
@@ -304,7 +305,7 @@ def test_an_open_request_outlives_its_keys_day(service: Service, clock: MovingCl
         subject_requests.due(service, clock())
         sweep.destroy_due_keys(service, clock())
 
-    delivery.deliver_due(service, clock())
+    deliver_due(service, clock())
     assert len(mails(service)) == 2
     assert visiting(service, clock)
 
