@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
-from recorder.actors import SYSTEM, Actor
+from recorder.actors import Actor
 from recorder.errors import InvalidInputError, NotFoundError, UnauthenticatedError
 from recorder.ports import Service
 from storage import audit
@@ -21,7 +21,7 @@ LONGEST_DAYS = 365
 
 
 def create(
-    service: Service, role: str, name: str, now: datetime, days: int = DAYS, *, actor: Actor = SYSTEM
+    service: Service, role: str, name: str, now: datetime, days: int = DAYS, *, actor: Actor
 ) -> tuple[str, TokenInfo]:
     """Make a token; its text is returned here and is nowhere else. Raises `InvalidInputError`."""
     if role not in ROLES:
@@ -61,7 +61,7 @@ def list_tokens(service: Service) -> list[TokenInfo]:
         return catalogue.all_tokens(connection)
 
 
-def revoke(service: Service, token_id: str, now: datetime, *, actor: Actor = SYSTEM) -> None:
+def revoke(service: Service, token_id: str, now: datetime, *, actor: Actor) -> None:
     """Revoke a token and end what was signed in to with it; once is enough. Raises `NotFoundError`."""
     with service.database.write() as connection:
         if catalogue.by_id(connection, token_id) is None:

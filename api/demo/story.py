@@ -29,6 +29,7 @@ from api.demo.stage import ANNA, BENT, LINE, DemoClock, prepare, staged
 from api.demo.visitor import Visitor
 from api.server import listening
 from recorder import subject_requests, sweep, tokens
+from recorder.actors import SYSTEM
 from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import Settings
@@ -64,7 +65,7 @@ class Stage:
         self.console.print(f"  {text}", highlight=False, soft_wrap=True)
 
     def token(self, role: str) -> str:
-        return tokens.create(self.service, role, f"demo {role}", self.clock())[0]
+        return tokens.create(self.service, role, f"demo {role}", self.clock(), actor=SYSTEM)[0]
 
 
 def tell(settings: Settings, *, once: bool) -> None:

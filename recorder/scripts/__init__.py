@@ -88,7 +88,7 @@ def install(connection: Connection, now: datetime) -> None:
         )
 
 
-def add_toml(connection: Connection, text: str, now: datetime, *, actor: Actor = SYSTEM) -> Script:
+def add_toml(connection: Connection, text: str, now: datetime, *, actor: Actor) -> Script:
     """Add a version from TOML: name, language, purposes, retention_days, [texts]. Not played before it is approved.
 
     Raises `InvalidInputError` naming every fault.
@@ -106,7 +106,7 @@ def add_toml(connection: Connection, text: str, now: datetime, *, actor: Actor =
     return _script(version)
 
 
-def approve(connection: Connection, script_id: str, by: str, now: datetime, *, actor: Actor = SYSTEM) -> Script:
+def approve(connection: Connection, script_id: str, by: str, now: datetime, *, actor: Actor) -> Script:
     """Approve a version: from now on it is the one that is played. Raises `NotFoundError`, `ConflictError`.
 
     `by` is a name, kept with the version; the audit log has the actor.

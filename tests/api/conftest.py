@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestClient
 
 from api.app import create_app
 from recorder import calls, tokens
+from recorder.actors import SYSTEM
 from recorder.capture import pushing
 from recorder.events import Event
 from recorder.ports import Service
@@ -54,7 +55,7 @@ class House:
     client: Client
 
     def token(self, role: str) -> str:
-        return tokens.create(self.service, role, role, self.clock())[0]
+        return tokens.create(self.service, role, role, self.clock(), actor=SYSTEM)[0]
 
     def bearer(self, role: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(role)}"}

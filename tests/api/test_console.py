@@ -16,6 +16,7 @@ from yarl import URL
 from api.console import searches
 from api.console import subject_requests as requests_page
 from recorder import subject_requests, tokens
+from recorder.actors import SYSTEM
 from recorder.errors import InvalidInputError
 from storage import audit
 from storage.catalogue import links, listenings, tasks
@@ -107,7 +108,7 @@ async def test_every_page_says_when_the_session_ends_and_staying_moves_that(hous
 async def test_a_revoked_tokens_sessions_open_nothing(house: House) -> None:
     await house.signed_in("dpo")
     (token,) = tokens.list_tokens(house.service)
-    tokens.revoke(house.service, token.id, house.clock())
+    tokens.revoke(house.service, token.id, house.clock(), actor=SYSTEM)
     assert (await house.client.get("/console/", allow_redirects=False)).status == 303
 
 

@@ -16,6 +16,7 @@ from api.app import all_routes, create_app
 from api.openapi import document
 from api.v1 import calls as v1_calls
 from recorder import subject_requests, tokens
+from recorder.actors import SYSTEM
 from storage.catalogue import links, listenings
 from tests.api.conftest import CUSTOMER, Client, House, speech
 from tests.recorder.asking import DPO, many
@@ -517,11 +518,11 @@ async def test_an_approval_names_its_own_matches_and_a_known_method(house: House
 
 
 async def test_a_revoked_or_expired_token_opens_nothing(house: House) -> None:
-    text, token = tokens.create(house.service, "dpo", "n", house.clock(), days=1)
+    text, token = tokens.create(house.service, "dpo", "n", house.clock(), days=1, actor=SYSTEM)
     headers = {"Authorization": f"Bearer {text}"}
     assert (await house.client.get("/v1/recordings", headers=headers)).status == 200
 
-    tokens.revoke(house.service, token.id, house.clock())
+    tokens.revoke(house.service, token.id, house.clock(), actor=SYSTEM)
     refused = await house.client.get("/v1/recordings", headers=headers)
     assert await problem(refused) == (401, "unauthenticated")
     assert refused.headers["WWW-Authenticate"] == "Bearer"

@@ -10,7 +10,7 @@ from pathlib import Path
 from api import heap
 from api.server import listening
 from recorder import capture, finding, tokens
-from recorder.actors import Actor
+from recorder.actors import SYSTEM, Actor
 from recorder.service import opened
 from recorder.settings import load
 from tests.bench.capturing import LINES, announce
@@ -40,7 +40,7 @@ def main() -> None:
             capture.capture_due(service, service.clock(), limit=1)
             stored = finding.search(service, finding.Query(state="stored"), actor=dpo, now=service.clock()).items
             ids += [item.recording.id for item in stored if item.recording.id not in ids]
-        token, _ = tokens.create(service, "dpo", "bench", service.clock())
+        token, _ = tokens.create(service, "dpo", "bench", service.clock(), actor=SYSTEM)
         with listening(service) as port:
             heap.settle()
             print(port, token, *ids, flush=True)

@@ -17,6 +17,7 @@ from api.demo.stage import DIRECTORY, LINES, DemoClock
 from api.demo.visitor import Visitor
 from api.server import listening
 from recorder import tokens
+from recorder.actors import SYSTEM
 from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
@@ -45,7 +46,7 @@ class House:
     url: str
 
     def token(self, role: str) -> str:
-        return tokens.create(self.service, role, f"test {role}", self.clock())[0]
+        return tokens.create(self.service, role, f"test {role}", self.clock(), actor=SYSTEM)[0]
 
     def visitor(self, role: str | None = None) -> Visitor:
         return Visitor(self.url, self.token(role) if role else None)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from recorder import scripts
+from recorder.actors import SYSTEM
 from recorder.errors import ConflictError, InvalidInputError, NotFoundError
 from storage import audit
 from storage.database import Database
@@ -71,12 +72,12 @@ def test_installing_again_changes_nothing(database: Database) -> None:
 def test_a_new_version_is_played_from_its_approval_on(database: Database) -> None:
     later = NOW + timedelta(days=1)
     with database.write() as connection:
-        added = scripts.add_toml(connection, ADDED, NOW)
+        added = scripts.add_toml(connection, ADDED, NOW, actor=SYSTEM)
     with database.read() as connection:
         before = scripts.approved(connection, "inbound-da", later)
 
     with database.write() as connection:
-        scripts.approve(connection, "inbound-da@2", "the DPO", later)
+        scripts.approve(connection, "inbound-da@2", "the DPO", later, actor=SYSTEM)
 
     with database.read() as connection:
         after = scripts.approved(connection, "inbound-da", later)
@@ -93,8 +94,8 @@ def test_a_new_version_is_played_from_its_approval_on(database: Database) -> Non
 
 def test_p5_every_version_and_approval_is_on_record_without_a_name(database: Database) -> None:
     with database.write() as connection:
-        scripts.add_toml(connection, ADDED, NOW)
-        scripts.approve(connection, "inbound-da@2", "Karen Blixen", NOW)
+        scripts.add_toml(connection, ADDED, NOW, actor=SYSTEM)
+        scripts.approve(connection, "inbound-da@2", "Karen Blixen", NOW, actor=SYSTEM)
 
     lines = list(audit.export(database))
 
@@ -106,9 +107,9 @@ def test_approving_what_is_not_there_or_done_is_refused(database: Database) -> N
     with database.write() as connection:
         for missing in ("inbound-da@9", "nothing@1", "inbound-da", "", "inbound-da@1; DROP TABLE scripts"):
             with pytest.raises(NotFoundError):
-                scripts.approve(connection, missing, "x", NOW)
+                scripts.approve(connection, missing, "x", NOW, actor=SYSTEM)
         with pytest.raises(ConflictError):
-            scripts.approve(connection, "inbound-da@1", "x", NOW)
+            scripts.approve(connection, "inbound-da@1", "x", NOW, actor=SYSTEM)
 
 
 @pytest.mark.parametrize(
@@ -134,13 +135,13 @@ def test_approving_what_is_not_there_or_done_is_refused(database: Database) -> N
 )
 def test_every_fault_of_a_new_script_is_named(database: Database, change: tuple[str, str], fault: str) -> None:
     with database.write() as connection, pytest.raises(InvalidInputError) as refusal:
-        scripts.add_toml(connection, ADDED.replace(*change, 1), NOW)
+        scripts.add_toml(connection, ADDED.replace(*change, 1), NOW, actor=SYSTEM)
 
     assert fault in str(refusal.value)
 
 
 def test_versions_count_up(database: Database) -> None:
     with database.write() as connection:
-        versions = [scripts.add_toml(connection, ADDED, NOW).id for _ in range(3)]
+        versions = [scripts.add_toml(connection, ADDED, NOW, actor=SYSTEM).id for _ in range(3)]
 
     assert versions == ["inbound-da@2", "inbound-da@3", "inbound-da@4"]

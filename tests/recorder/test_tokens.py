@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recorder import tokens
-from recorder.actors import Actor
+from recorder.actors import SYSTEM, Actor
 from recorder.errors import InvalidInputError, NotFoundError, UnauthenticatedError
 from recorder.ports import Service
 from storage import audit
@@ -17,7 +17,7 @@ NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
 
 @pytest.mark.parametrize("role", tokens.ROLES)
 def test_a_token_says_who_it_is(service: Service, role: str) -> None:
-    text, info = tokens.create(service, role, "Anna", NOW)
+    text, info = tokens.create(service, role, "Anna", NOW, actor=SYSTEM)
 
     assert re.fullmatch(rf"rec_{role}_[A-Za-z0-9_-]{{43}}", text)
     assert tokens.authenticate(service, text, NOW) == Actor(info.id, role)
@@ -25,7 +25,7 @@ def test_a_token_says_who_it_is(service: Service, role: str) -> None:
 
 
 def test_p4_a_token_is_nowhere_but_with_its_holder(service: Service) -> None:
-    text, _ = tokens.create(service, "dpo", "Anna", NOW)
+    text, _ = tokens.create(service, "dpo", "Anna", NOW, actor=SYSTEM)
 
     secret = text.removeprefix("rec_dpo_").encode()
     kept = written_down(service)
@@ -35,7 +35,7 @@ def test_p4_a_token_is_nowhere_but_with_its_holder(service: Service) -> None:
 
 
 def test_a_token_ends_at_its_second(service: Service) -> None:
-    text, info = tokens.create(service, "reviewer", "Bo", NOW, days=1)
+    text, info = tokens.create(service, "reviewer", "Bo", NOW, days=1, actor=SYSTEM)
     end = NOW + timedelta(days=1)
 
     assert info.expires_at == end
@@ -45,16 +45,16 @@ def test_a_token_ends_at_its_second(service: Service) -> None:
 
 
 def test_p4_a_revoked_token_opens_nothing_and_its_sessions_end(service: Service) -> None:
-    text, info = tokens.create(service, "dpo", "Anna", NOW)
-    _, other = tokens.create(service, "dpo", "Bo", NOW + timedelta(seconds=1))
+    text, info = tokens.create(service, "dpo", "Anna", NOW, actor=SYSTEM)
+    _, other = tokens.create(service, "dpo", "Bo", NOW + timedelta(seconds=1), actor=SYSTEM)
     with service.database.write() as connection:
         cookies = [
             sessions.start(connection, kind="staff", now=NOW, expires_at=NOW + timedelta(hours=1), token_id=token.id)[0]
             for token in (info, other)
         ]
 
-    tokens.revoke(service, info.id, NOW)
-    tokens.revoke(service, info.id, NOW + timedelta(minutes=1))
+    tokens.revoke(service, info.id, NOW, actor=SYSTEM)
+    tokens.revoke(service, info.id, NOW + timedelta(minutes=1), actor=SYSTEM)
 
     with pytest.raises(UnauthenticatedError):
         tokens.authenticate(service, text, NOW)
@@ -69,7 +69,7 @@ def test_p4_a_revoked_token_opens_nothing_and_its_sessions_end(service: Service)
 
 @pytest.mark.parametrize("text", ["", "rec_dpo_", "rec_dpo_" + "A" * 43, "x" * 10_000, "rec_dpo_\udc80", "rec\0"])
 def test_what_is_no_token_is_refused(service: Service, text: str) -> None:
-    tokens.create(service, "dpo", "Anna", NOW)
+    tokens.create(service, "dpo", "Anna", NOW, actor=SYSTEM)
 
     with pytest.raises(UnauthenticatedError):
         tokens.authenticate(service, text, NOW)
@@ -78,19 +78,19 @@ def test_what_is_no_token_is_refused(service: Service, text: str) -> None:
 @pytest.mark.parametrize(("role", "days"), [("customer", 90), ("system", 90), ("", 90), ("dpo", 0), ("dpo", 366)])
 def test_bad_wishes_are_refused(service: Service, role: str, days: int) -> None:
     with pytest.raises(InvalidInputError):
-        tokens.create(service, role, "Anna", NOW, days)
+        tokens.create(service, role, "Anna", NOW, days, actor=SYSTEM)
 
     assert tokens.list_tokens(service) == []
 
 
 def test_revoking_an_unknown_token_is_an_error(service: Service) -> None:
     with pytest.raises(NotFoundError):
-        tokens.revoke(service, "tok_unknown", NOW)
+        tokens.revoke(service, "tok_unknown", NOW, actor=SYSTEM)
 
 
 def test_p5_making_and_revoking_are_in_the_record(service: Service) -> None:
     _, info = tokens.create(service, "agent", "Carla", NOW, actor=Actor("tok_admin", "operator"))
-    tokens.revoke(service, info.id, NOW)
+    tokens.revoke(service, info.id, NOW, actor=SYSTEM)
 
     with closing(audit.export(service.database)) as lines:
         entries = "".join(line for line in lines if info.id in line)

@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import text
 
 from recorder import subject_requests, tokens
-from recorder.actors import Actor
+from recorder.actors import SYSTEM, Actor
 from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
@@ -227,7 +227,7 @@ def asked(port: int, method: str, path: str, token: str, body: str | None = None
 def test_p3_what_one_replica_erases_all_refuse_at_once(house: House, inside: Service) -> None:
     clock = MovingClock(inside.clock() - timedelta(minutes=1))
     recording = stored_by_push(inside, clock, "pbx-erased", **{"from": PEOPLE[0][0], "account": PEOPLE[0][1]})
-    token, _ = tokens.create(inside, "dpo", "Anna", inside.clock())
+    token, _ = tokens.create(inside, "dpo", "Anna", inside.clock(), actor=SYSTEM)
     audio = f"/v1/recordings/{recording}/audio?purpose=documentation"
     house.until(lambda: house.ready == len(house.replicas), "all replicas are well")
     for replica in house.replicas:
