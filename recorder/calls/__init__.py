@@ -25,6 +25,7 @@ from storage.errors import DatabaseBusyError, DatabaseUnavailableError, Recorder
 from storage.inbox import Inbox, InboxItem
 
 FAILED = "event_failed"
+LOOKS = 5  # so many rounds' worth of events may be impossible to apply, before newer ones have to wait for them
 SLICE = 200  # events of one call applied in one transaction: webhooks may have to wait for it
 
 Known = Mapping[str, Event]  # by inbox id
@@ -51,11 +52,11 @@ def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
     undo some of it, which is then applied again: nobody is told of any of it before all of it is on disk.
     """
     done, after = 0, None
-    while not done:  # what cannot be applied now, however much of it, keeps nothing newer waiting
+    for _ in range(LOOKS):
         with service.database.read() as connection:
             items = service.inbox.oldest(connection, limit, after=after)
         done = _apply_these(service, items, now)
-        if len(items) < limit:
+        if done or len(items) < limit:
             break
         after = items[-1].received_at
     settling.settle(service, now)

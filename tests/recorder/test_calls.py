@@ -166,9 +166,7 @@ def test_p6_a_call_that_cannot_be_written_blocks_no_other_and_is_not_lost(servic
     assert open_tasks(service) == set()
 
 
-def test_p6_calls_that_cannot_be_written_keep_no_newer_one_waiting_however_many(
-    service: Service, clock: MovingClock
-) -> None:
+def test_p6_calls_that_cannot_be_written_keep_no_newer_one_waiting(service: Service, clock: MovingClock) -> None:
     stuck = [f"pbx-stuck-{number}" for number in range(4)]
     tell(service, *(started(clock.now, call=call) for call in stuck))
     ids = ", ".join(f"'{the_call(service, call).id}'" for call in stuck)
