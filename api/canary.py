@@ -7,9 +7,9 @@ from aiohttp import web
 from api.pools import run
 from api.routing import SERVICE, Route
 from api.webhooks import signed
-from recorder.answers import prompts
 from recorder.audio import tones
 from recorder.ports import Service
+from recorder.voice import prompts
 
 
 def routes(_service: Service) -> list[Route]:

@@ -13,16 +13,15 @@ from datetime import datetime
 import structlog
 from aiohttp import web
 
+from api.futures import settled
 from api.metrics import METRICS
 from api.pools import run
 from api.routing import SERVICE, Contract, Route
-from api.settling import settled
-from recorder import answers
-from recorder.answers import Answer, spoken_codes
 from recorder.calls import intake
 from recorder.events import Event
 from recorder.platforms import canonical, twilio
 from recorder.ports import Service, WebhookRequest
+from recorder.voice import Answer, after_key, connect, spoken_codes, welcome
 from storage.errors import InboxFullError, StorageError
 
 CALLER_SECONDS = 3.0  # a caller hears nothing while we think; Twilio itself would wait for 15
@@ -51,12 +50,12 @@ def routes(_service: Service) -> list[Route]:
 
 async def voice(request: web.Request) -> web.Response:
     """Twilio asks what to do with a new call."""
-    return await _steered(request, answers.welcome)
+    return await _steered(request, welcome)
 
 
 async def consent(request: web.Request) -> web.Response:
     """Twilio says which key was pressed, if any, and asks how to go on."""
-    return await _steered(request, answers.after_key)
+    return await _steered(request, after_key)
 
 
 async def recording(request: web.Request) -> web.Response:
@@ -148,7 +147,7 @@ def _at(request: web.Request) -> tuple[Service, datetime]:
 def _unrecorded(request: web.Request, event: Event, cause: Exception) -> web.Response:
     request.app[METRICS].connected_unrecorded()
     log.error("webhooks.connected_unrecorded", cause=type(cause).__name__)
-    return _twiml(answers.connect(request.app[SERVICE], event))
+    return _twiml(connect(request.app[SERVICE], event))
 
 
 def _twiml(text: str) -> web.Response:

@@ -12,7 +12,6 @@ from typing import Protocol
 
 from recorder import scripts, tokens
 from recorder.actors import Actor
-from recorder.answers import prompts
 from recorder.audio import tones
 from recorder.couriers.twilio import TwilioCaller
 from recorder.errors import InvalidInputError, PlatformError
@@ -20,6 +19,7 @@ from recorder.fetch import call, origin_of
 from recorder.lines import Line
 from recorder.platforms import standard
 from recorder.ports import Service
+from recorder.voice import prompts
 from storage.clock import rfc3339
 
 CANARY = Actor("canary", "operator")

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection
 
 from recorder import access_links, notices, phones
-from recorder.answers import spoken_codes
 from recorder.faultpoints import reached
 from recorder.ports import Service
 from recorder.settings import Organisation
 from recorder.subject_requests import contacts, identity_check
 from recorder.subject_requests.contacts import Contact
+from recorder.voice import spoken_codes
 from storage.catalogue import codes, links, outbox, requests
 from storage.catalogue.codes import Code
 from storage.catalogue.links import Link

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import pytest
 import structlog
 
-from recorder import answers, calls, capture, sources
+from recorder import calls, capture, sources, voice
 from recorder.calls import inquiring
 from recorder.events import Event
 from recorder.ports import Service, WebhookRequest
@@ -70,10 +70,10 @@ def callback(service: Service, status: str, began: datetime) -> Event:
 
 def agreed(service: Service, clock: MovingClock, digits: str = "1") -> datetime:
     """A caller is asked, presses a key, and is connected; returns when the recording began, if it did."""
-    tell(service, *answers.welcome(service, hooked(service, "voice"), clock.now).events)
+    tell(service, *voice.welcome(service, hooked(service, "voice"), clock.now).events)
     clock.advance(seconds=10)
     query = {"script": "inbound-da", "version": "1", "language": "da"}
-    tell(service, *answers.after_key(service, hooked(service, "consent", query, Digits=digits), clock.now).events)
+    tell(service, *voice.after_key(service, hooked(service, "consent", query, Digits=digits), clock.now).events)
     return clock.now + timedelta(seconds=8)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from recorder.answers import prompts
-from recorder.answers.prompts import Voice
 from recorder.lines import Line
 from recorder.scripts import Script
 from recorder.scripts.texts import BUILT_IN
 from recorder.settings import Organisation
+from recorder.voice import prompts
+from recorder.voice.prompts import Voice
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 LINE = Line("+4570123456", "flexii", dial="+4570000000")

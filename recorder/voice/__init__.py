@@ -12,13 +12,13 @@ from urllib.parse import urlencode
 import structlog
 
 from recorder import scripts
-from recorder.answers import prompts
-from recorder.answers.prompts import Voice
 from recorder.events import Event
 from recorder.lines import Line
 from recorder.platforms.twilio import BY_CONSENT, CAUSE, consent_requested, played
 from recorder.ports import Service
 from recorder.scripts import Script
+from recorder.voice import prompts
+from recorder.voice.prompts import Voice
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +95,7 @@ def _approved(service: Service, name: str, now: datetime) -> Script | None:
     with service.database.read() as connection:
         script = scripts.approved(connection, name, now)
     if script is None or not script.is_prompt:
-        log.error("answers.nothing_to_play", script=name)
+        log.error("voice.nothing_to_play", script=name)
         return None
     return script
 

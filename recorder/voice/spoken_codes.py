@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 from xml.sax.saxutils import quoteattr
 
 from recorder import access_links
-from recorder.answers.twiml import LOCALES, response, say
 from recorder.ports import Service
+from recorder.voice.twiml import LOCALES, response, say
 
 PATH = "/webhooks/twilio/code"
 WAIT_SECONDS = 8

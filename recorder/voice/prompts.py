@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape, quoteattr
 
-from recorder.answers.twiml import response, say
 from recorder.lines import Line
 from recorder.scripts import Script
 from recorder.settings import Organisation
+from recorder.voice.twiml import response, say
 
 WAIT_SECONDS = 5
 SLOW_LETTERS_PER_SECOND = 12

@@ -4,7 +4,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from api.settling import settled
+from api.futures import settled
 
 
 def in_thread(work: object) -> threading.Thread:
