@@ -9,10 +9,10 @@ from aiohttp import web
 
 from api import inputs, schemas
 from api.auth import now
+from api.orders import erase as erase_now
 from api.pages import render
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Route, staff
-from api.v1.recordings import erase as erase_now
 from recorder import erasure, finding, holds
 from recorder.errors import ErasingError, HeldError, InvalidInputError
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
-import structlog
 from aiohttp import web
 
 from api import inputs, listening, schemas, shapes
 from api.answers import done_once, given, nothing
 from api.auth import now
+from api.orders import erase
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Contract, Route, roles
 from recorder import erasure, finding, holds
@@ -20,10 +17,6 @@ from recorder.ports import Service
 from storage.catalogue import holds as hold_rows
 from storage.catalogue import recordings
 from storage.catalogue.holds import Hold
-
-ERASE_SECONDS = 10.0
-
-log = structlog.get_logger(__name__)
 
 
 async def search_recordings(request: web.Request) -> web.Response:
@@ -87,29 +80,6 @@ async def release_hold(request: web.Request) -> web.Response:
 
     await done_once(request, release)
     return nothing(request)
-
-
-async def erase(request: web.Request, recording_id: str, reason: str) -> None:
-    """Order an erasure and wait at most 10 s for its end; what was begun goes on by itself."""
-    service, actor, moment = request.app[SERVICE], request[ACTOR], now(request)
-
-    def order(_once: Once) -> str:  # ordered twice, it is erased once
-        erasure.erase(service, recording_id, reason=reason, actor=actor, now=moment)
-        return recording_id
-
-    work = asyncio.ensure_future(done_once(request, order))
-    done, _pending = await asyncio.wait({work}, timeout=ERASE_SECONDS)
-    if done:
-        work.result()
-    else:
-        work.add_done_callback(_noted)
-        service.wake("erase")
-
-
-def _noted(work: asyncio.Future[Any]) -> None:
-    """What fails after we have answered is taken up by the job that finishes erasures."""
-    if not work.cancelled() and work.exception() is not None:
-        log.warning("erasure.left_to_the_job")
 
 
 async def _found(request: web.Request, wanted: schemas.Listing) -> web.Response:
