@@ -109,9 +109,7 @@ async def withdraw(request: web.Request, visit: Visit) -> web.Response:
         done = await run(request, disclosure.withdraw, service, visit, recording_id, choice, now(request))
     except ChoiceNeededError:
         return await _ask(request, visit, status=409)
-    more = await _still_lets_in(request)
-    if not more:
-        del request[SESSION_ENDS]
+    more = await _goes_on(request)
     return show(request, "access/withdrawn.html", switch=None, item=item, done=done, choice=choice, more=more)
 
 
@@ -129,9 +127,7 @@ async def withdraw_all(request: web.Request, visit: Visit) -> web.Response:
         done = await run(request, withdrawing.withdraw_all, request.app[SERVICE], visit, choice, now(request))
     except ChoiceNeededError:
         return await _ask_all(request, visit, status=409)
-    more = await _still_lets_in(request)
-    if not more:
-        del request[SESSION_ENDS]
+    more = await _goes_on(request)
     return show(request, "access/withdrawn_all.html", switch=None, done=done, choice=choice, more=more)
 
 
@@ -153,11 +149,12 @@ async def _ask(request: web.Request, visit: Visit, *, status: int) -> web.Respon
     return show(request, "access/withdraw.html", status=status, item=item)
 
 
-async def _still_lets_in(request: web.Request) -> bool:
-    """Whether the visit goes on; with their last call, the link goes too."""
+async def _goes_on(request: web.Request) -> bool:
+    """Whether the visit does. With their last call, the link goes too, and the page need not say when it ends."""
     try:
         await run(request, access_links.visit, request.app[SERVICE], cookie_of(request), now(request))
     except LinkError:
+        del request[SESSION_ENDS]
         return False
     return True
 
