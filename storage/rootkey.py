@@ -9,6 +9,7 @@ import secrets
 from pathlib import Path
 
 from storage.errors import ConfigurationError
+from storage.folders import sync_folder
 from storage.keys import KEY_BYTES
 from storage.objects import ObjectStore
 
@@ -38,7 +39,7 @@ def save_root_key(path: Path, root: bytes) -> None:
     """Replace the file in one durable step: `keys rotate` must not lose both keys to a power cut."""
     part = _written(path, root)
     part.replace(path)
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
 def _generate(path: Path) -> None:
@@ -50,7 +51,7 @@ def _generate(path: Path) -> None:
         pass
     finally:
         part.unlink()
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
 def _written(path: Path, root: bytes) -> Path:
@@ -61,11 +62,3 @@ def _written(path: Path, root: bytes) -> Path:
         file.flush()
         os.fsync(fd)
     return part
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

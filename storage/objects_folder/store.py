@@ -17,8 +17,9 @@ from storage.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from storage.folders import make_folder, sync_folder
 from storage.objects import BLOCK, checked
-from storage.objects_folder.uploading import UNFINISHED, FolderUpload, make_folder, sidecar, sync_folder, translated
+from storage.objects_folder.uploading import UNFINISHED, FolderUpload, sidecar, translated
 from storage.probe import StoreTruth
 
 MARKER = ".recorder-store"  # tells an empty store from a folder whose volume is not mounted

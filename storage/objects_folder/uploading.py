@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.errors import ConflictError, StoreFullError, StoreUnavailableError
+from storage.folders import make_folder, sync_folder
 
 TAGS = ".tags"
 PART = ".part"
@@ -118,21 +119,3 @@ def sidecar(path: Path) -> Path:
 def _open_new(path: Path) -> int:
     make_folder(path.parent)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder so that it is still there after a power cut: each new name is synced into its parent."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(exist_ok=True, mode=0o700)
-    sync_folder(folder.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder outlast a power cut."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
