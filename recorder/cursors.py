@@ -5,18 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from datetime import datetime
 from hashlib import sha256
 
 from recorder.errors import CursorError
 from recorder.ports import Service
+from storage.catalogue.recordings import Position
 from storage.clock import EPOCH, MICROSECOND
 from storage.columns import place
 
 PAGE, LARGEST_PAGE = 50, 200
 SEAL = 16  # bytes of an HMAC
-
-Position = tuple[datetime, str]  # what the list is sorted by, and the id of the last one shown
 
 
 def written(service: Service, asked: str, position: Position | None) -> str | None:

@@ -17,7 +17,7 @@ from storage.tables import metadata
 recordings = metadata.tables["recordings"]
 marks = metadata.tables["marks"]
 
-Position = tuple[datetime, str]
+Position = tuple[datetime, str]  # in a list: what it is sorted by, and the id of the last one shown
 
 
 @dataclass(frozen=True)

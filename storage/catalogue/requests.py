@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, delete, or_, select, union, update
 
 from storage.catalogue.among import among
+from storage.catalogue.recordings import Position
 from storage.catalogue.upsert import insert_new
 from storage.tables import metadata
 
@@ -18,8 +19,6 @@ matches = metadata.tables["matches"]
 holds = metadata.tables["holds"]
 recordings = metadata.tables["recordings"]
 calls = metadata.tables["calls"]
-
-Position = tuple[datetime, str]
 
 _OPEN = select(requests).where(requests.c.closed_at.is_(None)).order_by(requests.c.due_at, requests.c.id)
 
