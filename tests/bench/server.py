@@ -22,12 +22,12 @@ from api import heap
 from api.app import create_app
 from api.server import listening
 from api.worker import Worker
-from recorder.events import Event, encode
+from recorder.calls import intake
+from recorder.events import Event
 from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
 from storage.columns import wrap
-from storage.inbox import dedupe_mark, ref
 from tests.bench.webhooks import SECRET
 
 
@@ -63,9 +63,7 @@ def _forever(app: web.Application) -> None:
 def _wait_for_worker(service: Service) -> None:
     """Its start is not what is measured: return when it has applied an event."""
     event = Event("call.started", "standard", "first", "first", None)
-    mark = dedupe_mark(service.keyring, "standard", "first")
-    call = ref(service.keyring, "standard", "first")
-    service.inbox.submit("standard", call, mark, encode(event), service.clock()).result()
+    intake.submit(service, event, service.clock()).result()
     waiting = True
     while waiting:
         time.sleep(0.1)

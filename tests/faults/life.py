@@ -14,12 +14,12 @@ from random import Random
 import structlog
 
 from recorder import calls, capture, jobs, sweep
+from recorder.calls import intake
 from recorder.errors import RecorderError
-from recorder.events import Event, encode
+from recorder.events import Event
 from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
-from storage.inbox import dedupe_mark, ref
 from tests.faults.acts import Act
 from tests.faults.faults import Fault, inside
 
@@ -84,9 +84,7 @@ def _done(service: Service, act: Act, now: datetime, acknowledge: int) -> bool:
 
 
 def _take_in(service: Service, one: Event, now: datetime) -> None:
-    call_ref = ref(service.keyring, one.platform, one.call_id)
-    mark = dedupe_mark(service.keyring, one.platform, one.key)
-    service.inbox.submit(one.platform, call_ref, mark, encode(one), now).result(LONGEST_SECONDS)
+    intake.submit(service, one, now).result(LONGEST_SECONDS)
 
 
 def _do_everything(service: Service, now: datetime, chance: Random) -> None:

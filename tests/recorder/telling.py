@@ -8,10 +8,9 @@ from typing import Any
 
 from recorder import calls
 from recorder.actors import Actor
-from recorder.calls import facts
-from recorder.events import Event, encode
+from recorder.calls import facts, intake
+from recorder.events import Event
 from recorder.ports import Service
-from storage import inbox
 from storage.catalogue import calls as call_rows
 from storage.catalogue import recordings, source_deletions, tasks
 from storage.catalogue.calls import Call
@@ -53,10 +52,7 @@ def available(at: datetime, *, recording: str = "rec-1", seconds: int = 60, call
 def tell(service: Service, *events: Event, now: datetime | None = None) -> None:
     """Take events in, one after the other, and apply them together."""
     for event in events:
-        ref = inbox.ref(service.keyring, event.platform, event.call_id)
-        mark = inbox.dedupe_mark(service.keyring, event.platform, event.key)
-        received_at = now or service.clock()
-        service.inbox.submit(event.platform, ref, mark, encode(event), received_at).result(10)
+        intake.submit(service, event, now or service.clock()).result(10)
     calls.apply_pending(service, service.clock())
 
 

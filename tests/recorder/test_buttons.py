@@ -8,11 +8,9 @@ from datetime import timedelta
 import pytest
 
 from recorder import buttons
-from recorder.calls import facts
+from recorder.calls import facts, intake
 from recorder.errors import CallNotFoundError
-from recorder.events import encode
 from recorder.ports import Service
-from storage import inbox
 from storage.catalogue import evidence
 from tests.conftest import MovingClock
 from tests.recorder.telling import AGENT, its_recordings, started, tell, the_call, whole_story
@@ -35,9 +33,7 @@ def test_an_agents_button_is_an_answer_by_our_clock(
 
 def test_a_button_pressed_before_its_call_is_applied_finds_it(service: Service, clock: MovingClock) -> None:
     event = started(clock.now)
-    call_ref = inbox.ref(service.keyring, event.platform, event.call_id)
-    mark = inbox.dedupe_mark(service.keyring, event.platform, event.key)
-    service.inbox.submit(event.platform, call_ref, mark, encode(event), clock.now).result(10)
+    intake.submit(service, event, clock.now).result(10)
 
     assert buttons.stop(service, "pbx-81", actor=AGENT, now=clock.now) == the_call(service).id
 

@@ -10,7 +10,6 @@ import pytest
 
 from recorder import calls, capture, personal
 from recorder.calls import applying, facts, intake
-from recorder.events import encode
 from recorder.ports import Service
 from recorder.service import opened
 from storage import audit, columns, inbox
@@ -215,9 +214,7 @@ def test_p6_several_who_apply_at_once_apply_each_event_once(service: Service, cl
         )
     ]
     for event in events:
-        ref = inbox.ref(service.keyring, event.platform, event.call_id)
-        mark = inbox.dedupe_mark(service.keyring, event.platform, event.key)
-        service.inbox.submit(event.platform, ref, mark, encode(event), clock.now).result(10)
+        intake.submit(service, event, clock.now).result(10)
 
     with ThreadPoolExecutor(4) as pool:
         counts = list(pool.map(lambda _: calls.apply_pending(service, clock.now), range(4)))

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from recorder import calls, capture, faultpoints, finding
-from recorder.events import Event, encode
+from recorder.calls import intake
+from recorder.events import Event
 from recorder.finding import Query
 from recorder.ports import Service
-from storage import inbox
 from tests.recorder.exchange import Exchange, Story
 from tests.recorder.test_capture import DPO, START, at, environment, exchange, only, told
 
@@ -24,9 +24,7 @@ def webhook(service: Service, story: Story, seconds: float) -> None:
     """The case is told: in the inbox, and no further."""
     moment = START + timedelta(seconds=seconds)
     event = Event("call.updated", "standard", story.call_id, "k1", at=moment, stamped_at=moment, data={"case": CASE})
-    mark = inbox.dedupe_mark(service.keyring, "standard", event.key)
-    call = inbox.ref(service.keyring, "standard", story.call_id)
-    service.inbox.submit("standard", call, mark, encode(event), moment).result()
+    intake.submit(service, event, moment).result()
 
 
 def found(service: Service, seconds: float) -> list[str]:

@@ -7,11 +7,10 @@ from datetime import timedelta
 import pytest
 
 from recorder import calls
-from recorder.calls import facts
+from recorder.calls import facts, intake
 from recorder.capture import attempting, storing
-from recorder.events import Event, encode
+from recorder.events import Event
 from recorder.ports import Service
-from storage import inbox
 from storage.catalogue import evidence
 from tests.conftest import MovingClock
 from tests.recorder.telling import an_event, available, its_recordings, started, tell, the_call, whole_story
@@ -24,9 +23,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def take_in(service: Service, *events: Event) -> None:
     for event in events:
-        ref = inbox.ref(service.keyring, event.platform, event.call_id)
-        mark = inbox.dedupe_mark(service.keyring, event.platform, event.key)
-        service.inbox.submit(event.platform, ref, mark, encode(event), service.clock()).result(10)
+        intake.submit(service, event, service.clock()).result(10)
 
 
 def pending(service: Service) -> int:
