@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,10 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from recorder import capture, faultpoints, personal, sweep
+from recorder import capture, personal, sweep
 from recorder.erasure import disposal
 from recorder.ports import Service
-from storage import audit
 from storage.catalogue import attempts, calls, evidence, recordings, source_deletions
 from storage.catalogue.attempts import Attempt
 from storage.catalogue.calls import Call
@@ -22,11 +20,9 @@ from storage.catalogue.recordings import Recording
 from storage.clock import new_id, utc_day
 from storage.errors import KeyDestroyedError
 from tests.conftest import MovingClock
+from tests.recorder.dying import dying
+from tests.recorder.logged import logged
 from tests.recorder.stored import AUDIO, row
-
-
-class KilledError(BaseException):
-    pass
 
 
 def uploaded(service: Service, recording_id: str, now: datetime) -> Attempt:
@@ -100,21 +96,16 @@ def test_p3_a_key_lets_go_of_its_calls_slice_by_slice_and_goes_on_after_a_crash(
             recordings.insert(connection, Recording(f"rec_{name}", name, "standard"))
     clock.advance(days=1)
 
-    def die(step: str) -> None:
-        if step == "sweep.let_go":
-            raise KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(faultpoints, "hook", die)
-        with pytest.raises(KilledError):
-            sweep.destroy_due_keys(service, clock.now)
+    with dying("sweep.let_go"):
+        sweep.destroy_due_keys(service, clock.now)
     assert sorted(states(service, names)) == ["blank"] * 3 + ["over"] * 4
     assert service.keyring.key(key.id, clock.now).id == key.id
 
     assert sweep.destroy_due_keys(service, clock.now) == 1
     assert states(service, names) == ["blank"] * 7
-    assert sorted(told(service, "call.let_go")) == names
-    assert sorted(told(service, "recording.discarded")) == [f"rec_{name}" for name in names]
+    assert sorted(one["subject"] for one in logged(service, "call.let_go")) == names
+    discarded = logged(service, "recording.discarded")
+    assert sorted(one["subject"] for one in discarded) == [f"rec_{name}" for name in names]
     with pytest.raises(KeyDestroyedError):
         service.keyring.key(key.id, clock.now)
 
@@ -122,9 +113,3 @@ def test_p3_a_key_lets_go_of_its_calls_slice_by_slice_and_goes_on_after_a_crash(
 def states(service: Service, call_ids: Sequence[str]) -> list[str]:
     with service.database.read() as connection:
         return [one.state for one in calls.many(connection, call_ids).values()]
-
-
-def told(service: Service, kind: str) -> list[str]:
-    """What was told of by such entries."""
-    entries = [json.loads(line)["entry"] for line in audit.export(service.database)]
-    return [one["subject"] for one in entries if one["type"] == kind]

@@ -17,6 +17,7 @@ from storage.catalogue import attempts, erasing, tasks
 from storage.catalogue import holds as hold_rows
 from storage.catalogue.recordings import Recording
 from tests.conftest import DATABASES, MovingClock
+from tests.recorder.dying import dying
 from tests.recorder.stored import AUDIO, hear, row, store
 
 DPO = Actor("tok_dpo", "dpo")
@@ -43,14 +44,6 @@ def at(step: str, act: Callable[[], None]) -> Callable[[str], None]:
             act()
 
     return listen
-
-
-class KilledError(BaseException):
-    """The process ends here."""
-
-
-def die() -> None:
-    raise KilledError
 
 
 def test_p3_a_held_recording_lies_elsewhere_and_nothing_of_it_where_it_lay(
@@ -85,13 +78,11 @@ def test_p3_it_goes_from_there_when_the_hold_ends(service: Service, clock: Movin
 
 @pytest.mark.parametrize("step", ["hold.copying", "hold.copied", "hold.moved"])
 def test_p6_a_process_that_dies_on_the_way_loses_nothing_and_leaves_nothing(
-    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch, step: str
+    service: Service, clock: MovingClock, step: str
 ) -> None:
     recording = held(service, clock)
-    with monkeypatch.context() as patch:
-        patch.setattr(faultpoints, "hook", at(step, die))
-        with pytest.raises(KilledError):
-            sheltering.shelter(service, clock.now)
+    with dying(step):
+        sheltering.shelter(service, clock.now)
     assert hear(service, row(service, recording.id), clock.now) == AUDIO
 
     sheltering.shelter(service, clock.now)

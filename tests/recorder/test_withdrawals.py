@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 import pytest
 
-from recorder import erasure, faultpoints, holds
+from recorder import erasure, holds
 from recorder.actors import Actor
 from recorder.ports import Service
-from storage import audit
 from storage.catalogue import evidence
 from storage.catalogue.evidence import Consent
 from storage.clock import new_id
 from tests.conftest import MovingClock
+from tests.recorder.dying import dying
+from tests.recorder.logged import logged
 from tests.recorder.stored import row, store, store_call
 
 DPO = Actor("tok_dpo", "dpo")
 CUSTOMER = Actor("ses_1", "customer")
 
 
-class KilledError(BaseException):
-    pass
-
-
 def entries(service: Service, kind: str) -> list[str]:
     """Whose doing each was."""
-    told = [json.loads(line)["entry"] for line in audit.export(service.database)]
-    return [one["actor"] for one in told if one["type"] == kind]
+    return [one["actor"] for one in logged(service, kind)]
 
 
 def said(service: Service, call_id: str) -> list[str]:
@@ -43,19 +38,13 @@ def agree(service: Service, call_id: str, at: datetime) -> None:
 
 @pytest.mark.parametrize("state", ["over", "open"])
 def test_p5_a_withdrawal_cut_off_and_carried_out_again_is_told_once(
-    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch, state: str
+    service: Service, clock: MovingClock, state: str
 ) -> None:
     call = store_call(service, clock.now, state=state)
     recording = store(service, clock.now, call=call)
 
-    def die(step: str) -> None:
-        if step == "erase.deleted":
-            raise KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(faultpoints, "hook", die)
-        with pytest.raises(KilledError):
-            erasure.withdraw(service, recording.id, CUSTOMER, clock.advance(minutes=5))
+    with dying("erase.deleted"):
+        erasure.withdraw(service, recording.id, CUSTOMER, clock.advance(minutes=5))
     erasure.withdraw(service, recording.id, DPO, clock.advance(minutes=5))
 
     assert entries(service, "consent.withdrawn") == [CUSTOMER.id]
