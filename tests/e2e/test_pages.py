@@ -55,6 +55,12 @@ def tab_to(page: Page, selector: str) -> None:
     raise AssertionError(f"no way by keyboard to {selector}")
 
 
+def follow(page: Page, selector: str) -> None:
+    """Click, and be on the page it leads to: what is looked at too early is the page before, or none."""
+    with page.expect_navigation():
+        page.locator(selector).first.click()
+
+
 def context(browser: Browser, *, locale: str, scheme: str, javascript: bool = True) -> BrowserContext:
     return browser.new_context(
         viewport={"width": 320, "height": 720},
@@ -98,9 +104,9 @@ def test_p4_a_customer_hears_keeps_and_withdraws(house: House, browser: Browser,
     assert download.value.suggested_filename.endswith(".mp3")
     assert download.value.path().stat().st_size > 50_000
 
-    page.locator('a[href*="withdraw"], form[action*="withdraw"] button').first.click()
+    follow(page, 'a[href*="withdraw"], form[action*="withdraw"] button')
     assert_accessible(page)
-    page.locator("main form button.danger").click()
+    follow(page, "main form button.danger")
     assert_accessible(page)
     assert house.visitor("dpo").get(f"/v1/recordings/{recording}").status in {200, 404}
     assert kept(house) == []
@@ -118,11 +124,10 @@ def test_a_customer_withdraws_from_all_calls_at_once(house: House, browser: Brow
         page.goto(f"{house.url}/access/recordings")
         assert_accessible(page)
         assert_fits(page)
-        page.locator('a[href="/access/recordings/withdraw"]').click()
+        follow(page, 'a[href="/access/recordings/withdraw"]')
         assert_accessible(page)
         assert_fits(page)
-        page.locator(choice).click()
-        page.wait_for_load_state()
+        follow(page, choice)
         assert_accessible(page)
         assert_fits(page)
 
@@ -150,8 +155,7 @@ def test_p4_the_back_button_brings_no_recording_back(house: House, browser: Brow
     page = browser.new_page()
     enter(house, page, mailed_link(house))
     for step in steps:
-        with page.expect_navigation():
-            page.locator(step).click()
+        follow(page, step)
     for _ in steps:
         page.go_back()
         page.locator("h1").wait_for()
@@ -291,10 +295,10 @@ def test_a_dpo_finds_listens_and_deletes(house: House, browser: Browser, locale:
     assert_accessible(page)
     assert_fits(page)
     page.locator('input[name="phone"]').fill("20 12 34 56")
-    page.locator('input[name="phone"]').press("Enter")
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.locator('input[name="phone"]').press("Enter")
     assert "20123456" not in page.url
-    page.locator(f'a[href*="{recording}"]').first.click()
+    follow(page, f'a[href*="{recording}"]')
     assert_accessible(page)
     assert_fits(page)
     page.locator('input[name="purpose"][value="documentation"]').check()
@@ -307,7 +311,7 @@ def test_a_dpo_finds_listens_and_deletes(house: House, browser: Browser, locale:
     assert_accessible(page)
 
     page.goto(f"{house.url}/console/recordings/{recording}")
-    page.locator('a[href$="/erase"]').click()
+    follow(page, 'a[href$="/erase"]')
     assert_accessible(page)
     assert_fits(page)
     page.locator('input[name="reason"]').first.check()
