@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from recorder import cursors, personal, phones
 from recorder.actors import Actor
-from recorder.calls import facts
+from recorder.calls.family import Family
 from recorder.cursors import PAGE
 from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
 from recorder.ports import Service
@@ -169,4 +169,4 @@ def _of_a_linked_call(service: Service, found: Found, call: Call | None, now: da
     if call is None or found.recording.state != "stored":
         return None
     with service.database.read() as connection:
-        return facts.yes(service, connection, call, now)
+        return Family(connection, call).yes(service, now)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from recorder import retention
 from recorder.actors import Actor
-from recorder.calls import facts
+from recorder.calls.family import Family
 from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
 from recorder.ports import Service
 from storage import audit
@@ -109,7 +109,7 @@ def _known(connection: Connection, recording_id: str) -> tuple[Recording, frozen
     if recording is None:
         raise RecordingNotFoundError
     call = calls.get(connection, recording.call_id)
-    consented = facts.purposes(connection, call) if call else frozenset()
+    consented = Family(connection, call).purposes if call else frozenset()
     standing = holds.standing(connection, [recording_id]) if recording.holds else {}
     return recording, consented, frozenset(hold.kind for hold in standing.get(recording_id, []))
 

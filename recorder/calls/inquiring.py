@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from recorder.calls import facts, intake
+from recorder.calls import intake
+from recorder.calls.family import Family
 from recorder.consent import barred, standing
 from recorder.errors import PlatformError
 from recorder.events import Event
@@ -120,7 +121,7 @@ def _owed(service: Service, connection: Connection, call: Call, now: datetime) -
     if recordings.of_call(connection, call.id):
         return False
     try:
-        known = facts.of_call(service, connection, call, now)
+        known = Family(connection, call).facts(service, now)
     except KeyDestroyedError:
         return False
     agreed = [fact.received_at for fact in standing(known)]

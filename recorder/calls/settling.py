@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 
 from recorder import personal
 from recorder.actors import SYSTEM
-from recorder.calls import announcing, facts
+from recorder.calls import announcing
 from recorder.calls.case import Case, put, take
+from recorder.calls.family import Family
 from recorder.consent import barred, standing
 from recorder.erasure.discarding import discard
 from recorder.errors import DirectoryUnavailableError
@@ -122,7 +123,7 @@ def _prospect(service: Service, call: Call, now: datetime) -> _Prospect | None:
 
 def _found_out(service: Service, call: Call, now: datetime) -> _Prospect:
     with service.database.read() as connection:
-        known = facts.of_call(service, connection, call, now)
+        known = Family(connection, call).facts(service, now)
     bar = barred(known)
     if not standing(known):
         return _Prospect(call, bar)
@@ -164,7 +165,7 @@ def _classified(service: Service, call: Call, now: datetime) -> Call:
 
 def _ends(service: Service, connection: Connection, call: Call) -> datetime | None:
     """When the call's recordings expire, by what is known now; None where none may be kept."""
-    days = facts.kept_days(service, connection, call)
+    days = Family(connection, call).kept_days(service)
     begun = anchor(call.ended_at, None, call.started_at or call.opened_at)
     return None if days is None or begun is None else expires_at(begun, days)
 

@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from recorder import personal, sources
 from recorder.audio import Cut, Limits, produce
-from recorder.calls import facts, settling
+from recorder.calls import settling
+from recorder.calls.family import Family
 from recorder.capture import storing
 from recorder.capture.uploading import Claim, Uploading, claim
 from recorder.consent import Decision
@@ -72,12 +73,13 @@ def begin(
         if pushed and recording.available_at is None:
             recordings.change(connection, recording_id, available_at=now)
             recording = recordings.lock(connection, recording_id) or recording
-        decision = facts.decided(service, connection, call, recording, now)
+        family = Family(connection, call)
+        decision = family.decided(service, recording, now)
         if decision.kind == "wait":
             _release(connection, recording, decision.until or now + LOOK_AGAIN)
             return "wait"
         data = personal.of_recording(service, call, recording, now)
-        expiry = _expiry(service, connection, call, recording)
+        expiry = _expiry(service, family, recording)
         if decision.kind == "keep" and expiry is not None and expiry > now and call.segment is not None:
             claimed = claim(
                 service, connection, recording, state="capturing", segment=call.segment, expires_at=expiry, now=now
@@ -150,9 +152,9 @@ def _class_is_open(service: Service, announced: Recording, now: datetime) -> boo
     return False
 
 
-def _expiry(service: Service, connection: Connection, call: Call, recording: Recording) -> datetime | None:
+def _expiry(service: Service, family: Family, recording: Recording) -> datetime | None:
     """When it will expire: from the end of the call as it is known at the first look, for the class's days."""
-    days = facts.kept_days(service, connection, call)
+    call, days = family.call, family.kept_days(service)
     begun = anchor(call.ended_at, recording.ended_at, call.started_at or call.opened_at)
     return None if days is None or begun is None else expires_at(begun, days)
 

@@ -14,7 +14,7 @@ from typing import Any
 from recorder import erasure, personal
 from recorder.actors import SYSTEM
 from recorder.audio import Cut, Limits, produce
-from recorder.calls import facts
+from recorder.calls.family import Family
 from recorder.calls.relabelling import late, relabel
 from recorder.capture import storing
 from recorder.capture.uploading import Claim, Uploading, claim
@@ -119,7 +119,7 @@ def _begin(service: Service, stored: Recording, now: datetime) -> _Job | str | N
         if call is None or recording is None or recording.state != "stored" or recording.spans is None:
             return None
         before = _decision(recording.spans)
-        after = narrowed(before, facts.decided(service, connection, call, recording, now))
+        after = narrowed(before, Family(connection, call).decided(service, recording, now))
         if after.kind == "discard":
             recordings.change(connection, recording.id, next_try_at=now + LOOK_AGAIN)
             return after.reason

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from recorder import calls, personal, sources, subscriptions
 from recorder.actors import SYSTEM
 from recorder.audio import Produced
-from recorder.calls import facts
+from recorder.calls.family import Family
 from recorder.calls.relabelling import late
 from recorder.capture.uploading import Claim
 from recorder.consent import Decision, narrowed
@@ -197,7 +197,7 @@ def _still_same(
     call, recording = locked(service, connection, claimed.call_id, claimed.recording_id, now)
     if call is None or recording is None or not claimed.held(recording):
         raise LeaseLostError
-    after = narrowed(decision, facts.decided(service, connection, call, recording, now))
+    after = narrowed(decision, Family(connection, call).decided(service, recording, now))
     if (after.kind, after.keep, after.mute) != ("keep", decision.keep, decision.mute):
         raise NarrowedMeanwhileError
     return call, recording

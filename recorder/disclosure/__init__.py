@@ -14,7 +14,7 @@ import structlog
 from recorder import access_links, erasure, listening, retention, scripts
 from recorder.access_links import Visit
 from recorder.actors import Actor
-from recorder.calls import facts
+from recorder.calls.family import Family
 from recorder.disclosure import mp3, waveform, withdrawing
 from recorder.disclosure.paging import Leaf, leaf, place
 from recorder.disclosure.withdrawing import Left
@@ -155,9 +155,10 @@ def _disclosed(service: Service, recording_id: str, row: Recording | None, now: 
     with service.database.read() as connection:
         kept = attempts.kept(connection, recording_id)
         call = calls.get(connection, row.call_id)
-        consent = facts.yes(service, connection, call, now) if call else None
+        family = Family(connection, call) if call else None
+        consent = family.yes(service, now) if family else None
         script = scripts.find(connection, consent.script) if consent and consent.script else None
-        purposes = facts.purposes(connection, call) if call else frozenset()
+        purposes = family.purposes if family else frozenset()
         standing = holds.standing(connection, [recording_id]).get(recording_id, [])
         heard = listenings.of_recording(connection, recording_id)
     held = frozenset(hold.kind for hold in standing)

@@ -8,7 +8,8 @@ from typing import Any
 
 from recorder import calls
 from recorder.actors import Actor
-from recorder.calls import facts, intake
+from recorder.calls import intake
+from recorder.calls.family import Family
 from recorder.events import Event
 from recorder.ports import Service
 from storage.catalogue import calls as call_rows
@@ -99,4 +100,4 @@ def keep(service: Service, clock: MovingClock, platform_call_id: str = "pbx-81")
     call = the_call(service, platform_call_id)
     (recording,) = its_recordings(service, call)
     with service.database.read() as connection:
-        return facts.decided(service, connection, call, recording, clock.now).keep
+        return Family(connection, call).decided(service, recording, clock.now).keep

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from recorder import buttons
-from recorder.calls import facts, intake
+from recorder.calls import intake
+from recorder.calls.family import Family
 from recorder.errors import CallNotFoundError
 from recorder.ports import Service
 from storage.catalogue import evidence
@@ -50,7 +51,7 @@ def test_an_agents_pause_holds_for_every_recording_of_the_call(service: Service,
     call = the_call(service)
     (recording,) = its_recordings(service, call)
     with service.database.read() as connection:
-        assert facts.decided(service, connection, call, recording, clock.now).mute == ((18_000, 32_000),)
+        assert Family(connection, call).decided(service, recording, clock.now).mute == ((18_000, 32_000),)
 
 
 def test_a_button_of_an_unknown_call_is_refused(service: Service, clock: MovingClock) -> None:

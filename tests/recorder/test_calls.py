@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from recorder import calls, capture, personal
-from recorder.calls import applying, facts, intake
+from recorder.calls import applying, intake
+from recorder.calls.family import Family
 from recorder.ports import Service
 from recorder.service import opened
 from storage import audit, columns, inbox
@@ -72,8 +73,8 @@ def test_a_consent_names_the_script_and_what_it_was_given_for(service: Service, 
     call = the_call(service)
     with service.database.read() as connection:
         said = {one.decision: one for one in evidence.consents_of(connection, [call.id])}
-        assert facts.purposes(connection, call) == {"quality", "training", "documentation"}
-        assert facts.kept_days(service, connection, call) == 90
+        assert Family(connection, call).purposes == {"quality", "training", "documentation"}
+        assert Family(connection, call).kept_days(service) == 90
 
     assert (said["granted"].script, said["granted"].digit, said["granted"].language) == ("inbound-da@1", "1", "da")
 
@@ -99,7 +100,7 @@ def test_p6_order_and_repetition_of_events_do_not_matter(service: Service, clock
     call = the_call(service)
     (recording,) = its_recordings(service, call)
     with service.database.read() as connection:
-        decision = facts.decided(service, connection, call, recording, clock.now)
+        decision = Family(connection, call).decided(service, recording, clock.now)
         said = evidence.consents_of(connection, [call.id])
 
     assert (decision.kind, decision.keep[0][0], len(decision.keep)) == ("keep", 10_000, 1)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from recorder import calls, capture, personal
-from recorder.calls import facts
+from recorder.calls.family import Family
 from recorder.ports import Service
 from storage import columns, inbox
 from storage.catalogue import calls as call_rows
@@ -63,7 +63,7 @@ def test_p1_a_no_said_in_a_call_that_is_gone_reaches_the_one_it_turns_out_to_be_
     (recording,) = its_recordings(service, the_call(service))
     assert teller == "leg" or recording.next_try_at == clock.now
     with service.database.read() as connection:
-        assert facts.decided(service, connection, the_call(service), recording, clock.now).reason == "withdrawn"
+        assert Family(connection, the_call(service)).decided(service, recording, clock.now).reason == "withdrawn"
         assert calls.resolve(service, connection, "standard", "pbx-82") is None
 
 
@@ -82,7 +82,7 @@ def test_p1_a_no_of_a_call_that_is_gone_reaches_one_that_nobody_has_told_us_of_y
 
     (recording,) = its_recordings(service, the_call(service))
     with service.database.read() as connection:
-        assert facts.decided(service, connection, the_call(service), recording, clock.now).reason == "withdrawn"
+        assert Family(connection, the_call(service)).decided(service, recording, clock.now).reason == "withdrawn"
 
 
 def test_p1_a_pause_reaches_the_call_it_turns_out_to_be_linked_to_within_a_day(
@@ -100,7 +100,7 @@ def test_p1_a_pause_reaches_the_call_it_turns_out_to_be_linked_to_within_a_day(
 
     (recording,) = its_recordings(service, the_call(service))
     with service.database.read() as connection:
-        decided = facts.decided(service, connection, the_call(service), recording, clock.now)
+        decided = Family(connection, the_call(service)).decided(service, recording, clock.now)
     assert decided.mute == ((20_000, 30_000),)
 
 
@@ -189,7 +189,7 @@ def test_p1_what_is_recorded_under_an_id_that_turns_out_to_be_another_call_is_th
     assert personal.of_recording(service, other, moved, clock.now)["url"] == "https://pbx.example/rec-1"
     tell(service, an_event("consent.granted", begun, call="pbx-82", **YES))
     with service.database.read() as connection:
-        assert facts.decided(service, connection, other, moved, clock.now + timedelta(1)).mute == ((20_000, 30_000),)
+        assert Family(connection, other).decided(service, moved, clock.now + timedelta(1)).mute == ((20_000, 30_000),)
 
 
 def test_p1_what_was_kept_by_a_yes_that_turns_out_to_be_another_calls_is_looked_at_again(

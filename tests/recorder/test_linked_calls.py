@@ -9,7 +9,7 @@ import pytest
 
 from recorder import buttons, calls, capture, erasure, finding, personal
 from recorder.actors import Actor
-from recorder.calls import facts
+from recorder.calls.family import Family
 from recorder.ports import Service
 from storage.catalogue import blanking, evidence, recordings
 from storage.catalogue import calls as call_rows
@@ -76,7 +76,7 @@ def test_p1_what_is_withdrawn_in_a_linked_call_is_withdrawn_in_both(service: Ser
     call = the_call(service)
     (recording,) = its_recordings(service, call)
     with service.database.read() as connection:
-        assert facts.decided(service, connection, call, recording, clock.now).reason == "withdrawn"
+        assert Family(connection, call).decided(service, recording, clock.now).reason == "withdrawn"
 
 
 def test_p1_a_withdrawal_in_a_linked_call_reaches_what_is_stored_and_outlives_that_call(
@@ -103,7 +103,7 @@ def test_p1_a_withdrawal_in_a_linked_call_reaches_what_is_stored_and_outlives_th
         gone = call_rows.get(connection, child.id)
         assert gone is not None
         assert gone.state == "blank"
-        assert facts.decided(service, connection, the_call(service), recording, clock.now).reason == "withdrawn"
+        assert Family(connection, the_call(service)).decided(service, recording, clock.now).reason == "withdrawn"
         assert [one.sealed for one in evidence.consents_of(connection, [the_call(service).id])].count(None) == 1
 
 
@@ -126,7 +126,7 @@ def test_p1_a_withdrawal_outlives_its_call_before_anything_is_recorded_of_the_on
     call = the_call(service, "pbx-82")
     (recording,) = its_recordings(service, call)
     with service.database.read() as connection:
-        assert facts.decided(service, connection, call, recording, clock.now).reason == "withdrawn"
+        assert Family(connection, call).decided(service, recording, clock.now).reason == "withdrawn"
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_p1_a_yes_does_not_speak_for_the_customer_of_a_linked_call(
     call = the_call(service, "pbx-82")
     (recording,) = its_recordings(service, call)
     with service.database.read() as connection:
-        decided = facts.decided(service, connection, call, recording, clock.now)
+        decided = Family(connection, call).decided(service, recording, clock.now)
     assert (decided.kind, decided.keep) == (("keep", ((0, 1 << 40),)) if kept else ("wait", ()))
     with service.database.write() as connection:
         recordings.change(connection, recording.id, state="stored")
@@ -240,7 +240,7 @@ def test_p1_a_call_is_not_blanked_while_nobody_has_decided_whom_its_yes_covers(
         calls.apply_pending(service, clock.now)
 
     with service.database.read() as connection:
-        decided = facts.decided(service, connection, the_call(service, "pbx-82"), recording, clock.now)
+        decided = Family(connection, the_call(service, "pbx-82")).decided(service, recording, clock.now)
     assert (decided.kind, decided.reason) == ("discard", "no_consent")
     capture.capture_due(service, clock.now)
     parent = the_call(service).id
@@ -275,7 +275,7 @@ def test_p1_erasing_a_call_gives_its_yes_to_nobody_whom_it_does_not_speak_for(
     call = the_call(service, "pbx-82")
     (recording,) = its_recordings(service, call)
     with service.database.write() as connection:
-        decided = facts.decided(service, connection, call, recording, clock.now)
+        decided = Family(connection, call).decided(service, recording, clock.now)
         recordings.change(connection, recording.id, state="discarded")
     assert decided.kind == ("keep" if kept else "wait")
     clock.advance(days=1)
@@ -310,7 +310,7 @@ def test_p1_a_call_named_before_its_own_start_is_no_part_of_the_one_it_came_out_
     with service.database.read() as connection:
         assert call_rows.family(connection, call.id) == {call.id, other.id}
         assert [one.call_id for one in evidence.consents_of(connection, {call.id, other.id})] == [other.id]
-        assert facts.decided(service, connection, call, recording, clock.now).kind == "wait"
+        assert Family(connection, call).decided(service, recording, clock.now).kind == "wait"
 
 
 def test_p1_the_customer_of_a_linked_call_who_joins_ends_coverage(service: Service, clock: MovingClock) -> None:
@@ -352,14 +352,14 @@ def test_p1_calls_stay_linked_when_the_one_between_them_goes(service: Service, c
     (recording,) = its_recordings(service, last)
     with service.database.write() as connection:
         blanking.blank_calls(connection, [between.id], clock.now)
-        assert facts.decided(service, connection, last, recording, clock.now).kind == "keep"
+        assert Family(connection, last).decided(service, recording, clock.now).kind == "keep"
         recordings.change(connection, recording.id, state="stored", next_try_at=None)
 
     tell(service, an_event("consent.withdrawn", clock.now))
     (recording,) = its_recordings(service, last)
     assert recording.next_try_at == clock.now
     with service.database.read() as connection:
-        assert facts.decided(service, connection, last, recording, clock.now).reason == "withdrawn"
+        assert Family(connection, last).decided(service, recording, clock.now).reason == "withdrawn"
 
 
 def test_p1_what_is_told_of_a_recording_under_the_id_its_call_went_on_in_counts(
@@ -379,12 +379,12 @@ def test_p1_what_is_told_of_a_recording_under_the_id_its_call_went_on_in_counts(
     call = the_call(service)
     (recording,) = its_recordings(service, call)
     with service.database.read() as connection:
-        decided = facts.decided(service, connection, call, recording, clock.now)
+        decided = Family(connection, call).decided(service, recording, clock.now)
     assert decided.mute == ((20_000, 30_000),)
     assert personal.of_recording(service, call, recording, clock.now)["url"] == "https://pbx.example/rec-1"
     tell(service, an_event("consent.withdrawn", clock.now, call="pbx-82", recording_id="rec-1", offset_ms=40_000))
     with service.database.read() as connection:
-        assert facts.decided(service, connection, call, recording, clock.now).reason == "withdrawn"
+        assert Family(connection, call).decided(service, recording, clock.now).reason == "withdrawn"
     assert open_tasks(service) == set()
 
 
@@ -403,9 +403,9 @@ def test_p1_an_agents_pause_holds_for_what_is_recorded_of_a_linked_call(service:
     call = the_call(service)
     (recording,) = its_recordings(service, call)
     with service.database.read() as connection:
-        assert facts.decided(service, connection, call, recording, clock.now).mute == ((18_000, 42_000),)
+        assert Family(connection, call).decided(service, recording, clock.now).mute == ((18_000, 42_000),)
     child = the_call(service, "pbx-82")
     with service.database.write() as connection:  # and outlives the call it was pressed in
         call_rows.change(connection, child.id, state="over")
         blanking.blank_calls(connection, [child.id], clock.now)
-        assert facts.decided(service, connection, call, recording, clock.now).mute == ((18_000, 42_000),)
+        assert Family(connection, call).decided(service, recording, clock.now).mute == ((18_000, 42_000),)

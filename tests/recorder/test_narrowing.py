@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -12,12 +12,13 @@ from sqlalchemy import delete
 
 from recorder import capture
 from recorder.audio import Cut
-from recorder.calls import facts
+from recorder.calls.family import Family
 from recorder.capture.narrowing import recut
 from recorder.consent import Decision
 from recorder.consent.spans import UNTIL_END, WHOLE
 from recorder.ports import Service
 from storage.catalogue import recordings
+from storage.catalogue.recordings import Recording
 from storage.tables import AttemptRow
 from tests.conftest import MovingClock
 from tests.recorder import test_capture as cap
@@ -144,17 +145,17 @@ def test_p1_a_withdrawal_in_a_linked_call_while_the_other_is_being_stored(
     child.begin()
     child.tell("party.joined", 1, parent_call_id=story.call_id, party={"role": "agent"})
     withdrawing = threading.Thread(target=child.consent, args=(4, "withdrawn"))
-    decided = facts.decided
+    decided = Family.decided
 
-    def meanwhile(*arguments: Any) -> Decision:
+    def meanwhile(family: Family, asking: Service, recording: Recording, now: datetime) -> Decision:
         """In the transaction that will say stored: the withdrawal is taken in, or waits for that transaction's end."""
-        found = decided(*arguments)
-        if arguments[3].state == "capturing" and withdrawing.ident is None:
+        found = decided(family, asking, recording, now)
+        if recording.state == "capturing" and withdrawing.ident is None:
             withdrawing.start()
             withdrawing.join(1)
         return found
 
-    monkeypatch.setattr(facts, "decided", meanwhile)
+    monkeypatch.setattr(Family, "decided", meanwhile)
     capture.capture_due(service, at(13))
     withdrawing.join(10)
     for seconds in (20, 100, 4000, 100_000):

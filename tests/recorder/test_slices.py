@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from recorder import calls
-from recorder.calls import facts, intake
+from recorder.calls import intake
+from recorder.calls.family import Family
 from recorder.capture import attempting, storing
 from recorder.events import Event
 from recorder.ports import Service
@@ -45,7 +46,7 @@ def test_p6_a_call_with_many_events_is_applied_slice_by_slice(service: Service, 
     assert left == [7, 4, 1, 0]
     with service.database.read() as connection:
         assert len(evidence.consents_of(connection, [call.id])) == 2
-        assert facts.decided(service, connection, call, recording, clock.now).keep[0][0] == 10_000
+        assert Family(connection, call).decided(service, recording, clock.now).keep[0][0] == 10_000
 
 
 def test_p1_a_refused_call_is_not_settled_before_all_that_was_said_is_read(
@@ -70,7 +71,7 @@ def test_p1_a_refused_call_is_not_settled_before_all_that_was_said_is_read(
     calls.apply_pending(service, clock.now)
     (recording,) = its_recordings(service, the_call(service))
     with service.database.read() as connection:
-        decided = facts.decided(service, connection, the_call(service), recording, clock.now)
+        decided = Family(connection, the_call(service)).decided(service, recording, clock.now)
     assert decided.keep == ((20_000, 1 << 40),)
 
 

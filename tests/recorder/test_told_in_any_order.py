@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from recorder import personal
-from recorder.calls import facts
 from recorder.calls.announcing import recording_ref
+from recorder.calls.family import Family
 from recorder.consent import CallFacts, ConsentFact, Decision, RecordingFacts, decide, narrowed
 from recorder.consent.spans import Spans, intersect
 from recorder.erasure.discarding import discard
@@ -105,7 +105,7 @@ class Keeper:
                 call = None if recording is None else call_rows.get(connection, recording.call_id)
                 if recording is None or call is None or recording.next_try_at is None:
                     continue
-                found = facts.decided(self.service, connection, call, recording, now)
+                found = Family(connection, call).decided(self.service, recording, now)
                 if recording.state == "stored":
                     found = narrowed(self.kept[name], found)
                 if found.kind == "keep":

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recorder import calls, sources
-from recorder.calls import facts
+from recorder.calls.family import Family
 from recorder.ports import Service
 from storage import inbox
 from storage.catalogue import recordings
@@ -46,8 +46,8 @@ def test_a_recording_that_overtook_its_call_waits_for_it(service: Service, clock
     waiting = the_call(service)
     (recording,) = its_recordings(service, waiting)
     with service.database.read() as connection:
-        decision = facts.decided(service, connection, waiting, recording, clock.now)
-        later = facts.decided(service, connection, waiting, recording, clock.now + timedelta(hours=2))
+        decision = Family(connection, waiting).decided(service, recording, clock.now)
+        later = Family(connection, waiting).decided(service, recording, clock.now + timedelta(hours=2))
     assert not waiting.opened
     assert (decision.kind, later.reason) == ("wait", "unknown_call")
 
