@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this version; `storage/tables.py` says what that is.
+"""Brings a database to the schema of this version; `storage/tables` says what that is.
 
 `python -m storage.migrations "what changes"` drafts the next step from the difference between the two.
 

@@ -1,4 +1,4 @@
-"""Drafts the next migration from the difference between `storage/tables.py` and the steps so far."""
+"""Drafts the next migration from the difference between `storage/tables` and the steps so far."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def test_migrating_makes_what_the_tables_say(empty_url: str) -> None:
     with database.read() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
     database.close()
-    assert differences == [], 'tables.py has moved on: run `python -m storage.migrations "what changes"`'
+    assert differences == [], 'storage/tables has moved on: run `python -m storage.migrations "what changes"`'
 
 
 def test_migrating_twice_changes_nothing(empty_url: str) -> None:
