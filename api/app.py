@@ -24,11 +24,11 @@ from api import (
     metrics,
     openapi,
     problems,
-    schemas,
     static_files,
     v1,
     webhooks,
 )
+from api.fields import ID
 from api.pools import POOLS, pools
 from api.routing import DRAINING, REQUEST_ID, ROUTE, SERVICE, UNDER_WAY, Route
 from recorder.errors import NotFoundError, TooLargeError
@@ -39,7 +39,7 @@ BODY_SECONDS = 30.0  # a body that takes longer than this is a client holding us
 
 ROUTES = web.AppKey("routes", dict[web.AbstractRoute, Route])
 
-ID = re.compile(schemas.ID)
+_ID = re.compile(ID)
 _REQUEST_ID = re.compile(r"(?!.*[0-9]{8})[A-Za-z0-9_-]{8,64}")  # eight digits may be somebody's number
 
 log = structlog.get_logger()
@@ -131,7 +131,7 @@ async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse
     """Let pass whom the route lets pass, to what can be an id at all: nothing else is asked of the database."""
     if ROUTE in request:
         await auth.admit(request)
-    if not ID.fullmatch(request.match_info.get("id", "any")):
+    if not _ID.fullmatch(request.match_info.get("id", "any")):
         raise NotFoundError
     return await handler(request)
 

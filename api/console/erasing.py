@@ -7,8 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
-from api import inputs, schemas
+from api import inputs
 from api.auth import now
+from api.fields import ID
 from api.orders import erase as erase_now
 from api.pages import render
 from api.pools import run
@@ -66,7 +67,7 @@ async def place_hold(request: web.Request) -> web.Response:
 async def release_hold(request: web.Request) -> web.Response:
     """End a hold."""
     recording_id = inputs.needed(await inputs.form(request), "recording")
-    if not re.fullmatch(schemas.ID, recording_id):
+    if not re.fullmatch(ID, recording_id):
         raise InvalidInputError("recording is not an id")
     await run(request, holds.release, request.app[SERVICE], request.match_info["id"], request[ACTOR], now(request))
     return web.Response(status=303, headers={"Location": f"/console/recordings/{recording_id}"})
