@@ -1,6 +1,6 @@
 """One call being brought up to date: each event becomes rows, in any order, each once.
 
-Rows of evidence are only ever added; what they mean is read off the set of them (`facts`, `consent`). Nothing here
+Rows of evidence are only ever added; what they mean is read off the set of them (`family`, `consent`). Nothing here
 asks a platform, the directory or a store: it all happens inside one transaction.
 """
 
