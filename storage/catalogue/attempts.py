@@ -58,6 +58,8 @@ _LOSE = (
 )
 _LOSE_THESE = update(attempts).where(attempts.c.id.in_(_IDS), attempts.c.state == "open").values(state="lost")
 _GONE = update(attempts).where(attempts.c.id.in_(_IDS)).values(state="gone", head=None)
+_NEVER = select(_recordings.c.id).where(_recordings.c.id == attempts.c.recording_id, _recordings.c.state == "discarded")
+_FORGET_NEVER = delete(attempts).where(attempts.c.id.in_(_IDS), _NEVER.exists())
 
 _AWAY = attempts.c.object_key.not_like(f"{HELD}%")
 _HELD_AWAY = (
@@ -105,9 +107,10 @@ def lose(connection: Connection, recording_id: str, *, kept: bool, but: Collecti
 
 
 def lose_all(connection: Connection, recording_ids: Collection[str]) -> None:
-    """Give up everything that was begun or kept of recordings that never will be."""
-    theirs = among(attempts.c.recording_id, recording_ids) & attempts.c.state.in_(("open", "kept"))
-    connection.execute(update(attempts).where(theirs).values(state="lost"))
+    """Give up everything that was begun or kept of recordings that never will be, and forget what is gone of it."""
+    theirs = among(attempts.c.recording_id, recording_ids)
+    connection.execute(update(attempts).where(theirs, attempts.c.state.in_(("open", "kept"))).values(state="lost"))
+    connection.execute(delete(attempts).where(theirs, attempts.c.state == "gone"))
 
 
 def lose_these(connection: Connection, ids: Collection[str]) -> None:
@@ -168,5 +171,9 @@ def known(connection: Connection, object_keys: Collection[str]) -> set[str]:
 
 
 def gone(connection: Connection, ids: Collection[str]) -> None:
-    """Say that nothing is left of these. Their rows stay until the erasure, which looks once more."""
+    """Say that nothing is left of these. Their rows stay until the erasure, which looks once more.
+
+    What was discarded is never erased: of it they are forgotten, for they say when it was.
+    """
     connection.execute(_GONE, {"ids": list(ids)})
+    connection.execute(_FORGET_NEVER, {"ids": list(ids)})

@@ -210,6 +210,6 @@ def _close_links(connection: Connection, ids: Sequence[str]) -> None:
     )
     dead = hit.difference(connection.execute(stored).scalars())
     theirs = among(_links.c.request_id, dead) & _links.c.state.in_(("minted", "open"))
-    voided = update(_links).where(theirs).values(state="void").returning(_links.c.id)
+    voided = update(_links).where(theirs).values(state="void", contact=None).returning(_links.c.id)
     for link_id in connection.execute(voided).scalars().all():
         sessions.end_of_link(connection, link_id)
