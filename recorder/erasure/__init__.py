@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -268,16 +269,19 @@ def _locked(connection: Connection, recording_id: str) -> Recording:
 def _take_back(connection: Connection, call_id: str, actor: Actor, now: datetime) -> bool:
     """Leave the withdrawal among the call's evidence: whatever else there is of the call is decided by it.
 
-    False where it repeats the last word of that evidence, or comes when all of the call has gone.
+    False, leaving nothing, where nothing was said since they took it back already, or all of the call has gone.
     """
     call = calls.get(connection, call_id)
     if call is None or call.state == "blank":
         return False
-    said = evidence.consents_of(connection, [call_id])
+    family = calls.family(connection, call_id)
+    latest = takewhile(lambda one: one.method in {PAGE, ORDERED}, reversed(evidence.consents_of(connection, family)))
+    if any(one.call_id == call_id for one in latest):
+        return False
     method = PAGE if actor.role == "customer" else ORDERED
     evidence.add_consent(
         connection,
         Consent(new_id("cns"), call_id, "withdrawn", received_at=now, method=method, at=now, clock="service"),
     )
-    recordings.look_again(connection, calls.family(connection, call_id), now)
-    return not said or said[-1].method not in {PAGE, ORDERED}
+    recordings.look_again(connection, family, now)
+    return True

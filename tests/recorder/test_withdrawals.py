@@ -9,7 +9,8 @@ import pytest
 from recorder import erasure, holds
 from recorder.actors import Actor
 from recorder.ports import Service
-from storage.catalogue import evidence
+from storage.catalogue import calls, evidence
+from storage.catalogue.calls import Leg
 from storage.catalogue.evidence import Consent
 from storage.clock import new_id
 from tests.conftest import MovingClock
@@ -62,6 +63,29 @@ def test_p5_a_withdrawal_that_waits_is_told_once_however_often_it_is_said(servic
 
     assert entries(service, "consent.withdrawn") == [CUSTOMER.id]
     assert entries(service, "recording.erasing") == [CUSTOMER.id] * 2
+
+
+def test_p5_of_two_withdrawals_at_once_the_second_leaves_nothing(service: Service, clock: MovingClock) -> None:
+    """Both were asked for before either was carried out; the call goes on, or is held by what it is linked to."""
+    call = store_call(service, clock.now, state="open")
+    recording = store(service, clock.now, call=call)
+    for _ in range(2):
+        erasure.begin_withdrawal(service, recording.id, CUSTOMER, clock.advance(seconds=1), "delete_now")
+
+    assert said(service, call.id) == ["granted", "withdrawn"]
+    assert entries(service, "consent.withdrawn") == [CUSTOMER.id]
+
+
+def test_p5_a_yes_in_a_linked_call_is_taken_back_anew(service: Service, clock: MovingClock) -> None:
+    call, other = (store_call(service, clock.now, state="open") for _ in range(2))
+    with service.database.write() as connection:
+        calls.add_leg(connection, Leg(new_id("leg"), other.id, parent_call_id=call.id))
+    for _ in range(2):
+        recording = store(service, clock.now, call=call)
+        erasure.withdraw(service, recording.id, CUSTOMER, clock.advance(minutes=1))
+        agree(service, other.id, clock.advance(minutes=1))
+
+    assert entries(service, "consent.withdrawn") == [CUSTOMER.id] * 2
 
 
 def test_p5_a_new_yes_is_taken_back_anew(service: Service, clock: MovingClock) -> None:
