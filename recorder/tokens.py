@@ -18,6 +18,7 @@ from storage.clock import new_id
 ROLES = ("platform", "agent", "reviewer", "dpo", "operator", "auditor")
 DAYS = 90
 LONGEST_DAYS = 365
+KEPT = timedelta(days=365)  # after its end: so long the audit log's random ids can be told to be somebody's
 
 
 def create(
@@ -56,7 +57,7 @@ def holder(service: Service, token_id: str, now: datetime) -> Actor:
 
 
 def list_tokens(service: Service) -> list[TokenInfo]:
-    """Every token, oldest first; expired and revoked ones too."""
+    """Every token, oldest first; expired and revoked ones too, for a year."""
     with service.database.read() as connection:
         return catalogue.all_tokens(connection)
 

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 import structlog
 
-from recorder import erasure, once, subscriptions
+from recorder import erasure, once, subscriptions, tokens
 from recorder.actors import SYSTEM, Actor
 from recorder.erasure import disposal, notes
 from recorder.errors import BrakeError
@@ -24,6 +24,7 @@ from recorder.sweep.brakes import Brake
 from recorder.sweep.key_destruction import destroy_due_keys
 from storage import audit
 from storage.catalogue import bulletins, idempotency, seen, sessions, source_deletions, sweeping, tasks
+from storage.catalogue import tokens as token_rows
 from storage.clock import running, utc_day
 from storage.errors import StorageError
 
@@ -180,7 +181,7 @@ def _store_time(service: Service) -> datetime | None:
 
 
 def _forget(service: Service, now: datetime) -> None:
-    """Let go of marks that no platform will repeat any more, and of sessions that ran out."""
+    """Let go of marks that no platform will repeat any more, of sessions that ran out, of whose old tokens were."""
     before = now - REMEMBERED
     for forget in (service.inbox.forget_before, seen.forget_before, source_deletions.forget_before):
         while True:
@@ -193,3 +194,4 @@ def _forget(service: Service, now: datetime) -> None:
         sessions.forget_expired(connection, now)
         idempotency.forget_before(connection, now - once.REMEMBERED)
         bulletins.forget_before(connection, now - subscriptions.KEPT)
+        token_rows.forget_before(connection, now - tokens.KEPT)

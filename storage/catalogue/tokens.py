@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from storage.tables import TokenRow
 
@@ -44,7 +44,7 @@ def by_id(connection: Connection, token_id: str) -> TokenInfo | None:
 
 
 def all_tokens(connection: Connection) -> list[TokenInfo]:
-    """Every token there ever was, oldest first."""
+    """Every token that is not forgotten, oldest first."""
     return [TokenInfo(*row) for row in connection.execute(select(*INFO).order_by(tokens.c.created_at, tokens.c.id))]
 
 
@@ -54,6 +54,12 @@ def revoke(connection: Connection, token_id: str, now: datetime) -> bool:
         update(tokens).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
     )
     return revoked.rowcount == 1
+
+
+def forget_before(connection: Connection, moment: datetime) -> int:
+    """Forget whose the tokens were that ended before a moment."""
+    ended = func.coalesce(tokens.c.revoked_at, tokens.c.expires_at) < moment
+    return connection.execute(delete(tokens).where(ended)).rowcount
 
 
 def _one(connection: Connection, statement: Select[tuple[Any, ...]], **parameters: object) -> TokenInfo | None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recorder import tokens
+from recorder import sweep, tokens
 from recorder.actors import SYSTEM, Actor
 from recorder.errors import InvalidInputError, NotFoundError, UnauthenticatedError
 from recorder.ports import Service
@@ -97,3 +97,15 @@ def test_p5_making_and_revoking_are_in_the_record(service: Service) -> None:
 
     assert entries.count('"type":"token.created"') == entries.count('"type":"token.revoked"') == 1
     assert "Carla" not in entries
+
+
+def test_whose_a_token_was_is_forgotten_a_year_after_its_end(service: Service) -> None:
+    tokens.create(service, "reviewer", "Anna", NOW, days=30, actor=SYSTEM)
+    _, revoked = tokens.create(service, "agent", "Bo", NOW, days=365, actor=SYSTEM)
+    tokens.revoke(service, revoked.id, NOW + timedelta(days=40), actor=SYSTEM)
+    left = []
+    for days in (394, 396, 406):
+        sweep.sweep(service, NOW + timedelta(days=days), unattended=False)
+        left.append({one.name for one in tokens.list_tokens(service)})
+
+    assert left == [{"Anna", "Bo"}, {"Bo"}, set()]
