@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import insert
 
+from storage import audit
 from storage.columns import mark, open_sealed, unwrap
 from storage.database import Database
 from storage.keyobjects import KeyName, RootKey
@@ -32,8 +33,9 @@ ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
 
 
-def script() -> str:
-    [found] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "format.md").read_text("utf-8"), re.DOTALL)
+def script(about: str = "cobblestone") -> str:
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "format.md").read_text("utf-8"), re.DOTALL)
+    [found] = [one for one in programs if about in one]
     return str(found)
 
 
@@ -87,6 +89,34 @@ def test_the_script_has_twenty_lines_and_none_of_our_code() -> None:
         "sys",
         "cryptography",
     }
+
+
+def checked(export: str) -> tuple[int, str]:
+    """What the page's program says of an export of the log."""
+    command = [sys.executable, "-I", "-X", "utf8", "-c", script("hashlib")]
+    ran = subprocess.run(command, input=export, capture_output=True, check=False, timeout=60, encoding="utf-8")
+    return ran.returncode, (ran.stdout + ran.stderr).strip()
+
+
+def test_p5_the_pages_program_checks_an_export_without_our_code(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'recorder.sqlite'}")
+    migrate(database)
+    for minute in range(3):
+        with database.write() as connection:
+            now = NOW.replace(minute=minute, microsecond=minute)
+            audit.append(connection, type="a.done", actor="system", subject="x", body={"reason": "æ"}, now=now)
+    lines = [f"{line}\n" for line in audit.export(database)]
+    database.close()
+
+    assert checked("".join(lines)) == (0, "3 entries, all in order")
+    assert checked("") == (0, "0 entries, all in order")
+    for number, wrong in [
+        (2, [lines[0], lines[1].replace("a.done", "b.done"), lines[2]]),
+        (2, [lines[0], lines[2]]),
+        (1, [lines[1], lines[0], lines[2]]),
+        (1, [lines[0].replace('"leaf":"', '"leaf":"0'), *lines[1:]]),
+    ]:
+        assert checked("".join(wrong)) == (1, f"line {number} does not fit")
 
 
 VALUES = json.loads((ROOT / "tests" / "vectors" / "values.json").read_text("utf-8"))
