@@ -38,7 +38,7 @@ def discard(
         sealed=None,
         dek=None,
     )
-    attempts.lose_all(connection, [recording.id])
+    attempts.lose(connection, recording.id, kept=True)
     sources.note(service, connection, recording, data, reason, now)
     if reason == "class_unknown":
         tasks.open_task(connection, reason, recording.id, now)

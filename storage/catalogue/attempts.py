@@ -107,10 +107,9 @@ def lose(connection: Connection, recording_id: str, *, kept: bool, but: Collecti
 
 
 def lose_all(connection: Connection, recording_ids: Collection[str]) -> None:
-    """Give up everything that was begun or kept of recordings that never will be, and forget what is gone of it."""
-    theirs = among(attempts.c.recording_id, recording_ids)
-    connection.execute(update(attempts).where(theirs, attempts.c.state.in_(("open", "kept"))).values(state="lost"))
-    connection.execute(delete(attempts).where(theirs, attempts.c.state == "gone"))
+    """Give up everything that was begun or kept of recordings that never will be."""
+    theirs = among(attempts.c.recording_id, recording_ids) & attempts.c.state.in_(("open", "kept"))
+    connection.execute(update(attempts).where(theirs).values(state="lost"))
 
 
 def lose_these(connection: Connection, ids: Collection[str]) -> None:

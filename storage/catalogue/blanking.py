@@ -18,6 +18,7 @@ from storage.tables import metadata
 _recordings = metadata.tables["recordings"]
 _calls = metadata.tables["calls"]
 _legs = metadata.tables["legs"]
+_attempts = metadata.tables["attempts"]
 
 EVIDENCE = ("consents", "parties", "spans", "legs")  # what goes with a call, by `call_id`
 
@@ -29,8 +30,13 @@ _BLANK_RECORDING: dict[str, object] = dict.fromkeys(
         "available_at",
         "call_ended_at",
         "spans",
+        "channels",
+        "content_type",
         "duration_ms",
         "size_bytes",
+        "next_try_at",
+        "lease",
+        "lease_until",
         "key_id",
         "dek",
         "sealed",
@@ -101,9 +107,11 @@ def blank_or_settle(connection: Connection, call_ids: Collection[str], now: date
 
 
 def _blank_discarded(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:
-    """Of what was never kept there remain a class, a reason and a day."""
+    """Of what was never kept there remain a class, a reason and a day; what its uploads still left goes by itself."""
     discarded = and_(among(_recordings.c.call_id, call_ids), _recordings.c.state == "discarded")
     refs = connection.execute(select(_recordings.c.ref).where(discarded, _recordings.c.ref.is_not(None))).scalars()
     seen.add_all(connection, refs, "recording", now)
+    uploaded = _attempts.c.recording_id.in_(select(_recordings.c.id).where(discarded))
+    connection.execute(delete(_attempts).where(uploaded, _attempts.c.state == "gone"))
     blank = {**_BLANK_RECORDING, "call_started_at": midnight(utc_day(now))}
     connection.execute(update(_recordings).where(discarded).values(blank))

@@ -63,7 +63,7 @@ def told(service: Service, clock: MovingClock, exchange: Exchange, answer: str =
     story.record()
     story.consent(0, answer)
     story.end(10)
-    story.available(exchange.origin + PATH, 12)
+    story.available(exchange.origin + PATH, 12, channels=2, content_type="audio/wav")
     clock.advance(seconds=15)
     return story
 
@@ -99,6 +99,13 @@ def never_there(service: Service, clock: MovingClock, exchange: Exchange) -> Non
     told(service, clock, exchange)
     del exchange.recordings[PATH]
     capture.capture_due(service, clock.now)
+
+
+def never_was_there_after_all(service: Service, clock: MovingClock, exchange: Exchange) -> None:
+    story = told(service, clock, exchange)
+    exchange.recordings[PATH] = b"<html>soon</html>"
+    capture.capture_due(service, clock.now)
+    story.tell("recording.absent", 20, recording_id=story.recording)
 
 
 def withdrawn_on_the_page(service: Service, clock: MovingClock, _: Exchange) -> None:
@@ -173,6 +180,7 @@ LIVES: list[Life] = [
     withdrawn_while_it_was_fetched,
     given_up,
     never_there,
+    never_was_there_after_all,
     withdrawn_on_the_page,
     asked_and_heard,
     ordered_away_while_it_was_held,
