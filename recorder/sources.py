@@ -29,6 +29,7 @@ from storage.errors import KeyDestroyedError, RecorderError, StorageError
 
 LEASE = timedelta(seconds=60)
 FIRST_WAIT_S, LONGEST_WAIT_S = 10, 3600
+ONCE_LATE = timedelta(days=1)  # inbox keys live for eight
 FAILED = "source_deletion_failed"
 
 log = structlog.get_logger(__name__)
@@ -121,7 +122,7 @@ def _delete(service: Service, one: SourceDeletion, now: datetime) -> bool:
     with service.database.write() as connection:
         if not source_deletions.change(connection, one, state="done", done_at=now, body=None, key_id=None):
             return False
-        tasks.close_task(connection, FAILED, one.id, SYSTEM.id, now)
+        tasks.close_task(connection, FAILED, _about(one), SYSTEM.id, now)
         _log(connection, "source.deleted", one, now)
     return True
 
@@ -137,17 +138,17 @@ def _opened(service: Service, one: SourceDeletion, now: datetime) -> Source:
 def _try_later(service: Service, one: SourceDeletion, now: datetime) -> None:
     """Put it off, under today's key: the one it was noted under lives for days only.
 
-    One that cannot be opened just now, or never, stays as it is until its days are over.
+    One that will not go for days is a task too; it is tried on until it goes, or people say that they saw to it.
     """
-    if now - one.created_at >= timedelta(days=service.settings.capture.source_delete_days):
-        _give_up(service, one, now)
-        return
-    wait = timedelta(seconds=min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(one.tries - 1, 20)))
+    late = now - one.created_at >= timedelta(days=service.settings.capture.source_delete_days)
+    wait = ONCE_LATE if late else timedelta(seconds=min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(one.tries - 1, 20)))
     wrapped: dict[str, object] = {}
     with suppress(StorageError):
         wrapped = _under_todays_key(service, one, now)
     with service.database.write() as connection:
-        source_deletions.change(connection, one, next_try_at=now + wait, **wrapped)
+        changed = source_deletions.change(connection, one, next_try_at=now + wait, **wrapped)
+        if changed and late and tasks.open_task(connection, FAILED, _about(one), now):
+            _log(connection, "source.deletion_failed", one, now)
 
 
 def _under_todays_key(service: Service, one: SourceDeletion, now: datetime) -> dict[str, object]:
@@ -160,12 +161,18 @@ def _under_todays_key(service: Service, one: SourceDeletion, now: datetime) -> d
 
 
 def _give_up(service: Service, one: SourceDeletion, now: datetime) -> None:
+    """Nobody knows any more where it lies."""
     with service.database.write() as connection:
-        if source_deletions.change(connection, one, state="failed", body=None, key_id=None):
-            tasks.open_task(connection, FAILED, one.id, now)
+        if not source_deletions.change(connection, one, state="failed", body=None, key_id=None):
+            return
+        if tasks.open_task(connection, FAILED, _about(one), now):
             _log(connection, "source.deletion_failed", one, now)
 
 
 def _log(connection: Connection, kind: str, one: SourceDeletion, now: datetime) -> None:
     body = {"platform": one.platform, "reason": one.reason}
-    audit.append(connection, type=kind, actor=SYSTEM.id, subject=one.recording_id or one.id, body=body, now=now)
+    audit.append(connection, type=kind, actor=SYSTEM.id, subject=_about(one), body=body, now=now)
+
+
+def _about(one: SourceDeletion) -> str:
+    return one.recording_id or one.id

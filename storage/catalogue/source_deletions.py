@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 
 from storage.catalogue.upsert import insert_new
 from storage.tables import metadata
@@ -75,6 +75,13 @@ def forget_before(connection: Connection, moment: datetime, limit: int = 1000) -
     old = source_deletions.c.created_at < moment, source_deletions.c.state != "new"
     ids = select(source_deletions.c.id).where(*old).limit(limit)
     return connection.execute(delete(source_deletions).where(source_deletions.c.id.in_(ids))).rowcount
+
+
+def leave_to_people(connection: Connection, some_id: str) -> None:
+    """Try no more to delete a copy, or the copy of a recording: where it lies is forgotten."""
+    named = or_(source_deletions.c.id == some_id, source_deletions.c.recording_id == some_id)
+    waiting = update(source_deletions).where(named, source_deletions.c.state == "new")
+    connection.execute(waiting.values(state="failed", body=None, key_id=None))
 
 
 def change(connection: Connection, before: SourceDeletion, **values: object) -> bool:

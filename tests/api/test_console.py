@@ -19,7 +19,7 @@ from recorder import subject_requests, tokens
 from recorder.actors import SYSTEM
 from recorder.errors import InvalidInputError
 from storage import audit
-from storage.catalogue import links, listenings, tasks
+from storage.catalogue import links, listenings, source_deletions, tasks
 from storage.tables import metadata
 from tests.api.conftest import CUSTOMER, SAME_ORIGIN, House
 from tests.recorder.asking import DPO, many, matches
@@ -249,6 +249,16 @@ async def test_deleting_shows_its_effect_then_the_certificate(house: House) -> N
     assert "The customer asked for it" in text
     assert "Unreadable in every backup from" in text
     await page(house, f"/console/recordings/{recording}", status=404)
+
+
+async def test_the_exchanges_copy_is_said_to_go_only_where_it_does(house: House) -> None:
+    recording = house.stored()
+    await house.signed_in("dpo")
+    goes = "The copy at the telephone exchange is deleted too."
+    assert goes in await page(house, f"/console/recordings/{recording}/erase")
+    with house.service.database.write() as connection:
+        source_deletions.leave_to_people(connection, recording)
+    assert goes not in await page(house, f"/console/recordings/{recording}/erase")
 
 
 async def test_a_held_recording_cannot_be_deleted_until_its_hold_is_released(house: House) -> None:

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import func, select
 
-from recorder import calls, capture, erasure, faultpoints, personal, sources
+from recorder import calls, capture, chores, erasure, faultpoints, personal, sources
 from recorder.actors import Actor
 from recorder.audio import sniff
 from recorder.capture import pushing, uploading
@@ -633,7 +633,8 @@ def test_p1_a_late_withdrawal_erases_what_is_stored(service: Service, exchange: 
         assert connection.execute(select(metadata.tables["tombstones"].c.reason)).scalar_one() == "withdrawn"
 
 
-def test_a_copy_that_cannot_be_deleted_is_tried_for_days_and_then_a_task(service: Service, exchange: Exchange) -> None:
+def copy_that_stays(service: Service, exchange: Exchange) -> datetime:
+    """A copy the exchange has not let go of for nine days."""
     told(service, exchange)
     capture.capture_due(service, at(13))
     exchange.delete_status = 503
@@ -642,9 +643,35 @@ def test_a_copy_that_cannot_be_deleted_is_tried_for_days_and_then_a_task(service
         service.keyring.ensure(now)
         sources.delete_at_sources(service, now)
         now += timedelta(hours=1)
-    assert len(exchange.deletes) > 100
+    return now
+
+
+def asked_about(service: Service) -> list[tuple[str, str]]:
     with service.database.read() as connection:
-        assert [task.kind for task in tasks.open_tasks(connection)] == ["source_deletion_failed"]
+        return [(task.kind, task.subject_id) for task in tasks.open_tasks(connection)]
+
+
+def test_p1_a_copy_that_cannot_be_deleted_is_a_task_and_tried_every_day_until_it_is_gone(
+    service: Service, exchange: Exchange
+) -> None:
+    now = copy_that_stays(service, exchange)
+    assert 160 < len(exchange.deletes) < 200
+    assert asked_about(service) == [("source_deletion_failed", only(service).id)]
+
+    exchange.delete_status = 204
+    assert sources.delete_at_sources(service, now + timedelta(days=1)) == 1
+    assert asked_about(service) == []
+    assert acts(service).count("source.deletion_failed") == acts(service).count("source.deleted") == 1
+
+
+def test_a_copy_that_people_have_seen_to_is_tried_no_more(service: Service, exchange: Exchange) -> None:
+    now = copy_that_stays(service, exchange)
+    tried = len(exchange.deletes)
+    chores.close(service, "source_deletion_failed", only(service).id, actor=DPO, now=now)
+
+    assert sources.delete_at_sources(service, now + timedelta(days=1)) == 0
+    assert (len(exchange.deletes), asked_about(service)) == (tried, [])
+    with service.database.read() as connection:
         assert connection.execute(select(metadata.tables["source_deletions"].c.body)).scalar_one() is None
 
 
