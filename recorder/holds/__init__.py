@@ -41,7 +41,11 @@ LONGEST = timedelta(days=90)
 EXTENSION = timedelta(days=30)  # shorter than a hold may be: one that is forgotten alarms every month
 OVERDUE = "hold_review_missed"
 # A civil registration number (CPR), an e-mail address or a telephone number: reasons are kept in clear.
-A_PERSON = re.compile(r"(?<!\d)(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2])\d\d[- ]?\d{4}(?!\d)|@|\+[\d ]{8}", re.ASCII)
+A_PERSON = re.compile(
+    r"(?<!\d)(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2])\d\d[- ]?\d{4}(?!\d)"
+    r"|@|(\+|(?<!\d)00[1-9])[\d ]{8}|(?<!\d)\d\d( \d\d){3}(?!\d)",
+    re.ASCII,
+)
 TRIES = 5
 
 log = structlog.get_logger(__name__)

@@ -128,7 +128,16 @@ def test_a_review_lies_within_90_days(service: Service, clock: MovingClock, days
 
 @pytest.mark.parametrize(
     "reason",
-    ["010190-1234", "sag 3112991234, haster", "(311299 1234)", "a@b.dk", "ring +4520123456", "+45 20 12 34 56"],
+    [
+        "010190-1234",
+        "sag 3112991234, haster",
+        "(311299 1234)",
+        "a@b.dk",
+        "ring +4520123456",
+        "+45 20 12 34 56",
+        "ring 20 12 34 56",
+        "0045 20123456",
+    ],
 )
 def test_a_reason_names_no_person(service: Service, clock: MovingClock, reason: str) -> None:
     """It stays in the log of holds in clear; civil registration numbers are kept nowhere."""
