@@ -89,7 +89,7 @@ class Twilio:
     def fetch(self, source: Source, now: datetime) -> AbstractContextManager[Media]:  # noqa: ARG002 -- the port's
         return fetch.open_url(
             "GET",
-            self._recording_url(source, ".wav?RequestedChannels=2"),
+            self._recording_url(source, ".wav"),  # not ?RequestedChannels=2: refused for what was recorded in one
             headers=self._headers(),
             origins=[self._rest],
             timeout_s=self._capture.fetch_timeout_s,

@@ -29,7 +29,7 @@ from tests.recorder.telling import AGENT, CUSTOMER, LINE, its_recordings, open_t
 CALL, RECORDING = "CA" + "1" * 32, "RE" + "2" * 32
 ACCOUNT = f"/2010-04-01/Accounts/{TWILIO_SID}"
 LIST = f"{ACCOUNT}/Calls/{CALL}/Recordings.json?PageSize=100"
-MEDIA = f"{ACCOUNT}/Recordings/{RECORDING}.wav?RequestedChannels=2"
+MEDIA = f"{ACCOUNT}/Recordings/{RECORDING}.wav"
 COPY = f"{ACCOUNT}/Recordings/{RECORDING}.json"
 TALK = timedelta(minutes=2)
 

@@ -437,7 +437,7 @@ def test_media_address_is_built_and_never_taken_from_the_callback(far_side: Call
         assert b"".join(media.chunks(1024)) == b"RIFF"
 
     credentials = base64.b64encode(f"{ACCOUNT}:first".encode()).decode()
-    path = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{RECORDING}.wav?RequestedChannels=2"
+    path = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{RECORDING}.wav"
     assert rest.seen == [("GET", path, f"Basic {credentials}")]
 
 
