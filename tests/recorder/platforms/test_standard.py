@@ -211,7 +211,18 @@ def test_recording_without_address_cannot_be_fetched_and_needs_no_deletion() -> 
     platform().delete(source(None))
 
 
-@pytest.mark.parametrize("status", [200, 202, 204, 404, 405, 410])
+def test_p1_asterisks_copy_is_deleted_and_not_only_its_download_asked_for_it(far_side: Callable[..., Any]) -> None:
+    exchange = far_side(204)
+    stored = f"{exchange.url}/ari/recordings/stored/1795356669.0"
+
+    for download in ("/file", "/file?api_key=name:password", ""):
+        platform(media_origins=[exchange.url]).delete(source(stored + download))
+
+    asked = "/ari/recordings/stored/1795356669.0"
+    assert [path for _, path in exchange.asked] == [asked, f"{asked}?api_key=name:password", asked]
+
+
+@pytest.mark.parametrize("status", [200, 202, 204, 404, 405, 410, 501])
 def test_deleted_gone_or_never_deletable_is_done(far_side: Callable[..., Any], status: int) -> None:
     exchange = far_side(status)
 
