@@ -74,8 +74,11 @@ class Platform(Protocol):
         """Open the recording's audio for reading. Raises `PlatformError` (retryable: not there yet, away)."""
         ...
 
-    def delete(self, source: Source) -> None:
-        """Delete the recording at the platform; gone already is done. Raises `PlatformError` to be tried again."""
+    def delete(self, source: Source) -> bool:
+        """Delete the recording at the platform; gone already is done. Raises `PlatformError` to be tried again.
+
+        False where that is not for us to do: it has no copy we know of, or deletes none when asked.
+        """
         ...
 
     def recordings(self, call_id: str, now: datetime) -> Listing:

@@ -110,7 +110,7 @@ def _delete(service: Service, one: SourceDeletion, now: datetime) -> bool:
         platform = service.platforms.get(one.platform)
         if platform is None:
             raise PlatformError("the platform is not configured")
-        platform.delete(source)
+        gone = platform.delete(source)
     except KeyDestroyedError:
         _give_up(service, one, now)
         return False
@@ -123,7 +123,7 @@ def _delete(service: Service, one: SourceDeletion, now: datetime) -> bool:
         if not source_deletions.change(connection, one, state="done", done_at=now, body=None, key_id=None):
             return False
         tasks.close_task(connection, FAILED, _about(one), SYSTEM.id, now)
-        _log(connection, "source.deleted", one, now)
+        _log(connection, "source.deleted" if gone else "source.left", one, now)
     return True
 
 

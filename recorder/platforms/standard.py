@@ -26,7 +26,8 @@ MAX_SIGNATURES = 16  # a rotation needs two; the rest is somebody making us work
 MESSAGE_ID = re.compile(r"[!-~]{1,256}")
 TIMESTAMP = re.compile(r"[0-9]{1,11}")
 SIGNATURE_BYTES = {"v1": 32, "v1a": 64}
-GONE = frozenset([404, 405, 410, 501])  # 405, 501: it has no deletion by HTTP; its own rule clears the copy
+GONE = frozenset([404, 410])
+UNDELETABLE = frozenset([405, 501])  # it has no deletion by HTTP: its own rule clears the copy
 # Asterisk's ARI: under this address a recording is only downloaded; the one before it is the recording's own.
 ARI_DOWNLOAD = re.compile(r"(/ari/recordings/stored/[^/?]+)/file(?=\?|$)")
 
@@ -70,14 +71,16 @@ class Standard:
             private_ok=True,
         )
 
-    def delete(self, source: Source) -> None:
-        """Ask the origin to delete the audio. A pushed recording has no copy we could reach; that counts as done."""
+    def delete(self, source: Source) -> bool:
+        """Ask the origin to delete the audio. A pushed recording has no copy we could reach."""
         if source.url is None or fetch.origin_of(source.url) not in self._origins:
-            return
+            return False
         own = ARI_DOWNLOAD.sub(r"\1", source.url)
         status = fetch.call("DELETE", own, headers=self._headers(), origins=self._origins, private_ok=True)
-        if not (200 <= status < 300 or status in GONE):  # noqa: PLR2004 -- HTTP's own range
+        gone = 200 <= status < 300 or status in GONE  # noqa: PLR2004 -- HTTP's own range
+        if not gone and status not in UNDELETABLE:
             raise PlatformError(f"the exchange answered {status} to a deletion")
+        return gone
 
     def recordings(self, call_id: str, now: datetime) -> Listing:  # noqa: ARG002 -- the port's
         """No exchange is told by us to record, and none has a list we know."""

@@ -97,7 +97,7 @@ class Twilio:
             private_ok=self._private_ok,
         )
 
-    def delete(self, source: Source) -> None:
+    def delete(self, source: Source) -> bool:
         status = fetch.call(
             "DELETE",
             self._recording_url(source, ".json"),
@@ -107,6 +107,7 @@ class Twilio:
         )
         if not (200 <= status < 300 or status == 404):  # noqa: PLR2004 -- gone already is done
             raise PlatformError(f"Twilio answered {status} to a deletion")
+        return True
 
     def recordings(self, call_id: str, now: datetime) -> Listing:
         if not CALL_SID.fullmatch(call_id):

@@ -675,6 +675,21 @@ def test_a_copy_that_people_have_seen_to_is_tried_no_more(service: Service, exch
         assert connection.execute(select(metadata.tables["source_deletions"].c.body)).scalar_one() is None
 
 
+@pytest.mark.parametrize("status", [405, 501])
+def test_p5_a_copy_the_exchange_never_deletes_is_not_called_deleted(
+    service: Service, exchange: Exchange, status: int
+) -> None:
+    story = told(service, exchange, consent_s=None)
+    story.consent(5, "refused")
+    capture.capture_due(service, at(13))
+    exchange.delete_status = status
+    sources.delete_at_sources(service, at(14))
+    sources.delete_at_sources(service, at(99))
+
+    assert exchange.deletes == [PATH]
+    assert (acts(service).count("source.left"), acts(service).count("source.deleted")) == (1, 0)
+
+
 # -- pushed
 
 
@@ -701,6 +716,8 @@ def test_a_pushed_recording_is_created_once(service: Service) -> None:
     assert opened(service, only(service)) == WHOLE
     assert push(service, story) == "same"
     assert push(service, story, wav(sound(3))) == "conflict"
+    sources.delete_at_sources(service, at(14))
+    assert acts(service)[-1] == "source.left"  # who pushes has told us of no copy that we could delete
     assert acts(service).count("recording.stored") == 1
     assert len(objects(service)) == 2
 

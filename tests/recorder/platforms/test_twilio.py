@@ -445,7 +445,7 @@ def test_media_address_is_built_and_never_taken_from_the_callback(far_side: Call
 def test_deleted_or_gone_already_is_done(far_side: Callable[..., Any], status: int) -> None:
     rest = far_side(status)
 
-    reaching(rest.url).delete(source())
+    assert reaching(rest.url).delete(source())
 
     assert rest.asked == [("DELETE", f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{RECORDING}.json")]
 
