@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Literal
+from urllib.parse import unquote
 
 import phonenumbers
 
@@ -12,6 +13,7 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 SPELLED = ("+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253")
 WITHHELD = {"anonymous", "restricted", "blocked", "unknown", "unavailable", "private", "withheld", *SPELLED}
 COSTLY = frozenset([phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.SHARED_COST])
+CONTEXT = re.compile(r"(?:^|;)phone-context=(\+[0-9]+)")  # RFC 3966: where a number without country code is one
 HOME = "DK"  # whose numbers come without a country code
 MAX_LENGTH = 256  # a SIP address may be long; nothing longer is looked at
 
@@ -19,7 +21,8 @@ MAX_LENGTH = 256  # a SIP address may be long; nothing longer is looked at
 def normalise(text: str) -> str | None:
     """A number in E.164; None when it is withheld or no telephone number.
 
-    SIP and tel addresses give the number in their user part. A number without country code is read as a Danish one.
+    SIP and tel addresses give the number in their user part. A number without country code, there or in their
+    `phone-context`, is read as a Danish one.
     """
     if len(text) > MAX_LENGTH:
         return None
@@ -60,6 +63,8 @@ def takes(number: str) -> Literal["sms", "call"] | None:
 def _user_part(text: str) -> str:
     text = text.rpartition("<")[2].rstrip(">")  # what stands before it is a display name
     scheme, colon, rest = text.partition(":")
-    if colon and scheme.lower() in {"sip", "sips", "tel"}:
-        return rest.partition(";")[0].partition("@")[0]
-    return text.partition("@")[0]
+    if not colon or scheme.lower() not in {"sip", "sips", "tel"}:
+        return text.partition("@")[0]
+    user, _, parameters = unquote(rest.partition("@")[0]).partition(";")
+    country = CONTEXT.search(parameters)
+    return country[1] + user if country and not user.startswith("+") else user

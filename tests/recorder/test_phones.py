@@ -25,6 +25,10 @@ from recorder import phones
         "SIP:20123456",
         '"Anna 7" <sip:+4520123456@pbx.example.com>',
         " +4520123456 ",
+        "sip:%2B4520123456@pbx.example.com",
+        "tel:20-12-34-56;phone-context=+45",
+        "sip:20123456;phone-context=pbx.example.com@pbx.example.com;user=phone",
+        "tel:%2b4520123456;phone-context=+47",
     ],
 )
 def test_every_spelling_is_the_same_number(spelling: str) -> None:
@@ -46,6 +50,8 @@ def test_withheld_and_other_things_are_no_number(text: str) -> None:
 
 def test_foreign_numbers_stay_foreign() -> None:
     assert phones.normalise("+49 30 123456") == "+4930123456"
+    assert phones.normalise("tel:20123456;phone-context=+47") == "+4720123456"
+    assert phones.normalise("sip:212345;phone-context=+298@pbx.example.com;user=phone") == "+298212345"
 
 
 @given(st.text())
