@@ -228,6 +228,7 @@ class Recording(Given):
     size_bytes: int | None
     sha256: str | None
     channels: int | None
+    channel_map: dict[str, str] | None = Field(description="who is on which channel, where the platform said so")
     content_type: str | None
     consent: Consent | None
     holds: list[Hold]

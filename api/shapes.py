@@ -36,6 +36,7 @@ def recording(found: Found) -> schemas.Recording:
         size_bytes=row.size_bytes,
         sha256=personal.get("sha256"),
         channels=row.channels,
+        channel_map=personal.get("channel_map"),
         content_type=row.content_type,
         consent=consent(found.consent) if found.consent else None,
         holds=[hold(one) for one in found.holds],

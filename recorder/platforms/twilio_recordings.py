@@ -27,6 +27,7 @@ TYPES: dict[str, EventType] = {
     "absent": "recording.absent",
     "failed": "recording.failed",
 }
+CHANNELS = {"0": "customer", "1": "agent"}  # the parent leg comes first: with our answer, who called us
 UNFINISHED = frozenset(["in-progress", "paused", "stopped", "processing"])
 # Nothing an answer of ours can have started: a voicemail, say, which somebody else of the account's has a use for.
 OF_OTHERS = frozenset(
@@ -60,6 +61,8 @@ def told(call_id: str, fields: Mapping[str, str], query: Mapping[str, str], now:
         data["at"] = rfc3339(started_at)
     elif kind == "recording.available":
         data |= {"started_at": rfc3339(started_at), "content_type": "audio/wav"} | _measures(fields)
+        if data["by_answer"] is True and data.get("channels") == len(CHANNELS):
+            data["channel_map"] = CHANNELS
     else:
         data["reason"] = (fields.get("ErrorCode") or status)[:64]
     at = started_at if kind == "recording.started" else None

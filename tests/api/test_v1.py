@@ -15,8 +15,10 @@ from yarl import URL
 from api.app import all_routes, create_app
 from api.openapi import document
 from api.v1 import calls as v1_calls
-from recorder import subject_requests, tokens
+from recorder import calls, subject_requests, tokens
 from recorder.actors import SYSTEM
+from recorder.capture import pushing
+from recorder.events import Event
 from storage.catalogue import links, listenings
 from tests.api.conftest import CUSTOMER, Client, House, speech
 from tests.recorder.asking import DPO, many
@@ -64,6 +66,19 @@ async def test_a_recording_shows_what_interfaces_name(house: House) -> None:
     }
     assert item["links"] == {"audio": f"/v1/recordings/{recording}/audio"}
     assert CUSTOMER not in str(item)
+
+
+async def test_whose_voice_is_on_which_channel_is_shown(house: House) -> None:
+    house.call()
+    channel_map = {"0": "customer", "1": "agent"}
+    told = {"recording_id": "r-pbx-1", "channels": 2, "channel_map": channel_map}
+    event = Event("recording.available", "standard", "pbx-1", "told", None, data=told)
+    calls.register(house.service, event, house.clock())
+    pushing.push(house.service, "pbx-1", "r-pbx-1", "audio/wav", iter([speech()]), None, house.clock())
+
+    (item,) = (await (await house.client.get("/v1/recordings", headers=house.bearer("dpo"))).json())["items"]
+
+    assert (item["channels"], item["channel_map"]) == (2, channel_map)
 
 
 @pytest.mark.parametrize(

@@ -310,6 +310,7 @@ def test_recording_callbacks_become_canonical() -> None:
         "content_type": "audio/wav",
         "duration_ms": 42_000,
         "channels": 2,
+        "channel_map": {"0": "customer", "1": "agent"},
     }
     assert (absent.type, absent.data["reason"]) == ("recording.absent", "16102")
     assert (failed.type, failed.data["reason"]) == ("recording.failed", "failed")
