@@ -106,7 +106,7 @@ class LinkError(RefusedError):
 
 
 class ConsentPendingError(ConflictError):
-    """No answer to the consent question is known yet; ask again."""
+    """The call goes on, or its consent question is not answered yet; ask again."""
 
     code = "consent_pending"
     retryable = True
