@@ -105,7 +105,18 @@ def _load(path: Path) -> tuple[dict[str, Line], list[str]]:
         faults += [f"line {index}: {fault}" for fault in wrong]
         if not wrong:
             table[entry["number"]] = _line(entry)
+    faults += [f"{line.number}: then.dial leads back to it" for line in table.values() if _leads_back(line, table)]
     return table, faults
+
+
+def _leads_back(line: Line, table: dict[str, Line]) -> bool:
+    """Whether a call would go round for ever."""
+    passed: set[str] = set()
+    after = table.get(line.dial or "")
+    while after is not None and after.number not in passed:
+        passed.add(after.number)
+        after = table.get(after.dial or "")
+    return line.number in passed
 
 
 def _line(entry: dict[str, Any]) -> Line:

@@ -108,6 +108,12 @@ def test_a_changed_file_is_taken_over_and_a_broken_one_is_not(write: Callable[[s
         (LINE + 'then.redirect = "https://x.example"', "exactly one of then.dial and then.redirect"),
         (LINE.replace('then.dial = "+4570000000"', ""), "exactly one of then.dial and then.redirect"),
         (LINE.replace("+4570000000", "70000000"), "then.dial must be E.164"),
+        (LINE.replace("+4570000000", "+4570123456"), "+4570123456: then.dial leads back to it"),
+        (
+            LINE.replace("+4570000000", "+4570123457")
+            + LINE.replace("+4570123456", "+4570123457").replace("+4570000000", "+4570123456"),
+            "+4570123457: then.dial leads back to it",
+        ),
         (
             LINE.replace('then.dial = "+4570000000"', 'then.redirect = "http://x.example"'),
             "then.redirect must be an https URL",
@@ -120,6 +126,12 @@ def test_every_fault_stops_the_start_and_is_named(write: Callable[[str], Path], 
         Lines(write(text))
 
     assert fault in str(refusal.value)
+
+
+def test_a_line_may_go_on_to_another_one(write: Callable[[str], Path]) -> None:
+    rounds = LINE.replace("+4570000000", "+4570123457")
+
+    assert len(Lines(write(rounds + LINE.replace("+4570123456", "+4570123457"))).all()) == 2
 
 
 def test_a_flow_of_ones_own_is_an_https_address_or_on_this_machine(write: Callable[[str], Path]) -> None:
