@@ -16,6 +16,7 @@ from storage.catalogue.recordings import Recording
 from storage.clock import new_id
 
 GONE = ("discarded", "erasing")
+MISSING = {"recording.absent": "platform_absent", "recording.failed": "platform_failed"}  # why nothing is there
 
 
 def announced(case: Case, received: ReceivedEvent) -> Recording | None:
@@ -49,11 +50,12 @@ def timed(case: Case, recording: Recording, edge: str, at: datetime) -> None:
 def available(case: Case, received: ReceivedEvent) -> None:
     """It can be fetched, also if it was given up already. The copy of one that is gone is deleted at its source."""
     recording, data = announced(case, received), received.event.data
-    if recording is None or recording.state in GONE:
+    missed = recording is not None and recording.state == "discarded" and recording.reason in MISSING.values()
+    if recording is None or (recording.state in GONE and not missed):
         sources.leave(case.service, case.connection, received.event, "gone", case.now, recording=recording)
         case.jobs.add("source")
         return
-    given_up = recording.state == "failed"
+    given_up = missed or recording.state == "failed"
     if not given_up and (recording.state != "announced" or recording.available_at is not None):
         _moved(case, recording, received.event)
         return
@@ -78,8 +80,8 @@ def available(case: Case, received: ReceivedEvent) -> None:
         sealed=personal.seal(_secret(case, recording), "recordings", recording.id, _own(received.event)),
         next_try_at=case.now,
     )
-    if given_up:
-        tasks.close_task(case.connection, "capture_failed", recording.id, SYSTEM.id, case.now)
+    for task in ("capture_failed", "platform_failed") if given_up else ():
+        tasks.close_task(case.connection, task, recording.id, SYSTEM.id, case.now)
 
 
 def _moved(case: Case, recording: Recording, event: Event) -> None:
@@ -106,11 +108,11 @@ def _secret(case: Case, recording: Recording) -> bytes:
 
 
 def absent(case: Case, received: ReceivedEvent) -> None:
-    """There is nothing to fetch. Where the platform failed, people are told."""
+    """There is nothing to fetch, unless that was said as well: then fetching it shows. Of a failure people are told."""
     recording = announced(case, received)
-    if recording is None:
+    if recording is None or recording.available_at is not None:
         return
-    reason = received.event.type.replace("recording.", "platform_")
+    reason = MISSING[received.event.type]
     if recordings.change(
         case.connection, recording.id, when={"state": "announced"}, state="discarded", reason=reason, sealed=None
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recorder import capture, faultpoints
+from recorder import capture, faultpoints, sources
 from recorder.calls import settling
 from recorder.ports import Service
 from storage.catalogue import tasks
@@ -79,3 +79,43 @@ def test_p6_a_new_address_is_taken_before_anything_failed_for_good(
 
     assert only(service).state == "stored"
     assert exchange.gets == [PATH, FRESH]
+
+
+def there_after_all(service: Service, exchange: Exchange, kind: str, order: str, answer: str) -> None:
+    """A platform says of one recording that there is none, and that it can be fetched."""
+    exchange.recordings[PATH] = WHOLE
+    story = Story(service, START)
+    story.begin()
+    story.record()
+    story.consent(0, answer)
+    says = [
+        lambda: story.tell(kind, 9, recording_id=story.recording),
+        lambda: story.available(exchange.origin + PATH, 9),
+    ]
+    for say in says if order == "none first" else reversed(says):
+        say()
+    story.end(10)
+    capture.capture_due(service, at(13))
+    sources.delete_at_sources(service, at(14))
+
+
+@pytest.mark.parametrize("order", ["none first", "none last"])
+@pytest.mark.parametrize("kind", ["recording.absent", "recording.failed"])
+def test_p6_what_was_said_to_be_missing_and_is_there_after_all_is_kept(
+    service: Service, exchange: Exchange, kind: str, order: str
+) -> None:
+    there_after_all(service, exchange, kind, order, "granted")
+
+    assert only(service).state == "stored"
+    with service.database.read() as connection:
+        assert tasks.open_tasks(connection) == []
+
+
+@pytest.mark.parametrize("order", ["none first", "none last"])
+def test_p1_what_was_said_to_be_missing_and_is_there_without_a_yes_is_deleted_there(
+    service: Service, exchange: Exchange, order: str
+) -> None:
+    there_after_all(service, exchange, "recording.failed", order, "refused")
+
+    assert only(service).state == "discarded"
+    assert (exchange.gets, exchange.deletes) == ([], [PATH])
