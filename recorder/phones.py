@@ -27,8 +27,9 @@ def normalise(text: str) -> str | None:
     if len(text) > MAX_LENGTH:
         return None
     text = _user_part(text.strip())
-    if text.lower() in WITHHELD or any(character.isalpha() for character in text):
-        return None  # the parser would find a number in a name: agent20123456 is nobody's
+    # Zeros stand for a number withheld, and of names the parser would take the digits: agent20123456 is nobody's.
+    if text.lower() in WITHHELD or not text.strip("0") or any(character.isalpha() for character in text):
+        return None
     if E164.fullmatch(text):  # the form platforms send: not worth a parser
         return text
     try:
