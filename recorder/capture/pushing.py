@@ -17,7 +17,6 @@ from recorder.capture import attempting, storing
 from recorder.errors import (
     AudioUnsupportedError,
     CallNotFoundError,
-    ConflictError,
     ConsentMissingError,
     ConsentPendingError,
     InvalidEventError,
@@ -74,7 +73,7 @@ def push(
         raise ConsentPendingError
     if job == "discard":
         raise ConsentMissingError
-    raise ConflictError("this recording is being captured")
+    raise LeaseLostError
 
 
 def _announced(

@@ -26,6 +26,7 @@ from recorder.errors import (
     ConsentMissingError,
     ConsentPendingError,
     InvalidInputError,
+    LeaseLostError,
     TooLargeError,
 )
 from recorder.ports import Service
@@ -720,6 +721,21 @@ def test_a_pushed_recording_is_created_once(service: Service) -> None:
     assert acts(service)[-1] == "source.left"  # who pushes has told us of no copy that we could delete
     assert acts(service).count("recording.stored") == 1
     assert len(objects(service)) == 2
+
+
+def test_p6_a_push_beside_another_of_the_same_is_to_be_repeated(service: Service) -> None:
+    story = announced(service)
+
+    def arriving() -> Iterator[bytes]:
+        yield WHOLE[:1000]
+        with pytest.raises(LeaseLostError) as meanwhile:
+            push(service, story)
+        assert meanwhile.value.retryable  # as "conflict" it would say that other audio was kept
+        yield WHOLE[1000:]
+
+    kept = pushing.push(service, story.call_id, story.recording, "audio/wav", arriving(), None, at(12))
+
+    assert (kept, push(service, story)) == ("created", "same")
 
 
 def test_a_pushed_recording_that_was_cut_is_still_known_by_its_bytes(service: Service) -> None:
