@@ -50,12 +50,11 @@ def timed(case: Case, recording: Recording, edge: str, at: datetime) -> None:
 def available(case: Case, received: ReceivedEvent) -> None:
     """It can be fetched, also if it was given up already. The copy of one that is gone is deleted at its source."""
     recording, data = announced(case, received), received.event.data
-    missed = recording is not None and recording.state == "discarded" and recording.reason in MISSING.values()
-    if recording is None or (recording.state in GONE and not missed):
+    if recording is None or (recording.state in GONE and not missed(recording)):
         sources.leave(case.service, case.connection, received.event, "gone", case.now, recording=recording)
         case.jobs.add("source")
         return
-    given_up = missed or recording.state == "failed"
+    given_up = recording.state == "failed" or missed(recording)
     if not given_up and (recording.state != "announced" or recording.available_at is not None):
         _moved(case, recording, received.event)
         return
@@ -82,6 +81,11 @@ def available(case: Case, received: ReceivedEvent) -> None:
     )
     for task in ("capture_failed", "platform_failed") if given_up else ():
         tasks.close_task(case.connection, task, recording.id, SYSTEM.id, case.now)
+
+
+def missed(recording: Recording) -> bool:
+    """Whether it is gone only because its platform said that it has none."""
+    return recording.state == "discarded" and recording.reason in MISSING.values()
 
 
 def _moved(case: Case, recording: Recording, event: Event) -> None:

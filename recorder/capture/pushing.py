@@ -34,6 +34,7 @@ from storage import inbox
 from storage.catalogue import calls as call_rows
 from storage.catalogue import recordings, seen
 from storage.catalogue.recordings import Recording
+from storage.clock import new_id
 
 PLATFORM = "standard"  # the only one that pushes
 PushResult = Literal["created", "same", "conflict"]
@@ -88,6 +89,10 @@ def _announced(
             raise ConsentMissingError
     if call_id is None or (recording is not None and recording.call_id != call_id):
         raise CallNotFoundError
+    data = {"recording_id": platform_recording_id}
+    if recording is not None and announcing.missed(recording):
+        there = Event("recording.available", PLATFORM, platform_call_id, new_id("psh"), None, data=data)
+        recording = _told(service, there, ref, now)
     if recording is not None and (recording.started_at is not None or recording.state in announcing.GONE):
         return recording
     if started_at is None:
@@ -96,9 +101,13 @@ def _announced(
         plausible(started_at, now)
     except InvalidEventError as exc:
         raise InvalidInputError(f"started_at {exc}") from exc
-    data = {"recording_id": platform_recording_id}
     key = f"push:{platform_recording_id}"
-    calls.register(service, Event("recording.started", PLATFORM, platform_call_id, key, started_at, data=data), now)
+    return _told(service, Event("recording.started", PLATFORM, platform_call_id, key, started_at, data=data), ref, now)
+
+
+def _told(service: Service, event: Event, ref: bytes, now: datetime) -> Recording:
+    """The recording after an event about it."""
+    calls.register(service, event, now)
     with service.database.read() as connection:
         recording = recordings.by_ref(connection, ref)
     if recording is None:

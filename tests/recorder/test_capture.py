@@ -723,6 +723,19 @@ def test_a_pushed_recording_is_created_once(service: Service) -> None:
     assert len(objects(service)) == 2
 
 
+@pytest.mark.parametrize("kind", ["recording.absent", "recording.failed"])
+def test_p6_a_push_of_what_was_said_to_be_missing_is_kept(service: Service, kind: str) -> None:
+    story = announced(service, ended=False)
+    for _ in range(2):
+        story.tell(kind, 9, recording_id=story.recording)
+        with pytest.raises(ConsentPendingError):
+            push(service, story, seconds=9)
+    story.end(10)
+
+    assert push(service, story) == "created"
+    assert opened(service, only(service)) == WHOLE
+
+
 def test_p6_a_push_beside_another_of_the_same_is_to_be_repeated(service: Service) -> None:
     story = announced(service)
 
