@@ -108,4 +108,4 @@ def _one(row: Row[tuple[object, ...]] | None) -> Session | None:
 
 
 def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
+from http.client import HTTPConnection
 
 import pytest
 from aiohttp import web
@@ -94,6 +96,29 @@ async def test_every_answer_carries_the_strict_headers(house: House) -> None:
         assert answer.headers["Server"] == "recorder"
         assert "Strict-Transport-Security" not in answer.headers
     assert (await house.client.get("/console/sign-in")).headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"\xc3\xa6", b'"\\377\\000"', b"x" * 4000])
+@pytest.mark.parametrize(
+    ("path", "header", "start", "status"),
+    [
+        ("/console/", "Cookie", b"staff=", 303),
+        ("/access/recordings", "Cookie", b"access=", 404),
+        ("/access/open", "Cookie", b"access=", 303),
+        ("/v1/recordings", "Authorization", b"Bearer ", 401),
+    ],
+)
+async def test_p4_what_nobody_was_given_opens_nothing(
+    house: House, path: str, header: str, start: bytes, status: int, text: bytes
+) -> None:
+    """Whatever bytes it is made of, and it is no fault of ours. aiohttp's own client cannot send all of them."""
+
+    def asked() -> int:
+        with closing(HTTPConnection(house.client.host, house.client.port or 0)) as connection:
+            connection.request("GET", path, headers={header: start + text})
+            return connection.getresponse().status
+
+    assert await asyncio.to_thread(asked) == status
 
 
 async def test_unknown_routes_and_wrong_methods_are_problems(house: House) -> None:
