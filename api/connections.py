@@ -1,4 +1,6 @@
-"""Connections, and what is answered on them before there is a request: to a malformed head, or one that is too long."""
+"""Connections, and what is answered on them before the application is asked: to a head that is malformed or too long,
+or that expects what nobody does.
+"""
 
 from __future__ import annotations
 
@@ -35,3 +37,11 @@ class Connection(web.RequestHandler):
         headers.put(self._app, request, response)
         response.force_close()
         return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """The application raises none of aiohttp's errors; one of its own is about an `Expect` it does not know."""
+        if isinstance(resp, web.HTTPException):
+            resp = self.handle_error(request, resp.status)
+        return await super().finish_response(request, resp, start_time)

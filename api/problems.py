@@ -43,6 +43,7 @@ STATUS: dict[str, int] = {
     "sweep_brake": 409,
     "too_large": 413,
     "audio_unsupported": 415,
+    "expectation_failed": 417,
     "idempotency_reused": 422,
     "audio_invalid": 422,
     "audio_empty": 422,
@@ -75,7 +76,14 @@ RETRY_AFTER_SECONDS = 5
 AGAIN = frozenset([HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE])
 
 # What aiohttp itself raises, by our codes.
-CODES = {400: "invalid_input", 404: "not_found", 405: "method_not_allowed", 408: "timeout", 413: "too_large"}
+CODES = {
+    400: "invalid_input",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    413: "too_large",
+    417: "expectation_failed",
+}
 
 
 def of_error(request: web.Request, error: RecorderError) -> web.Response:

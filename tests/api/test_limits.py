@@ -168,3 +168,31 @@ def test_a_malformed_head_is_answered_as_everything_is_and_not_repeated(service:
         assert answer.headers.get_all(name) == [value]
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", [b"/webhooks/events", b"/nowhere"])
+def test_an_expectation_nobody_knows_is_a_problem_that_does_not_repeat_it(
+    service: Service, capfd: pytest.CaptureFixture[str], path: bytes
+) -> None:
+    answer, problem = answered(
+        service, b"POST %b HTTP/1.1\r\nHost: x\r\nExpect: secret\r\nContent-Length: 2\r\n\r\n" % path
+    )
+    assert (answer.status, problem["code"], problem["detail"]) == (417, "expectation_failed", "expectation failed")
+    assert problem["request_id"] == answer.headers["X-Request-ID"]
+    assert problem["request_id"] in (written := "".join(capfd.readouterr()))
+    assert "secret" not in str(problem) + written
+    for name, value in ALWAYS.items():
+        assert answer.headers.get_all(name) == [value]
+
+
+def test_who_asks_before_sending_a_body_is_told_to_go_on(service: Service) -> None:
+    with (
+        server.listening(service, cast("Any", Idle())) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+    ):
+        client.sendall(b"POST /v1/bounces HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n")
+        assert client.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"{}")
+        answer = HTTPResponse(client)
+        answer.begin()
+        assert answer.status == 401
