@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
 
-from recorder.errors import MediaRefusedError, MediaTooLargeError, PlatformError
+from recorder.errors import MediaRefusedError, MediaTooLargeError, PlatformError, PlatformUnreachableError
 from recorder.fetch import allowed, call, open_url, origin_of
 
 
@@ -233,6 +234,25 @@ def test_a_dripping_peer_is_cut_off_at_the_deadline(wire: Callable[..., WireServ
     try:
         with pytest.raises(PlatformError):
             fetch(server, timeout_s=0.3)
+    finally:
+        stop.set()
+
+
+def test_a_handshake_that_drips_is_cut_off(wire: Callable[..., WireServer]) -> None:
+    """Python counts the timeout for the whole of a handshake, not for each byte of it; nothing else bounds it."""
+    stop = threading.Event()
+
+    def drip(peer: socket.socket) -> None:
+        peer.sendall(b"\x16\x03\x03\x40\x00")  # a record of 16 KiB follows
+        while not stop.wait(0.02):
+            peer.sendall(b"a")
+
+    origin = wire(drip).origin.replace("http:", "https:")
+    try:
+        started = time.monotonic()
+        with pytest.raises(PlatformUnreachableError):
+            call("GET", origin, origins=[origin], private_ok=True, timeout_s=0.3)
+        assert 0.2 < time.monotonic() - started < 30
     finally:
         stop.set()
 

@@ -155,6 +155,13 @@ def test_a_relay_that_drips_is_cut_off(authority: trustme.CA, greeting: bytes) -
         mailer(server, authority, timeout_s=5, exchange_s=0.3).send("anna@example.com", HELLO)
 
 
+def test_a_handshake_that_drips_is_cut_off(authority: trustme.CA) -> None:
+    """Nothing shuts it down, and it needs nothing: Python counts the timeout for the whole of a handshake."""
+    record = b"\x16\x03\x03\x40\x00"  # 16 KiB follow
+    with babbling(record, b"a", 0.02) as server, pytest.raises(DeliveryError, match="TimeoutError"):
+        mailer(server, authority, scheme="smtps", timeout_s=0.3).send("anna@example.com", HELLO)
+
+
 @pytest.mark.parametrize("greeting", [b"220 hello\r\n", b""])
 def test_an_answer_without_an_end_is_not_gathered(authority: trustme.CA, greeting: bytes) -> None:
     with babbling(greeting, b"250-" + b"x" * 1000 + b"\r\n", 0) as server, pytest.raises(DeliveryError):
