@@ -35,6 +35,7 @@ T = TypeVar("T")
 SHUTDOWN_SECONDS = 30.0  # for requests under way to end, once no more are taken; as long as a body may take
 CLOSE_SECONDS = 1.0  # for what is still going on then: players
 HEAD_SECONDS = 75.0  # a connection has so long to send the whole head of its next request; balancers idle for 60
+READ_SECONDS = 600.0  # who takes nothing of an answer for so long is dropped; a paused player is dropped then too
 SWITCH_SECONDS = 0.0005  # a webhook waits at every thread it crosses for one that computes to let go; 5 ms by default
 
 
@@ -132,6 +133,9 @@ def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[i
             if exc.errno == errno.EADDRINUSE:
                 raise ConfigurationError(f"port {http.port} is in use; set RECORDER_HTTP__PORT") from exc
             raise ConfigurationError(f"cannot listen on {http.host}:{http.port}: {exc.strerror}") from exc
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; what is accepted inherits it
+            for listener in door.sockets:
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(READ_SECONDS * 1000))
         try:
             jobs.start()
             yield door.sockets[0].getsockname()[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import select
 import socket
 import time
 from datetime import timedelta
@@ -117,6 +118,22 @@ def test_p6_a_head_that_drips_in_is_not_waited_for(
                 continue
             except ConnectionError:
                 break
+        assert 0.9 <= time.monotonic() - started < 15
+
+
+def test_p6_who_reads_nothing_is_not_waited_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More answers than fit on the way are asked for, and none is taken. Who was dropped learns it by speaking."""
+    monkeypatch.setattr(server, "READ_SECONDS", 1.0)
+    with server.listening(service, cast("Any", Idle())) as port, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        deaf.settimeout(10)
+        deaf.connect(("127.0.0.1", port))
+        deaf.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+        dropped = select.poll()
+        dropped.register(deaf, select.POLLERR)
+        started = time.monotonic()
+        while not dropped.poll(100) and time.monotonic() - started < 20:
+            deaf.sendall(b"G")
         assert 0.9 <= time.monotonic() - started < 15
 
 
