@@ -7,6 +7,7 @@ import re
 import secrets
 import threading
 import time
+from collections import Counter
 
 import structlog
 from aiohttp import web
@@ -56,6 +57,7 @@ def create_app(service: Service) -> web.Application:
     app[POOLS] = {}
     app[ROUTES] = {}
     app[limits.OPENINGS] = limits.Allowance(limits.AT_ONCE)
+    app[limits.STREAMS] = Counter()
     app[metrics.METRICS] = metrics.Metrics(service)
     for route in all_routes(service):
         app[ROUTES][app.router.add_route(route.method, route.path, route.handler)] = route

@@ -1,10 +1,11 @@
-"""How often one address may ask for what costs us something. In memory only: an address is written down nowhere."""
+"""How much one address or visitor may ask for of what costs us something. In memory only: nothing is written down."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from aiohttp import web
@@ -38,6 +39,9 @@ class Allowance:
 OPENINGS = web.AppKey("openings", Allowance)
 AT_ONCE = 300  # a whole office, or a mobile network, may share an address
 
+STREAMS = web.AppKey("streams", Counter[str])
+STREAMS_AT_ONCE = 16  # of one link; each has a megabyte ready to be sent, or an encoder of ten
+
 
 def limited(request: web.Request) -> None:
     """Raise `TooManyError` where this address has used up its openings, whatever it has to show."""
@@ -45,6 +49,21 @@ def limited(request: web.Request) -> None:
     address = caller(request.remote or "", request.headers.getall("X-Forwarded-For", []), proxies)
     if not request.app[OPENINGS].take(address, now(request)):
         raise TooManyError
+
+
+@contextmanager
+def one_stream_more(request: web.Request, link_id: str) -> Iterator[None]:
+    """Raise `TooManyError` where as many go out to this link already, however slowly they are read."""
+    streams = request.app[STREAMS]
+    if streams[link_id] >= STREAMS_AT_ONCE:
+        raise TooManyError("as much is being sent already as goes to one person at once")
+    streams[link_id] += 1
+    try:
+        yield
+    finally:
+        streams[link_id] -= 1
+        if not streams[link_id]:
+            del streams[link_id]
 
 
 def caller(peer: str, forwarded: Iterable[str], proxies: Collection[Network]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from api import auth, inputs, ranges, schemas
-from api.access.visiting import HOME, LIST, ONE, cookie_of, dead, page_contract, show, to, visited
+from api.access.visiting import HOME, LIST, ONE, cookie_of, dead, page_contract, show, streamed, to, visited
 from api.auth import now
 from api.pools import run
 from api.routing import SERVICE, SESSION_ENDS, Contract, Route
@@ -53,7 +53,7 @@ async def stay(request: web.Request, visit: Visit) -> web.Response:
     return web.Response(text=str(auth.session_seconds(request)))
 
 
-@visited
+@streamed
 async def audio(request: web.Request, visit: Visit) -> web.StreamResponse:
     """What the player plays, in ranges."""
     heard = await run(
@@ -68,7 +68,7 @@ async def audio(request: web.Request, visit: Visit) -> web.StreamResponse:
     return await ranges.respond(request, heard.reader, heard.content_type, recheck=heard.recheck, etag=heard.etag)
 
 
-@visited
+@streamed
 async def download(request: web.Request, visit: Visit) -> web.StreamResponse:
     """A copy as MP3, which everything plays."""
     service, recording_id, moment = request.app[SERVICE], request.match_info["id"], now(request)
@@ -82,7 +82,7 @@ async def download(request: web.Request, visit: Visit) -> web.StreamResponse:
     )
 
 
-@visited
+@streamed
 async def original(request: web.Request, visit: Visit) -> web.StreamResponse:
     """A copy of the very bytes that are kept."""
     service, recording_id, moment = request.app[SERVICE], request.match_info["id"], now(request)
@@ -168,7 +168,7 @@ def _file_name(request: web.Request, item: Disclosed, ending: str) -> str:
 
 
 STAY = Contract(gives={200: "text/plain", 404: "text/html"})
-COPY = Contract(gives={200: "audio/*", 206: "audio/*", 404: "text/html", 416: None}, refuses=("integrity",))
+COPY = Contract(gives={200: "audio/*", 206: "audio/*", 404: "text/html", 416: None}, refuses=("integrity", "too_many"))
 
 ROUTES = [
     Route("GET", LIST, recordings, "session", contract=page_contract(303, 404)),

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from api import auth
 from api.auth import now
+from api.limits import one_stream_more
 from api.pages import render
 from api.pools import run
 from api.routing import SERVICE, SESSION_ENDS, Contract
@@ -42,6 +43,17 @@ def visited(handler: Visited) -> Handler:
         return await handler(request, visit)
 
     return admitted
+
+
+def streamed(handler: Visited) -> Handler:
+    """As `visited`, with no more than so many at once."""
+
+    @wraps(handler)
+    async def counted(request: web.Request, visit: Visit) -> web.StreamResponse:
+        with one_stream_more(request, visit.link.id):
+            return await handler(request, visit)
+
+    return visited(counted)
 
 
 def cookie_of(request: web.Request) -> str:

@@ -16,6 +16,7 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient
 from sqlalchemy import select
 
+from api import limits
 from api.app import create_app
 from recorder import disclosure, listening, subject_requests
 from recorder.actors import Actor
@@ -109,6 +110,25 @@ async def test_the_whole_way(house: House, browser: Client) -> None:
     assert saved.headers["Content-Disposition"] == 'attachment; filename="2026-09-03_samtale.mp3"'
     assert saved.headers["Content-Type"] == "audio/mpeg"
     assert (await saved.read())[:1] == b"\xff"
+
+
+async def test_p6_one_person_is_sent_so_many_streams_at_once_and_no_more(
+    house: House, browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes memory, or an encoder, for as long as its reader likes. One that has ended makes room."""
+    (source,) = sources(await entered(house))
+    ways = [source, source.replace("/audio", "/original"), source.replace("/audio", "/download")]
+
+    monkeypatch.setattr(limits, "STREAMS_AT_ONCE", 1)
+    for path in ways * 2:
+        answer = await browser.get(path)
+        assert (answer.status, len(await answer.read()) > 0) == (200, True)
+
+    monkeypatch.setattr(limits, "STREAMS_AT_ONCE", 0)
+    for path in ways:
+        refused = await browser.get(path)
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "5")
+    assert (await browser.get("/access/recordings")).status == 200
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,13 @@ from http.client import HTTPResponse
 from typing import Any, cast
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from api import limits, server
+from api.app import create_app
 from api.headers import ALWAYS
-from api.limits import Allowance, caller
+from api.limits import Allowance, caller, one_stream_more
+from recorder.errors import TooManyError
 from recorder.ports import Service
 from tests.api.conftest import SAME_ORIGIN, House
 from tests.conftest import BEGINNING
@@ -85,6 +88,17 @@ async def test_p4_an_address_that_opens_too_often_is_told_so_whatever_it_has_to_
     house.clock.advance(seconds=1)
     again = await house.client.post("/access/open", data={"token": "x" * 43}, headers=SAME_ORIGIN)
     assert again.status == 200
+
+
+def test_p6_streams_are_counted_by_link_and_while_they_last(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "STREAMS_AT_ONCE", 2)
+    request = make_mocked_request("GET", "/", app=create_app(service))
+
+    with one_stream_more(request, "lnk_a"), one_stream_more(request, "lnk_b"):
+        for _ in range(3):
+            with one_stream_more(request, "lnk_a"), pytest.raises(TooManyError), one_stream_more(request, "lnk_a"):
+                pass
+    assert not request.app[limits.STREAMS]
 
 
 class Idle:
