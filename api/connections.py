@@ -30,6 +30,8 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
+        if isinstance(exc, ConnectionError):
+            raise exc  # nobody is there to be answered, and nothing they sent was wrong
         request.setdefault(REQUEST_ID, secrets.token_urlsafe(12))
         with bound_contextvars(request_id=request[REQUEST_ID]):
             super().handle_error(request, status, exc, message)  # writes it down; raises where an answer was begun

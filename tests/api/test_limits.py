@@ -20,8 +20,9 @@ from api.headers import ALWAYS
 from api.limits import Allowance, caller, one_stream_more
 from recorder.errors import TooManyError
 from recorder.ports import Service
-from tests.api.conftest import SAME_ORIGIN, House
-from tests.conftest import BEGINNING
+from tests.api.conftest import SAME_ORIGIN, House, speech
+from tests.api.test_worker import until
+from tests.conftest import BEGINNING, MovingClock
 
 NET = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
 
@@ -227,3 +228,26 @@ def test_who_asks_before_sending_a_body_is_told_to_go_on(service: Service) -> No
         answer = HTTPResponse(client)
         answer.begin()
         assert answer.status == 401
+
+
+def test_a_listener_who_goes_away_sent_nothing_malformed(
+    service: Service, clock: MovingClock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As every player does that is moved to another place."""
+    house = House(service, clock, cast("Any", None))
+    recording, bearer = house.stored(audio=speech(300)), house.bearer("dpo")["Authorization"]
+    with server.listening(service, cast("Any", Idle())) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as player:
+            path = f"/v1/recordings/{recording}/audio?purpose=quality"
+            player.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\n\r\n".encode())
+            assert player.recv(100).startswith(b"HTTP/1.1 200")
+        written = ""
+
+        def over() -> bool:
+            nonlocal written
+            written += "".join(capfd.readouterr())
+            return '"status": 499' in written
+
+        until(over)
+    written += "".join(capfd.readouterr())
+    assert "http.malformed" not in written
