@@ -4,24 +4,66 @@ or that expects what nobody does.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import time
 from typing import Any, cast
 
+import structlog
 from aiohttp import web
 from structlog.contextvars import bound_contextvars
 
 from api import headers, problems
 from api.routing import REQUEST_ID
 
+FULL_EVERY = 60.0  # seconds between two lines that say so: whoever fills us must not fill the log
+
+log = structlog.get_logger(__name__)
+
+
+class Room:
+    """How many connections there may be. One more would take a file from what the others ask for.
+
+    At the very last file, asyncio writes a thousand tracebacks for each that knocks, and does nothing else.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+        self._told_at = -FULL_EVERY
+
+    def enter(self) -> bool:
+        """Count one more, and say whether it may stay."""
+        self._taken += 1
+        if self._taken <= self._most:
+            return True
+        if time.monotonic() - self._told_at >= FULL_EVERY:
+            self._told_at = time.monotonic()
+            log.warning("http.full", connections=self._most)
+        return False
+
+    def leave(self) -> None:
+        self._taken -= 1
+
 
 class Connection(web.RequestHandler):
     """aiohttp's, but for its own answers: those repeat what was sent, and name the versions of what runs here."""
 
-    __slots__ = ("_app",)
+    __slots__ = ("_app", "_room")
 
-    def __init__(self, app: web.Application, server: web.Server, **settings: Any) -> None:
+    def __init__(self, app: web.Application, server: web.Server, room: Room, **settings: Any) -> None:
         super().__init__(server, **settings)
         self._app = app
+        self._room = room
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if not self._room.enter():
+            cast("asyncio.Transport", transport).abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._room.leave()
+        super().connection_lost(exc)
 
     def handle_error(
         self,

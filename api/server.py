@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import signal
 import socket
 import sys
@@ -19,7 +20,7 @@ from aiohttp import web
 
 from api import heap
 from api.app import create_app
-from api.connections import Connection
+from api.connections import Connection, Room
 from api.routing import DRAINING, UNDER_WAY
 from api.worker import Worker
 from recorder import checkup
@@ -97,6 +98,12 @@ def greeting(settings: Settings, port: int) -> Iterator[str]:
     yield f"console: {settings.http.public_url}/console/    data: {settings.data_dir}"
 
 
+def room() -> int:
+    """How many connections there may be: each may need a second file, of what it is sent."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return files // 2 if files != resource.RLIM_INFINITY else sys.maxsize
+
+
 @contextmanager
 def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[int]:
     """Serve in a thread while the block runs; gives the port. Raises `ConfigurationError` where it is taken.
@@ -116,19 +123,22 @@ def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[i
 
     app = create_app(service)
     runner = web.AppRunner(app, shutdown_timeout=CLOSE_SECONDS)
-    http = service.settings.http
+    http, most = service.settings.http, room()
     try:
         on_loop(runner.setup())
         connection = partial(
             Connection,
             app,
             cast("web.Server", runner.server),
+            Room(most),
             loop=loop,
             access_log=None,
             keepalive_timeout=HEAD_SECONDS,
         )
         try:
-            door = on_loop(loop.create_server(connection, http.host, http.port, backlog=1024))
+            # asyncio lets so many in before the first of them is asked whether there is room for it.
+            backlog = max(1, min(1024, most // 8))
+            door = on_loop(loop.create_server(connection, http.host, http.port, backlog=backlog))
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
                 raise ConfigurationError(f"port {http.port} is in use; set RECORDER_HTTP__PORT") from exc

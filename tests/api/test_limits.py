@@ -7,6 +7,7 @@ import json
 import select
 import socket
 import time
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from http.client import HTTPResponse
 from typing import Any, cast
@@ -150,6 +151,35 @@ def test_p6_who_reads_nothing_is_not_waited_for(service: Service, monkeypatch: p
         while not dropped.poll(100) and time.monotonic() - started < 20:
             deaf.sendall(b"G")
         assert 0.9 <= time.monotonic() - started < 15
+
+
+def test_p6_there_are_no_more_connections_than_files_for_what_they_ask(
+    service: Service, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Who comes when it is full is sent away at once, and those who are there go on. It is told, not for each."""
+    monkeypatch.setattr(server, "room", lambda: 3)
+
+    with server.listening(service, cast("Any", Idle())) as port, ExitStack() as crowd:
+        asking = [crowd.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(3)]
+
+        def served(client: socket.socket) -> bool:
+            with suppress(ConnectionError):
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                answer = HTTPResponse(client)
+                answer.begin()
+                return bool(answer.read())
+            return False
+
+        def somebody_else() -> bool:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                return served(client)
+
+        assert [served(client) for client in asking] == [True] * 3
+        assert [somebody_else() for _ in range(5)] == [False] * 5
+        assert [served(client) for client in asking] == [True] * 3
+        asking.pop().close()
+        until(somebody_else)
+    assert "".join(capfd.readouterr()).count("http.full") == 1
 
 
 MALFORMED = [
