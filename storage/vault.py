@@ -103,6 +103,7 @@ class SealedStream:
         self._object_key = object_key
         self._at, self._stop = span
         self._opening = opening
+        self._begun = False
         self._blocks: Iterator[bytes] | None = None
         self._cached: Cached | None = None
 
@@ -115,10 +116,11 @@ class SealedStream:
         """The next blocks, until there are `most` bytes or no more. Waits for the store."""
         if self.ended:
             return []
-        if self._cached is None and self._blocks is None:
+        if not self._begun:
+            self._begun = True
             self._cached = self._objects.cached(self._object_key)
-        if (block := self.at_hand()) is not None:
-            return [block]
+            if (block := self.at_hand()) is not None:
+                return [block]
         if self._blocks is None:
             self._blocks = self._objects.read(self._object_key, self._at, self._stop)
         blocks: list[Block] = []

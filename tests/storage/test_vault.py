@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.container import FEED, HEAD, sealed_size
+from storage.container import FEED, HEAD, Block, sealed_size
 from storage.database import Database
 from storage.errors import ConflictError, IntegrityError, KeyDestroyedError, ObjectNotFoundError, StoreFullError
 from storage.keyring import KeyRing
 from storage.keys import Key
 from storage.objects import Cached
 from storage.objects_folder import FolderStore
+from storage.objects_folder import store as folder_store
 from storage.objects_folder.store import CachedFile
 from storage.vault import Sealed, SealedReader, Vault
 
@@ -81,6 +83,13 @@ class Elsewhere(FolderStore):
         return None
 
 
+class Remembered(FolderStore):
+    """A folder of which this machine has everything in memory."""
+
+    def cached(self, key: str) -> Cached | None:
+        return CachedFile(self.path / key)
+
+
 class Forgetful(FolderStore):
     """A folder the machine has forgotten from some place on."""
 
@@ -93,15 +102,43 @@ class HalfCached(CachedFile):
         return super().read(at, min(size, 1_000)) if at < 600_000 else None
 
 
+class Remembering(FolderStore):
+    """A folder the machine has forgotten from some place on, until it is asked: Linux reads ahead by then."""
+
+    asked = False
+
+    def cached(self, key: str) -> Cached | None:
+        return ReadAhead(self.path / key, self)
+
+
+class ReadAhead(CachedFile):
+    def __init__(self, path: Path, folder: Remembering) -> None:
+        super().__init__(path)
+        self._folder = folder
+
+    def read(self, at: int, size: int) -> memoryview | None:
+        if at > 300_000 and not self._folder.asked:
+            self._folder.asked = True
+            return None
+        return super().read(at, min(size, 100_000))
+
+
 def streamed(source: SealedReader, start: int, stop: int, *, reuse: bool) -> bytes:
-    """As an event loop reads: what is at hand, then what it has to wait for."""
+    """As an event loop reads: what is at hand, then what it has to wait for, the next being fetched meanwhile."""
     stream, got = source.stream(start, stop), bytearray()
-    blocks = [] if stream.ended else stream.fetch(1)
-    while blocks:
+
+    def take(blocks: Iterable[Block]) -> None:
         for block in blocks:
-            got += stream.open(block, reuse=reuse)
-        block = stream.at_hand()
-        blocks = [block] if block else [] if stream.ended else stream.fetch(300_000)
+            got.extend(stream.open(block, reuse=reuse))
+
+    take(stream.fetch(1))
+    while block := stream.at_hand():
+        take([block])
+    blocks = stream.fetch(300_000)
+    while blocks:
+        ahead = stream.fetch(300_000)
+        take(blocks)
+        blocks = ahead
     stream.close()
     stream.close()
     return bytes(got)
@@ -127,14 +164,21 @@ def test_any_range(vault: Vault, data: st.DataObject) -> None:
     assert b"".join(reader(vault, sealed, name).read(start, stop)) == PLAIN[start:stop]
 
 
-@pytest.mark.parametrize("kind", [FolderStore, Elsewhere, Forgetful])
+@pytest.mark.parametrize("kind", [FolderStore, Elsewhere, Remembered, Forgetful, Remembering])
 @pytest.mark.parametrize("reuse", [False, True])
 @pytest.mark.parametrize("span", [(0, len(PLAIN)), (0, 0), (5, 16_385), (300_000, 300_001), (16_384, 700_000)])
 def test_a_stream_gives_what_a_reader_gives(
-    vault: Vault, store: FolderStore, kind: type[FolderStore], reuse: bool, span: tuple[int, int]
+    vault: Vault,
+    store: FolderStore,
+    kind: type[FolderStore],
+    reuse: bool,
+    span: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sealed = seal(vault, PLAIN)
     vault.objects = kind(store.path)
+    if kind is not FolderStore:
+        monkeypatch.setattr(folder_store, "NOWAIT", 0)  # not every file system can tell what is in memory
 
     assert streamed(reader(vault, sealed), *span, reuse=reuse) == PLAIN[slice(*span)]
 
