@@ -22,9 +22,10 @@ from recorder.deadlines import ZONE
 LANGUAGES = ("da", "en")
 COOKIE = "lang"
 
-_MOMENT = {"da": "d. MMMM y 'kl.' HH.mm", "en": "d MMMM y 'at' HH:mm"}
-_STAMP = {"da": "d. MMM y HH.mm", "en": "d MMM y HH:mm"}
-_DAY = {"da": "d. MMMM y", "en": "d MMMM y"}
+FIRM = "\N{NO-BREAK SPACE}"  # no line ends between a number and what it counts
+_DAY = {"da": f"d.{FIRM}MMMM y", "en": f"d{FIRM}MMMM y"}
+_MOMENT = {"da": f"{_DAY['da']} 'kl.'{FIRM}HH.mm", "en": f"{_DAY['en']} 'at'{FIRM}HH:mm"}
+_STAMP = {"da": f"d.{FIRM}MMM{FIRM}y HH.mm", "en": f"d{FIRM}MMM{FIRM}y HH:mm"}
 _LOCALE = {"da": "da_DK", "en": "en_GB"}
 
 
@@ -100,8 +101,8 @@ def duration(lang: str, milliseconds: int | None) -> str:
     minutes, seconds = divmod(round(milliseconds / 1000), 60)
     hours, minutes = divmod(minutes, 60)
     units = {"da": ("t.", "min.", "sek."), "en": ("h", "min", "s")}[lang]
-    parts = [f"{value} {unit}" for value, unit in zip((hours, minutes, seconds), units, strict=True) if value]
-    return " ".join(parts) or f"0 {units[-1]}"
+    parts = [f"{value}{FIRM}{unit}" for value, unit in zip((hours, minutes, seconds), units, strict=True) if value]
+    return " ".join(parts) or f"0{FIRM}{units[-1]}"
 
 
 def count(lang: str, number: int) -> str:
@@ -117,7 +118,7 @@ def size(lang: str, number: int | None) -> str:
     while value >= 1000 and len(units) > 1:  # noqa: PLR2004 -- SI
         value, units = value / 1000, units[1:]
     pattern = "0" if units[0] in {"byte", "kB"} else "0.0"
-    return f"{format_decimal(value, pattern, locale=_LOCALE[lang])} {units[0]}"
+    return f"{format_decimal(value, pattern, locale=_LOCALE[lang])}{FIRM}{units[0]}"
 
 
 def filters(lang: str) -> dict[str, Callable[..., str]]:

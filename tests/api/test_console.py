@@ -237,7 +237,7 @@ async def test_deleting_shows_its_effect_then_the_certificate(house: House) -> N
 
     text = await page(house, f"/console/recordings/{recording}/erase")
     assert "2 sealed objects are deleted and looked for again: the recording, the waveform" in text
-    assert "From 3 December 2026 no backup can open it either" in text
+    assert "From 3\xa0December 2026 no backup can open it either" in text
     assert text.count("Delete 1 recording for good") == 1
 
     unsure = await post(house, f"/console/recordings/{recording}/erase")
@@ -456,7 +456,7 @@ async def test_a_page_that_deletes_speaks_of_giving_nothing(house: House) -> Non
     await house.signed_in("dpo")
     text = await page(house, f"/console/requests/{request}")
 
-    assert "Choose the call of 3 Sept 2026 10:12" in text
+    assert "Choose the call of 3\xa0Sept\xa02026 10:12" in text
     assert re.findall(r"\b[Gg]ive", text) == []
 
 

@@ -12,16 +12,16 @@ def test_moments_are_shown_in_copenhagen_across_the_clock_change() -> None:
     summer = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
     winter = datetime(2026, 12, 2, 8, 18, tzinfo=UTC)
 
-    assert words.moment("da", summer) == "3. september 2026 kl. 10.12"
-    assert words.moment("da", winter) == "2. december 2026 kl. 09.18"
-    assert words.moment("en", summer) == "3 September 2026 at 10:12"
+    assert words.moment("da", summer) == "3.\xa0september 2026 kl.\xa010.12"
+    assert words.moment("da", winter) == "2.\xa0december 2026 kl.\xa009.18"
+    assert words.moment("en", summer) == "3\xa0September 2026 at\xa010:12"
 
 
 @pytest.mark.parametrize(
     "value", [datetime(2026, 11, 2, 23, 30, tzinfo=UTC), "2026-11-02T23:30:00Z", "20261103", date(2026, 11, 3)]
 )
 def test_days_are_days_in_copenhagen(value: datetime | date | str) -> None:
-    assert words.day("da", value) == "3. november 2026"
+    assert words.day("da", value) == "3.\xa0november 2026"
 
 
 def test_nothing_known_is_a_dash() -> None:
@@ -30,12 +30,12 @@ def test_nothing_known_is_a_dash() -> None:
     ] * 4
 
 
-def test_durations_and_sizes_read_naturally() -> None:
-    assert words.duration("da", 252_000) == "4 min. 12 sek."
-    assert words.duration("en", 3_600_000) == "1 h"
-    assert words.duration("da", 0) == "0 sek."
-    assert words.size("da", 2_100_000) == "2,1 MB"
-    assert words.size("en", 999) == "999 byte"
+def test_durations_and_sizes_read_naturally_and_no_line_ends_within_them() -> None:
+    assert words.duration("da", 252_000) == "4\xa0min. 12\xa0sek."
+    assert words.duration("en", 3_600_000) == "1\xa0h"
+    assert words.duration("da", 0) == "0\xa0sek."
+    assert words.size("da", 2_100_000) == "2,1\xa0MB"
+    assert words.size("en", 999) == "999\xa0byte"
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,16 @@ def assert_fits(page: Page) -> None:
     assert page.evaluate(hidden) == 0  # on a phone no column of a table is out of sight
 
 
+def assert_facts_have_room(page: Page) -> None:
+    """However long the names beside them are, two fifths of the width are the facts' own."""
+    narrow = (
+        "document.querySelectorAll('dl.facts dd')].filter(dd => dd.clientWidth < 0.4 * dd.parentElement.clientWidth)"
+    )
+    for width in (560, 1200):
+        page.set_viewport_size({"width": width, "height": 720})
+        assert page.evaluate(f"[...{narrow}.map(dd => dd.textContent)") == [], width
+
+
 def kept(house: House) -> list[Path]:
     """What the store holds that is large enough to be audio."""
     return [path for path in (house.data / "objects").rglob("*") if path.is_file() and path.stat().st_size > 100]
@@ -108,6 +118,7 @@ def test_p4_a_customer_hears_keeps_and_withdraws(house: House, browser: Browser,
     assert_accessible(page)
     follow(page, "main form button.danger")
     assert_accessible(page)
+    assert_facts_have_room(page)
     assert house.visitor("dpo").get(f"/v1/recordings/{recording}").status in {200, 404}
     assert kept(house) == []
     assert faults == []
@@ -181,6 +192,17 @@ def test_what_is_printed_is_ink_on_paper(house: House, browser: Browser) -> None
         ".card", "card => [getComputedStyle(card).backgroundColor, getComputedStyle(card).color]"
     )
     assert (paper, ink) == ("rgb(255, 255, 255)", "rgb(0, 0, 0)")
+
+
+def test_what_is_chosen_is_seen_where_the_system_takes_all_colours_away(house: House, browser: Browser) -> None:
+    recorded_call(house)
+    page = browser.new_page(forced_colors="active")
+    enter(house, page, mailed_link(house))
+    edge = "[true, false].map(on => getComputedStyle(document.querySelector(`[aria-pressed=${on}]`)).outlineStyle)"
+    assert page.evaluate(edge) == ["solid", "none"]
+
+    sign_in(house, page)
+    assert page.eval_on_selector("nav [aria-current]", "link => getComputedStyle(link).outlineStyle") == "solid"
 
 
 @pytest.mark.parametrize(("locale", "scheme"), [("da-DK", "dark"), ("en-GB", "light")])
