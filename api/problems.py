@@ -75,6 +75,9 @@ STATUS: dict[str, int] = {
 RETRY_AFTER_SECONDS = 5
 AGAIN = frozenset([HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE])
 
+# Where people who are lost in a room go on.
+HOMES = {"/console": "/console/", "/access": "/access/recordings"}
+
 # What aiohttp itself raises, by our codes.
 CODES = {
     400: "invalid_input",
@@ -119,7 +122,10 @@ def answer(request: web.Request, status: int, code: str, message: str, hint: str
     request_id = request.get(REQUEST_ID, "")
     request[CODE] = code
     if for_people(request):
-        return pages.render(request, "error.html", status=status, code=code, request_id=request_id, http_status=status)
+        home = next((page for room, page in HOMES.items() if request.path.startswith(room)), None)
+        return pages.render(
+            request, "error.html", status=status, code=code, request_id=request_id, http_status=status, home=home
+        )
     body = {
         "type": f"urn:recorder:error:{code}",
         "title": HTTPStatus(status).phrase,

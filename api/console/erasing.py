@@ -15,7 +15,7 @@ from api.pages import render
 from api.pools import run
 from api.routing import ACTOR, SERVICE, Route, staff
 from recorder import erasure, finding, holds
-from recorder.errors import ErasingError, HeldError, InvalidInputError
+from recorder.errors import ErasingError, HeldError, InvalidInputError, RecordingNotFoundError
 
 
 async def preview(request: web.Request) -> web.Response:
@@ -45,6 +45,14 @@ async def certificate(request: web.Request) -> web.Response:
     except ErasingError:
         return render(request, "console/erasing.html", recording_id=some_id)
     return render(request, "console/certificate.html", facts=facts)
+
+
+async def find_certificate(request: web.Request) -> web.Response:
+    """To the certificate whose number a customer has."""
+    number = request.query.get("number", "").strip()
+    if not re.fullmatch(schemas.ID, number):
+        raise RecordingNotFoundError
+    return web.Response(status=303, headers={"Location": f"/console/certificates/{number}"})
 
 
 async def place_hold(request: web.Request) -> web.Response:
@@ -92,6 +100,7 @@ DPO = staff("dpo")
 ROUTES = [
     Route("GET", "/console/recordings/{id}/erase", preview, DPO),
     Route("POST", "/console/recordings/{id}/erase", erase, DPO),
+    Route("GET", "/console/certificates", find_certificate, DPO),
     Route("GET", "/console/certificates/{id}", certificate, DPO),
     Route("POST", "/console/recordings/{id}/holds", place_hold, DPO),
     Route("POST", "/console/holds/{id}/release", release_hold, DPO),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,8 +19,9 @@ from recorder.deadlines import ZONE
 from recorder.disclosure.paging import Leaf, leaf
 from recorder.errors import InvalidInputError, RecordingNotFoundError, RequestNotFoundError
 from recorder.finding import Found
+from recorder.notices import readable_phone
 from recorder.ports import Service
-from recorder.subject_requests import identity_check
+from recorder.subject_requests import contacts, identity_check
 from recorder.subject_requests.course import DISCLOSING
 from recorder.subject_requests.listing import open_requests
 from storage.catalogue import requests
@@ -28,6 +29,7 @@ from storage.catalogue.requests import Listed, Match, Request
 
 PAGE = 50  # recordings
 LEFT_OUT = "left_out"
+SHOWN = ("phone", "account", "call")
 
 
 async def listing(request: web.Request) -> web.Response:
@@ -118,6 +120,7 @@ async def _listing(
         "console/requests.html",
         status=400 if fault else 200,
         items=here.items,
+        about=await run(request, _about, request.app[SERVICE], here.items, now(request)),
         onward=here.next,
         further=cursor is not None,
         fields=fields or {},
@@ -142,6 +145,7 @@ async def page(request: web.Request, *, fault: str | None = None, status: int = 
         "console/request.html",
         status=status,
         wish=wish,
+        about=(await run(request, _about, service, [wish], now(request)))[wish.id],
         here=here,
         calls=await run(request, _dressed, service, here, request[ACTOR], now(request)),
         total=len(listed),
@@ -168,6 +172,15 @@ def wished(service: Service, request_id: str) -> tuple[Request, list[Listed]]:
     if wish is None:
         raise RequestNotFoundError
     return wish, listed
+
+
+def _about(service: Service, wishes: Sequence[Request], moment: datetime) -> dict[str, dict[str, str]]:
+    """Whom each is about: what was asked for, as people read it."""
+    asked = {wish.id: contacts.still_asked(service, wish, moment) for wish in wishes}
+    return {
+        wish_id: {name: readable_phone(one[name]) if name == "phone" else one[name] for name in SHOWN if name in one}
+        for wish_id, one in asked.items()
+    }
 
 
 def _dressed(service: Service, here: Leaf, actor: Actor, moment: datetime) -> list[tuple[Match, Found | None]]:

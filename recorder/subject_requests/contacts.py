@@ -13,14 +13,19 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+import structlog
+
 from recorder import phones
 from recorder.errors import ConflictError
 from recorder.ports import Customer, Service
 from storage import columns
 from storage.catalogue.requests import Request
 from storage.clock import utc_day
+from storage.errors import IntegrityError, KeyDestroyedError
 
 KEPT = timedelta(days=90)
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,17 @@ def asked(service: Service, request: Request, now: datetime) -> dict[str, Any]:
     key = service.keyring.key(request.key_id, now)
     secret = columns.unwrap(key, request.request_key, table="requests", column="request_key", row_id=request.id)
     return columns.open_sealed(secret, request.sealed, table="requests", row_id=request.id)
+
+
+def still_asked(service: Service, request: Request, now: datetime) -> dict[str, Any]:
+    """As `asked`; nothing where the request is over, or its row does not open."""
+    try:
+        return asked(service, request, now)
+    except (ConflictError, KeyDestroyedError):
+        return {}
+    except IntegrityError as error:
+        log.warning("request.damaged", request_id=request.id, code=error.code)
+        return {}
 
 
 def customer(service: Service, about: dict[str, Any]) -> Customer | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import closing
 from http.client import HTTPConnection
 
@@ -138,6 +139,16 @@ async def test_people_get_a_page_in_their_language(house: House) -> None:
         answer = await house.client.get("/lost", headers={"Accept": "text/html", "Accept-Language": language})
         assert answer.status == 404
         assert words in await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("lost", "way"), [("/console/nowhere", "/console/"), ("/access/nowhere", "/access/recordings"), ("/lost", None)]
+)
+async def test_who_is_lost_is_shown_a_way_on(house: House, lost: str, way: str | None) -> None:
+    text = await (await house.client.get(lost, headers={"Accept": "text/html"})).text()
+
+    found = re.search(r'<a class="button" href="([^"]+)"', text)
+    assert (found and found[1]) == way
 
 
 async def test_a_request_id_is_kept_when_it_is_harmless_and_replaced_when_not(house: House) -> None:

@@ -23,6 +23,7 @@ from storage.catalogue import links, listenings, source_deletions, tasks
 from storage.tables import metadata
 from tests.api.conftest import CUSTOMER, SAME_ORIGIN, House
 from tests.recorder.asking import DPO, many, matches
+from tests.recorder.post import deliver_due
 
 ENGLISH = {"Accept-Language": "en"}
 POST = SAME_ORIGIN | ENGLISH
@@ -261,6 +262,23 @@ async def test_the_exchanges_copy_is_said_to_go_only_where_it_does(house: House)
     assert goes not in await page(house, f"/console/recordings/{recording}/erase")
 
 
+async def test_a_certificate_is_found_by_the_number_on_the_customers_receipt(house: House) -> None:
+    recording = house.stored()
+    request = subject_requests.open_request(house.service, "access", phone=CUSTOMER, actor=DPO, now=house.clock())
+    await house.signed_in("dpo")
+    done = await post(house, f"/console/recordings/{recording}/erase", reason="customer_request")
+    number = re.search(r"crt_\w+", await done.text())
+    assert number is not None
+
+    assert 'action="/console/certificates"' in await page(house, "/console/recordings")
+    found = await house.client.get("/console/certificates", params={"number": f" {number[0]}\n"}, headers=ENGLISH)
+    assert (found.status, found.url.path) == (200, f"/console/certificates/{number[0]}")
+    for unknown in ("crt_none", "../requests", "", "x" * 3000):
+        answer = await house.client.get("/console/certificates", params={"number": unknown})
+        assert answer.status == 404
+    assert f'href="/console/certificates/{recording}"' in await page(house, f"/console/requests/{request.id}")
+
+
 async def test_a_held_recording_cannot_be_deleted_until_its_hold_is_released(house: House) -> None:
     recording = house.stored()
     await house.signed_in("dpo")
@@ -269,9 +287,12 @@ async def test_a_held_recording_cannot_be_deleted_until_its_hold_is_released(hou
     assert hold is not None
     assert "Legal claim" in text
     assert re.findall(r'id="p-(\w+)"', text) == ["quality", "training", "documentation", "access", "legal"]
+    subject_requests.open_request(house.service, "access", phone=CUSTOMER, actor=DPO, now=house.clock())
 
     text = await page(house, f"/console/recordings/{recording}/erase")
     assert "It cannot be deleted now." in text
+    assert "Legal claim, to be looked at by" in text
+    assert "Open access request" not in text  # it warns, and forbids nothing
     assert "Delete 1 recording for good" not in text
     refused = await post(house, f"/console/recordings/{recording}/erase", reason="other")
     assert refused.status == 409
@@ -438,6 +459,33 @@ async def test_those_left_out_are_shown_by_themselves(house: House, pages_of_thr
     assert offered(text) == [stored[1], stored[6]]
     answer = await sent(house, to(text, "Show all"), text, [stored[6]])
     assert "6 of 7 chosen" in await answer.text()
+
+
+async def test_a_request_says_whom_it_is_about_while_it_is_open(house: House) -> None:
+    await house.signed_in("dpo")
+    for asked in ({"phone": "20 12 34 56"}, {"account": "A-<1>"}):
+        await post(house, "/console/requests", kind="access", **asked)
+
+    text = await page(house, "/console/requests")
+    assert "ends in </span>56" in text
+    assert "A-&lt;1&gt;" in text
+    assert "123456" not in text.replace(" ", "")
+    by_phone = await page(house, one_with(text, "ends in </span>56"))
+    assert "+45 20 12 34 56" in by_phone.replace("\xa0", " ")
+    assert "A-&lt;1&gt;" in await page(house, one_with(text, "A-&lt;1&gt;"))
+
+    await post(house, one_with(text, "ends in </span>56") + "/refuse", reason="nothing_found")
+    deliver_due(house.service, house.clock())
+    subject_requests.due(house.service, house.clock())
+    assert "No longer kept" in await page(house, one_with(text, "ends in </span>56"))
+
+
+def one_with(text: str, words: str) -> str:
+    """The address of the request in whose row these words are."""
+    (row,) = [row for row in text.split("<tr>") if words in row]
+    found = re.search(r'href="(/console/requests/req_\w+)"', row)
+    assert found is not None
+    return found[1]
 
 
 async def test_what_the_customer_directory_doubts_is_chosen_by_hand_only(house: House, pages_of_three: None) -> None:
