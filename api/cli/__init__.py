@@ -33,7 +33,8 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
 
 app = typer.Typer(
     help="Records calls only after a yes, keeps them sealed for 90 days, lets the caller hear them, and makes them "
-    "gone.\n\nStart with:  recorder demo   (the whole story with real speech)\nor:  recorder serve",
+    "gone.\n\n\b\nStart with:\n  recorder demo      the whole story, with real speech\n"
+    "  recorder serve     the service itself",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

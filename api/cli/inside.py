@@ -41,7 +41,10 @@ def token_create(
 
 @token.command("list")
 def token_list() -> None:
-    """List tokens: never their text."""
+    """List tokens: never their text.
+
+    Example:  recorder token list
+    """
     from recorder import tokens
 
     with running() as service:
@@ -54,7 +57,10 @@ def token_list() -> None:
 
 @token.command("revoke")
 def token_revoke(token_id: Annotated[str, typer.Argument(help="the id from `recorder token list`")]) -> None:
-    """Revoke a token at once."""
+    """Revoke a token at once, and end its sessions.
+
+    Example:  recorder token revoke tok_3owucqfvit556j6t2z3xc7klm4
+    """
     from recorder import tokens
 
     with running() as service:
@@ -64,7 +70,10 @@ def token_revoke(token_id: Annotated[str, typer.Argument(help="the id from `reco
 
 @audit.command("verify")
 def audit_verify() -> None:
-    """Check every entry: numbers without a gap, hashes, time. Exit 13 where anything is wrong."""
+    """Check every entry: numbers without a gap, hashes, time. Exit 13 where anything is wrong.
+
+    Example:  recorder audit verify
+    """
     from storage import audit as log
 
     with running() as service, Progress(console=stderr, transient=True) as progress:
@@ -79,7 +88,10 @@ def audit_verify() -> None:
 
 @audit.command("export")
 def audit_export() -> None:
-    """Print the log as JSON lines. It holds random ids only."""
+    """Print the log as JSON lines. It holds random ids only.
+
+    Example:  recorder audit export > audit.jsonl
+    """
     from storage import audit as log
 
     with running() as service:
@@ -89,7 +101,10 @@ def audit_export() -> None:
 
 @keys.command("rotate")
 def keys_rotate() -> None:
-    """Seal the key ring under a new root key, made now and kept where the old one was."""
+    """Seal the key ring under a new root key. It is made now, and kept where the old one was.
+
+    Example:  recorder keys rotate
+    """
     from recorder import keys as key_use_cases
 
     with running() as service:
@@ -99,7 +114,10 @@ def keys_rotate() -> None:
 
 @config.command("show")
 def config_show() -> None:
-    """Print every setting as it stands; secrets as dots."""
+    """Print every setting as it stands; secrets as stars.
+
+    Example:  recorder config show
+    """
     from recorder.settings import load
 
     shown = json.dumps(load().model_dump(mode="json"), indent=2, ensure_ascii=False)
@@ -109,9 +127,11 @@ def config_show() -> None:
 
 @lines.command("check")
 def lines_check() -> None:
-    """Print what happens on each number, and everything that is wrong with it.
+    """Print what happens on each number, and what is wrong with it.
 
     Exit 1 where anything is wrong, 2 where the table cannot be read.
+
+    Example:  recorder lines check
     """
     with running() as service:
         with service.database.read() as connection:
@@ -129,7 +149,10 @@ def lines_check() -> None:
 
 @script.command("list")
 def scripts_list() -> None:
-    """List consent scripts, versions and who approved them."""
+    """List consent scripts, versions and when they were approved.
+
+    Example:  recorder scripts list
+    """
     from recorder import scripts
 
     with running() as service, service.database.read() as connection:
@@ -146,7 +169,10 @@ def scripts_add(
         typer.FileBinaryRead, typer.Argument(help="TOML: name, language, purposes, retention_days, [texts]")
     ],
 ) -> None:
-    """Add a new version of a script; it is played only once it is approved."""
+    """Add a new version of a script. It is played only once it is approved.
+
+    Example:  recorder scripts add inbound-da.toml
+    """
     from recorder import scripts
     from recorder.errors import InvalidInputError
 
@@ -164,7 +190,10 @@ def scripts_approve(
     script_id: Annotated[str, typer.Argument(help="name@version")],
     by: Annotated[str, typer.Option(help="who approves")],
 ) -> None:
-    """Approve a version: from now on it is the one that is played."""
+    """Approve a version: from now on it is the one that is played.
+
+    Example:  recorder scripts approve inbound-da@2 --by "Anna Holm"
+    """
     from recorder import scripts
 
     with running() as service, service.database.write() as connection:

@@ -15,7 +15,7 @@ from recorder import __version__
 
 
 def serve() -> None:
-    """Run API, pages and jobs until it is told to stop; creates and migrates what it needs.
+    """Run API, pages and jobs until it is told to stop. What it needs, it creates and migrates.
 
     Example:  RECORDER_DATA_DIR=/srv/recorder recorder serve
     """
@@ -29,7 +29,7 @@ def demo(
     *,
     once: Annotated[bool, typer.Option("--once", help="Tell the story and stop.")] = False,
 ) -> None:
-    """Tell the whole story on the embedded default, with real speech; then keep serving.
+    """Tell the whole story with real speech, then keep serving. Needs no account, and no setting.
 
     Example:  recorder demo --once
     """
@@ -78,7 +78,7 @@ def retention(
     *,
     apply: Annotated[bool, typer.Option("--apply", help="Do it: bring forward when they expire.")] = False,
 ) -> None:
-    """Print what policies that became shorter would change for what is kept already; a longer one changes nothing.
+    """Print what policies that became shorter would change. A longer one changes nothing for what is kept already.
 
     With --apply they expire sooner, for good; what is due at once goes with the next sweep.
 
@@ -127,9 +127,10 @@ def doctor(
 
 
 def bounce() -> None:
-    """Read one bounced mail from stdin: its link stops, and people are asked to look. For a pipe of the mail server.
+    """Stop the link of a mail that came back, read from stdin. People are asked to look.
 
-    Anything that is no bounce changes nothing. Exit 10 where the mail is not ours, 2 where it does not say which it is.
+    For a pipe of the mail server. Anything that is no bounce changes nothing. Exit 10 where the mail is not ours, 2
+    where it does not say which it is.
 
     Example:  recorder bounce < returned.eml
     """
@@ -141,7 +142,7 @@ def bounce() -> None:
 
 
 def canary(line: Annotated[str, typer.Argument(help="the number to call, as in lines.toml")]) -> None:
-    """Call one of our own lines and check every step: question, key, tones, capture, play, delete.
+    """Call one of our own lines and check every step. Question, key, tones, capture, play, delete.
 
     Run it beside `serve`. Exit 1 where a step failed; its name and why are printed.
 
@@ -159,7 +160,10 @@ def canary(line: Annotated[str, typer.Argument(help="the number to call, as in l
 
 
 def migrate() -> None:
-    """Bring the database to this version's schema; safe beside `serve` and when there is nothing to do."""
+    """Bring the database to this version's schema. Safe beside `serve` and when there is nothing to do.
+
+    Example:  recorder migrate
+    """
     from recorder.service import make_home
     from recorder.settings import load
     from storage.database import Database
@@ -176,7 +180,7 @@ def health(
     *,
     ready: Annotated[bool, typer.Option("--ready", help="Also database and key ring.")] = False,
 ) -> None:
-    """Ask the `serve` of this machine whether it answers; exit 1 where not. For containers and supervisors.
+    """Ask the `serve` of this machine whether it answers. Exit 1 where not. For containers and supervisors.
 
     Example:  recorder health --ready
     """

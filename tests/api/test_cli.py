@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from api.cli import main
+from api.cli import app, main
 from tests.conftest import LINES
 
 
@@ -22,6 +26,32 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RECORDER_DATA_DIR", str(tmp_path))
     (tmp_path / "lines.toml").write_text(LINES)
     return tmp_path
+
+
+def commands(command: Any, *names: str) -> Iterator[tuple[str, ...]]:
+    yield names
+    for name, one in getattr(command, "commands", {}).items():
+        yield from commands(one, *names, name)
+
+
+@pytest.mark.parametrize("names", sorted(commands(typer.main.get_command(app))), ids=" ".join)
+def test_help_says_all_of_what_a_command_does_and_gives_an_example(
+    names: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(*names, "--help") == 0
+
+    text = capsys.readouterr().out
+    if "Commands:" in text:
+        listed = text.partition("Commands:")[2].splitlines()
+        assert [line for line in listed if line.endswith("...")] == []
+    elif names != ("version",):
+        assert re.search(rf"\n  Example:  [^\n]*recorder {' '.join(names)}( |\n)", text)
+
+
+def test_help_begins_with_two_commands_to_start_with(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("--help") == 0
+
+    assert re.search(r"\n  Start with:\n +recorder demo .*\n +recorder serve ", capsys.readouterr().out)
 
 
 @pytest.mark.usefixtures("home")
