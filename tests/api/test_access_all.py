@@ -114,7 +114,7 @@ async def test_what_is_held_waits_and_is_said(house: House, browser: Client, cal
     assert "Slet 2 samtaler nu" in asked
 
     receipt = await (await post(browser, ALL, choice="delete_now")).text()
-    assert "1 samtale bliver holdt tilbage" in receipt
+    assert "1 samtale skal bruges i en juridisk sag" in receipt
     assert len(re.findall(r"crt_[a-z2-7]+", receipt)) == 2
     assert states(house) == dict.fromkeys(calls, "erasing") | {calls[1]: "stored"}
 

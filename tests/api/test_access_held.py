@@ -54,7 +54,7 @@ async def test_a_restricted_call_has_no_player_that_stays_silent(
     page = await entered(house)
 
     assert (sources(page), downloads(page)) == ([], [])
-    assert "kan ikke høres her for tiden" in page
+    assert "kan ikke høres her lige nu" in page
 
 
 async def test_what_nobody_holds_for_them_is_not_said_to_wait(house: House, browser: Client, recording_id: str) -> None:
@@ -70,4 +70,4 @@ async def test_what_nobody_holds_for_them_is_not_said_to_wait(house: House, brow
 
     page = await (await browser.get("/access/recordings")).text()
     assert "til du har fået din kopi" not in page
-    assert "Den bliver slettet af sig selv" in page
+    assert "Den bliver automatisk slettet" in page

@@ -135,7 +135,7 @@ async def test_unknown_routes_and_wrong_methods_are_problems(house: House) -> No
 
 
 async def test_people_get_a_page_in_their_language(house: House) -> None:
-    for language, words in (("da", "Her er ikke noget"), ("en", "There is nothing here")):
+    for language, words in (("da", "Siden findes ikke"), ("en", "There is nothing here")):
         answer = await house.client.get("/lost", headers={"Accept": "text/html", "Accept-Language": language})
         assert answer.status == 404
         assert words in await answer.text()

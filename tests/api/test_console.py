@@ -569,8 +569,8 @@ async def test_the_overview_says_when_the_first_answer_is_due(house: House) -> N
     ("fields", "said"),
     [
         ({"phone": "2012345"}, "This is not a telephone number."),
-        ({"phone": "20123456", "received_at": "2999-01-01"}, "Say today, or a day that has been."),
-        ({"phone": "20123456", "account": "A-1001"}, "Say exactly one of number, account and call"),
+        ({"phone": "20123456", "received_at": "2999-01-01"}, "Give today, or an earlier day."),
+        ({"phone": "20123456", "account": "A-1001"}, "Give a number, an account or a call, and only one of them"),
     ],
 )
 async def test_a_request_that_cannot_be_opened_says_why(house: House, fields: dict[str, str], said: str) -> None:
@@ -580,7 +580,7 @@ async def test_a_request_that_cannot_be_opened_says_why(house: House, fields: di
 
     assert answer.status == 400
     assert (said in text, all(value in text for value in fields.values())) == (True, True)
-    assert ("Say exactly one" in text) == ("account" in fields)
+    assert ("only one of them" in text) == ("account" in fields)
 
 
 async def test_a_refusal_may_be_as_long_as_the_page_says(house: House) -> None:
