@@ -13,11 +13,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from api import words
 from api.auth import session_seconds
 from api.routing import ACTOR, SAFE_METHODS, SERVICE, SESSION_ENDS
+from recorder.notices import readable_phone
 
 
 @cache
 def environment(lang: str) -> Environment:
-    """Templates of `api/templates`. `_()` and `ngettext()` translate; `moment day duration count size` format."""
+    """Templates of `api/templates`. `_()` and `ngettext()` translate; `phone` and what `words.filters` names format."""
     env = Environment(
         loader=PackageLoader("api"),
         autoescape=True,
@@ -29,7 +30,7 @@ def environment(lang: str) -> Environment:
     install = env.install_gettext_callables  # type: ignore[attr-defined]  # the i18n extension adds it
     install(partial(words.translate, lang), partial(words.translate_plural, lang), newstyle=True)
     env.policies["ext.i18n.trimmed"] = True
-    env.filters.update(words.filters(lang))
+    env.filters.update(words.filters(lang), phone=readable_phone)
     env.globals.update(lang=lang, languages=words.LANGUAGES, asset=asset)
     return env
 

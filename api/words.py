@@ -25,7 +25,8 @@ COOKIE = "lang"
 FIRM = "\N{NO-BREAK SPACE}"  # no line ends between a number and what it counts
 _DAY = {"da": f"d.{FIRM}MMMM y", "en": f"d{FIRM}MMMM y"}
 _MOMENT = {"da": f"{_DAY['da']} 'kl.'{FIRM}HH.mm", "en": f"{_DAY['en']} 'at'{FIRM}HH:mm"}
-_STAMP = {"da": f"d.{FIRM}MMM{FIRM}y HH.mm", "en": f"d{FIRM}MMM{FIRM}y HH:mm"}
+_DATE = {"da": f"d.{FIRM}MMM{FIRM}y", "en": f"d{FIRM}MMM{FIRM}y"}
+_STAMP = {"da": f"{_DATE['da']} HH.mm", "en": f"{_DATE['en']} HH:mm"}
 _LOCALE = {"da": "da_DK", "en": "en_GB"}
 
 
@@ -81,6 +82,11 @@ def stamp(lang: str, value: datetime | str | None) -> str:
     return "–" if when is None else format_datetime(when, _STAMP[lang], tzinfo=ZONE, locale=_LOCALE[lang])
 
 
+def short_day(lang: str, value: datetime | None) -> str:
+    """The day of a moment in Copenhagen, short enough for a table."""
+    return "–" if value is None else format_date(value.astimezone(ZONE).date(), _DATE[lang], locale=_LOCALE[lang])
+
+
 def day(lang: str, value: datetime | date | str | None) -> str:
     """The day of a moment in Copenhagen, or a day as it is (also as text)."""
     if isinstance(value, str) and len(value) == len("yyyymmdd"):
@@ -123,7 +129,10 @@ def size(lang: str, number: int | None) -> str:
 
 def filters(lang: str) -> dict[str, Callable[..., str]]:
     """What templates call as `{{ value | moment }}`, bound to one language."""
-    return {function.__name__: partial(function, lang) for function in (moment, stamp, day, duration, count, size)}
+    return {
+        function.__name__: partial(function, lang)
+        for function in (moment, stamp, short_day, day, duration, count, size)
+    }
 
 
 def _parsed(value: datetime | str | None) -> datetime | None:

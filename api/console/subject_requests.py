@@ -19,7 +19,6 @@ from recorder.deadlines import ZONE
 from recorder.disclosure.paging import Leaf, leaf
 from recorder.errors import InvalidInputError, RecordingNotFoundError, RequestNotFoundError
 from recorder.finding import Found
-from recorder.notices import readable_phone
 from recorder.ports import Service
 from recorder.subject_requests import contacts, identity_check
 from recorder.subject_requests.course import DISCLOSING
@@ -175,12 +174,9 @@ def wished(service: Service, request_id: str) -> tuple[Request, list[Listed]]:
 
 
 def _about(service: Service, wishes: Sequence[Request], moment: datetime) -> dict[str, dict[str, str]]:
-    """Whom each is about: what was asked for, as people read it."""
+    """Whom each is about: the phone, account or call that was asked for."""
     asked = {wish.id: contacts.still_asked(service, wish, moment) for wish in wishes}
-    return {
-        wish_id: {name: readable_phone(one[name]) if name == "phone" else one[name] for name in SHOWN if name in one}
-        for wish_id, one in asked.items()
-    }
+    return {wish_id: {name: one[name] for name in SHOWN if name in one} for wish_id, one in asked.items()}
 
 
 def _dressed(service: Service, here: Leaf, actor: Actor, moment: datetime) -> list[tuple[Match, Found | None]]:

@@ -14,6 +14,8 @@ def test_moments_are_shown_in_copenhagen_across_the_clock_change() -> None:
 
     assert words.moment("da", summer) == "3.\xa0september 2026 kl.\xa010.12"
     assert words.moment("da", winter) == "2.\xa0december 2026 kl.\xa009.18"
+    assert words.stamp("da", summer) == "3.\xa0sep.\xa02026 10.12"
+    assert words.short_day("da", winter) == "2.\xa0dec.\xa02026"
     assert words.moment("en", summer) == "3\xa0September 2026 at\xa010:12"
 
 

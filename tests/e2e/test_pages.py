@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from storage.catalogue import tasks
 from tests.e2e.journeys import ask_for_code, enter, mailed_link, recorded_call, sign_in, until
 from tests.servers.between import Fate, Request, between
 
@@ -306,6 +307,8 @@ def test_p6_a_double_click_on_a_slow_line_counts_once(house: House, browser: Bro
 @pytest.mark.parametrize(("locale", "scheme"), [("da-DK", "light"), ("en-GB", "dark")])
 def test_a_dpo_finds_listens_and_deletes(house: House, browser: Browser, locale: str, scheme: str) -> None:
     recording = recorded_call(house)
+    with house.service.database.write() as connection:
+        tasks.open_task(connection, "hold_not_sheltered", recording, house.clock())
     page = context(browser, locale=locale, scheme=scheme).new_page()
 
     page.goto(f"{house.url}/console/")
@@ -316,6 +319,9 @@ def test_a_dpo_finds_listens_and_deletes(house: House, browser: Browser, locale:
     page.goto(f"{house.url}/console/recordings")
     assert_accessible(page)
     assert_fits(page)
+    page.set_viewport_size({"width": 1100, "height": 720})
+    assert_fits(page)
+    page.set_viewport_size({"width": 320, "height": 720})
     page.locator('input[name="phone"]').fill("20 12 34 56")
     with page.expect_navigation():
         page.locator('input[name="phone"]').press("Enter")
