@@ -26,7 +26,7 @@ def main() -> None:
         desk = browser.new_page(viewport={"width": 1200, "height": 1080}, locale="en-GB")
         sign_in(house, desk)
         desk.goto(f"{house.url}/console/recordings/{recording}")
-        desk.screenshot(path=PICTURES / "console.png", clip={"x": 0, "y": 0, "width": 1200, "height": 960})
+        desk.screenshot(path=PICTURES / "console.png", clip={"x": 0, "y": 0, "width": 1200, "height": 1000})
     for picture in sorted(PICTURES.glob("*.png")):
         print(picture.relative_to(HERE))
 

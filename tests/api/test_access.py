@@ -443,6 +443,7 @@ async def test_withdrawing_asks_whether_a_copy_comes_first(house: House, browser
     text = await gone.text()
     assert "Samtalen er slettet" in text
     assert re.search(r"crt_[a-z2-7]+", text)
+    assert "Gem nummeret, for siden kan ikke vises igen." in text
     assert (await browser.get(source)).status == 404
 
 
