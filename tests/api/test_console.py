@@ -19,7 +19,7 @@ from recorder import subject_requests, tokens
 from recorder.actors import SYSTEM
 from recorder.errors import InvalidInputError
 from storage import audit
-from storage.catalogue import links, listenings, source_deletions, tasks
+from storage.catalogue import links, listenings, requests, source_deletions, tasks
 from storage.tables import metadata
 from tests.api.conftest import CUSTOMER, SAME_ORIGIN, House
 from tests.recorder.asking import DPO, many, matches
@@ -478,6 +478,21 @@ async def test_a_request_says_whom_it_is_about_while_it_is_open(house: House) ->
     deliver_due(house.service, house.clock())
     subject_requests.due(house.service, house.clock())
     assert "No longer kept" in await page(house, one_with(text, "ends in </span>56"))
+
+
+async def test_a_damaged_request_hides_no_other(house: House) -> None:
+    damaged, sound = (
+        subject_requests.open_request(house.service, "access", phone=phone, actor=DPO, now=house.clock())
+        for phone in (CUSTOMER, "+4520123457")
+    )
+    with house.service.database.write() as connection:
+        requests.change(connection, damaged.id, when=["received"], sealed=bytes(40))
+    await house.signed_in("dpo")
+
+    text = await page(house, "/console/requests")
+    assert {damaged.id, sound.id} <= set(re.findall(r"req_\w+", text))
+    assert "ends in </span>57" in text
+    await page(house, f"/console/requests/{damaged.id}")
 
 
 def one_with(text: str, words: str) -> str:
