@@ -50,7 +50,7 @@ async def certificate(request: web.Request) -> web.Response:
 async def find_certificate(request: web.Request) -> web.Response:
     """To the certificate whose number a customer has."""
     number = request.query.get("number", "").strip()
-    if not re.fullmatch(schemas.ID, number):
+    if not re.fullmatch(ID, number):
         raise RecordingNotFoundError
     return web.Response(status=303, headers={"Location": f"/console/certificates/{number}"})
 
