@@ -19,7 +19,7 @@ from recorder.errors import CallNotFoundError
 from recorder.events import Event, ReceivedEvent, decode
 from recorder.ports import Service
 from storage import audit, inbox
-from storage.catalogue import calls, tasks
+from storage.catalogue import calls, relatives, tasks
 from storage.catalogue.calls import Call
 from storage.errors import DatabaseBusyError, DatabaseUnavailableError, RecorderError
 from storage.inbox import Inbox, InboxItem
@@ -83,6 +83,9 @@ def apply_call(service: Service, connection: Connection, call_ref: bytes, now: d
 
     Not more than a slice of it: whoever decides on something asks `unread` whether that was all.
     """
+    known = calls.by_ref(connection, call_ref)
+    if known is not None:
+        relatives.lock(connection, [known.id])
     applied = _apply(service, connection, call_ref, {}, now, careful=True)
     audit.append_many(connection, applied.entries, now=now)
     return applied.call_id
@@ -171,11 +174,13 @@ def _apply(
 ) -> Applied:
     """Bring a call a slice of events further. Carefully: an event at fault fails alone; else what it raises is raised.
 
-    `known` events need not be opened again. Without `wait`, raises `DatabaseBusyError` where another worker is at the
-    call.
+    `known` events need not be opened again. Raises `DatabaseBusyError` where another worker is at a call that this one
+    is linked to, or comes to be; without `wait`, also where it is at the call itself.
     """
     applied = Applied()
     call = calls.lock_by_ref(connection, ref, wait=wait)
+    if call is not None:
+        relatives.lock_others(connection, call.id)
     # What is pending under any of its ids, read only once the lock is held.
     refs = calls.refs(connection, call) if call else [ref]
     items = service.inbox.pending(connection, *refs, limit=SLICE)

@@ -89,14 +89,19 @@ def open_call(
 def known_or_new(
     service: Service, connection: Connection, received: ReceivedEvent, platform_call_id: str, now: datetime
 ) -> Call | None:
-    """The call that an event names as another one's, made where nobody has told us of it yet; None for one gone."""
+    """The call that an event names as another one's, made where nobody has told us of it yet; None for one gone.
+
+    Locked, with all that are linked to it. Raises `DatabaseBusyError` where another has one of them.
+    """
     platform = received.event.platform
     ref = inbox.ref(service.keyring, platform, platform_call_id)
-    known = calls.by_ref(connection, ref)
+    known = calls.lock_by_ref(connection, ref, wait=False)
+    if known is not None:
+        relatives.lock_others(connection, known.id)
     if known is not None or seen.has(connection, ref):
         return known
     new = open_call(service, connection, platform, platform_call_id, received.received_at, now)
-    return calls.lock_by_ref(connection, ref) if new is None else new.call
+    return calls.lock_by_ref(connection, ref, wait=False) if new is None else new.call
 
 
 def moment(received: ReceivedEvent) -> tuple[datetime, str]:

@@ -70,7 +70,10 @@ def _parent(service: Service, connection: Connection, events: Sequence[ReceivedE
     if named is None:
         return None
     one, parent_id = named
-    return calls.lock_by_ref(connection, inbox.ref(service.keyring, one.event.platform, parent_id))
+    parent = calls.lock_by_ref(connection, inbox.ref(service.keyring, one.event.platform, parent_id), wait=False)
+    if parent is not None:
+        relatives.lock_others(connection, parent.id)
+    return parent
 
 
 def _naming_another(events: Sequence[ReceivedEvent]) -> tuple[ReceivedEvent, str] | None:

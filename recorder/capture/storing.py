@@ -20,7 +20,7 @@ from recorder.consent.spans import WHOLE
 from recorder.errors import AudioError, LeaseLostError, PlatformError
 from recorder.ports import Service
 from storage import audit
-from storage.catalogue import attempts, capturing, forecast, recordings, tasks
+from storage.catalogue import attempts, capturing, forecast, recordings, relatives, tasks
 from storage.catalogue import calls as call_rows
 from storage.catalogue.attempts import Attempt
 from storage.catalogue.calls import Call
@@ -176,9 +176,11 @@ def locked(
 ) -> tuple[Call | None, Recording | None]:
     """A recording and its call, both locked, with everything applied that has come in about them.
 
-    Without `wait`, nothing where another worker is at the call; nor where more has come in than is applied at one go.
+    So are the calls linked to it, in which something may be said that counts for it. Without `wait`, nothing where
+    another worker is at one of them; nor where more has come in than is applied at one go.
     """
-    call = call_rows.lock(connection, call_id, wait=wait)
+    locked = relatives.lock(connection, [call_id], skip_locked=not wait)
+    call = call_rows.get(connection, call_id) if locked else None
     if call is None:
         return None, None
     if call.ref is not None and calls.unread(service, connection, call):

@@ -12,6 +12,7 @@ from storage.catalogue.among import among
 from storage.catalogue.calls import family
 from storage.catalogue.evidence import Consent
 from storage.clock import new_id
+from storage.errors import DatabaseBusyError
 from storage.tables import metadata
 
 _calls = metadata.tables["calls"]
@@ -29,12 +30,31 @@ NO = ("refused", "withdrawn", "unanswered")
 def lock(connection: Connection, call_ids: Collection[str], *, skip_locked: bool = False) -> list[str]:
     """Lock calls with all that are linked to them, in one order: what was said in one may go on in those.
 
-    Returns them; with `skip_locked`, only those of which, and of whose relatives, nobody else has any.
+    Returns them; with `skip_locked`, only those of which, and of whose relatives, nobody else has any. Waits in that
+    order, so whoever has a call locked already takes those linked to it by `lock_others`.
     """
-    linked = {one: family(connection, one) for one in _linked(connection, call_ids)}
-    wanted = select(_calls.c.id).where(among(_calls.c.id, {*call_ids}.union(*linked.values()))).order_by(_calls.c.id)
-    locked = set(connection.execute(wanted.with_for_update(skip_locked=skip_locked)).scalars())
-    return [one for one in call_ids if linked.get(one, {one}) <= locked]
+    if connection.dialect.name == "sqlite":  # one writes at a time
+        return list(call_ids)
+    linked = _families(connection, call_ids)
+    while True:
+        savepoint = connection.begin_nested()
+        wanted = select(_calls.c.id).where(among(_calls.c.id, {*call_ids}.union(*linked.values())))
+        wanted = wanted.order_by(_calls.c.id).with_for_update(skip_locked=skip_locked)
+        locked = set(connection.execute(wanted).scalars())
+        before, linked = linked, _families(connection, call_ids)  # whoever was waited for may have linked some more
+        if skip_locked or linked == before:
+            savepoint.commit()
+            return [one for one in call_ids if linked.get(one, {one}) <= locked]
+        savepoint.rollback()  # gives the locks back: the new ones may come first in that order
+
+
+def lock_others(connection: Connection, call_id: str) -> None:
+    """Lock all that are linked to a locked call too, waiting for nobody: two would wait for each other.
+
+    Raises `DatabaseBusyError` where another has one of them.
+    """
+    if len(family(connection, call_id)) > 1 and not lock(connection, [call_id], skip_locked=True):
+        raise DatabaseBusyError
 
 
 def waited_for(connection: Connection, call_ids: Collection[str]) -> list[str]:
@@ -93,6 +113,10 @@ def inherit(connection: Connection, call_id: str, ref: bytes) -> bool:
 def _stand_in(connection: Connection, dying: str, heir: str) -> None:
     for end, other in ((_legs.c.call_id, _legs.c.parent_call_id), (_legs.c.parent_call_id, _legs.c.call_id)):
         connection.execute(update(_legs).where(end == dying, other != heir).values({end: heir}))
+
+
+def _families(connection: Connection, call_ids: Collection[str]) -> dict[str, set[str]]:
+    return {one: family(connection, one) for one in _linked(connection, call_ids)}
 
 
 def _linked(connection: Connection, call_ids: Collection[str]) -> list[str]:

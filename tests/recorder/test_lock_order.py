@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from recorder import erasure, holds, subject_requests, sweep
-from recorder.calls import settling
+from recorder import capture, erasure, holds, subject_requests, sweep
+from recorder.calls import apply_call, intake, settling
+from recorder.capture import attempting
+from recorder.consent.spans import WHOLE
 from recorder.ports import Service
+from storage import inbox
 from storage.catalogue import calls, erasing, evidence, recordings
 from storage.catalogue import holds as hold_rows
 from storage.catalogue.calls import Leg
@@ -20,6 +23,7 @@ from storage.clock import new_id
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, request_row
 from tests.recorder.stored import store, store_call
+from tests.recorder.telling import an_event, available, its_recordings, started, tell, the_call, whole_story
 
 WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 
@@ -55,6 +59,67 @@ def test_who_works_on_a_linked_call_is_waited_for_with_nothing_of_its_own_locked
             until_it_waits(connection, withdrawn)
             assert recordings.lock(connection, other.id) is not None
         assert withdrawn.result().certificates
+
+
+def test_whoever_waits_for_calls_has_all_that_were_linked_to_them_meanwhile(
+    service: Service, clock: MovingClock
+) -> None:
+    stored = (store(service, clock.now, call=store_call(service, clock.now)) for _ in range(2))
+    other, one = sorted(stored, key=lambda recording: recording.call_id)
+
+    with ThreadPoolExecutor(1) as pool, service.database.write() as beside:
+        with service.database.write() as connection:
+            calls.lock(connection, one.call_id)
+            withdrawn = pool.submit(erasure.withdraw, service, one.id, DPO, clock.now)
+            until_it_waits(connection, withdrawn)
+            calls.lock(beside, other.call_id)
+            calls.add_leg(connection, Leg(new_id("leg"), one.call_id, parent_call_id=other.call_id))
+        until_it_waits(beside, withdrawn)
+        assert not withdrawn.done()
+        calls.lock(beside, one.call_id)
+    assert withdrawn.result().certificates
+
+
+def test_a_capture_waits_for_a_linked_call_with_nothing_of_its_own_locked(service: Service, clock: MovingClock) -> None:
+    tell(service, started(clock.now), started(clock.now, call="pbx-82", parent_call_id="pbx-81"))
+    tell(service, available(clock.now, recording="rec-1"), available(clock.now, recording="rec-2", call="pbx-82"))
+    both = {name: the_call(service, name) for name in ("pbx-81", "pbx-82")}
+    first, last = sorted(both, key=lambda name: both[name].id)
+    (recording,) = its_recordings(service, both[last])
+    intake.submit(service, an_event("consent.withdrawn", clock.now, call=last), clock.now).result(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        with service.database.write() as connection:
+            calls.lock(connection, both[first].id)
+            begun = pool.submit(attempting.begin, service, recording, clock.now, pushed=True)
+            until_it_waits(connection, begun)
+            calls.lock(connection, both[last].id)
+        assert begun.result() == "wait"
+
+
+def test_p1_a_no_said_while_its_call_is_being_linked_reaches_what_is_stored_of_the_other(
+    service: Service, clock: MovingClock
+) -> None:
+    story = whole_story(clock)
+    clock.advance(seconds=61)
+    tell(service, *story, started(clock.now, call="pbx-82"))
+    (recording,) = its_recordings(service, the_call(service))
+    with service.database.write() as connection:
+        everything = {"keep": [list(span) for span in WHOLE], "mute": []}
+        recordings.change(connection, recording.id, state="stored", spans=everything, next_try_at=None)
+    withdrawn = an_event("consent.withdrawn", clock.now, call="pbx-82")
+    intake.submit(service, withdrawn, clock.now).result(10)
+    named = inbox.ref(service.keyring, "standard", "pbx-82")
+
+    with service.database.write() as connection:
+        apply_call(service, connection, named, clock.now)
+        tell(service, an_event("call.updated", clock.now, parent_call_id="pbx-82"))
+        capture.capture_due(service, clock.now)  # what the link alone has to say of it
+    tell(service)
+    capture.capture_due(service, clock.now)
+
+    with service.database.read() as connection:
+        assert recordings.get(connection, recording.id) is None
 
 
 def test_a_sweep_leaves_a_call_that_is_linked_to_one_somebody_works_on(service: Service, clock: MovingClock) -> None:
