@@ -65,7 +65,7 @@ class ObjectStore(Protocol):
     """Objects by key, written once and never overwritten. Thread-safe.
 
     Methods raise `StoreUnavailableError` when the store does not answer, and never mistake a store that is away for
-    an empty one: an erasure is believed on what `remaining` says.
+    an empty one: an erasure is believed where `delete` or `delete_many` returns.
     """
 
     name: str

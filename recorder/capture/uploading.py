@@ -192,8 +192,7 @@ def erase_lost(service: Service, recording_id: str | None = None) -> int:
     for attempt in lost:
         try:
             service.vault.erase_object(attempt.object_key)
-            if service.vault.remaining(attempt.object_key) == 0:
-                clean.append(attempt.id)
+            clean.append(attempt.id)
         except StorageError as error:
             failure = error
             if not service.vault.answers():

@@ -132,16 +132,16 @@ class FolderStore:
         self._present()
         with translated():
             files = _files_of(paths.values())
-            removed: dict[str, int] = {}
-            for key, path in paths.items():
+            for path in paths.values():
                 with suppress(OSError):  # the others are not to wait for it
-                    removed[key] = _remove(path, files[path])
+                    _remove(path, files[path])
             for folder in {path.parent for path in paths.values()}:  # one sync for all that went from it
                 if folder.exists():
                     sync_folder(folder)
-        if len(removed) < len(paths):
-            raise StoreRefusedError(f"the folder does not let go of {len(paths) - len(removed)} objects")
-        return removed
+            left = sum(bool(found) for found in _files_of(paths.values()).values())
+        if left:
+            raise StoreRefusedError(f"the folder does not let go of {left} objects")
+        return {key: len(files[path]) for key, path in paths.items()}
 
     def remaining(self, *keys: str) -> int:
         self._present()
@@ -195,11 +195,10 @@ def _files_of(paths: Collection[Path]) -> dict[Path, list[Path]]:
     return found
 
 
-def _remove(path: Path, files: Collection[Path]) -> int:
+def _remove(path: Path, files: Collection[Path]) -> None:
     for file in files:
         file.unlink(missing_ok=True)
     sidecar(path).unlink(missing_ok=True)
-    return len(files)
 
 
 def _objects_below(folder: Path) -> Iterator[Path]:

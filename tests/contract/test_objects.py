@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import ConflictError, ObjectNotFoundError, RecorderError, StoreFullError, StoreUnavailableError
+from storage.errors import (
+    ConflictError,
+    ObjectNotFoundError,
+    RecorderError,
+    StoreFullError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from storage.objects import BLOCK, ObjectStore, Upload
 from storage.objects_folder import FolderStore
 from storage.objects_s3 import S3Store
@@ -293,6 +300,15 @@ def test_p6_a_full_disk_says_so_and_leaves_nothing_behind(
 
     assert folder.remaining(KEY) == 0
     assert [path.name for path in folder.path.rglob("*") if path.is_file()] == [".recorder-store"]
+
+
+def test_p3_what_a_folder_still_shows_was_not_deleted(folder: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(folder, KEY, b"stays")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(StoreRefusedError, match="does not let go of 1 objects"):
+            folder.delete(KEY)
+    assert folder.delete(KEY) == 1
 
 
 def test_p6_a_really_full_disk_says_so(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from storage import clock as clocks
 from storage.catalogue import attempts, calls, erasing, evidence, forecast, recordings, seen, tasks
 from storage.errors import StoreRefusedError, StoreUnavailableError
 from tests.conftest import MovingClock
+from tests.recorder.dying import dying
 from tests.recorder.stored import RENDITIONS, found_by_phone, row, store, store_call
 
 DPO = Actor("tok_dpo", "dpo")
@@ -172,26 +173,15 @@ def test_an_object_that_stays_is_never_certified_gone(
     service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recording = store(service, clock.now)
-    monkeypatch.setattr(service.vault.objects, "delete_many", lambda keys: dict.fromkeys(keys, 1))
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
     assert erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now) is None
     assert row(service, recording.id).state == "erasing"
 
 
-def test_killed_between_deleting_and_counting_still_counts(
-    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_between_deleting_and_counting_still_counts(service: Service, clock: MovingClock) -> None:
     recording = store(service, clock.now)
-
-    class KilledError(BaseException):
-        pass
-
-    def killed(*keys: str) -> int:
-        raise KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(service.vault.objects, "remaining", killed)
-        with pytest.raises(KilledError):
-            erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+    with dying("erase.deleted"):
+        erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
     assert objects_left(service) == []
     certificate = erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
     assert certificate is not None

@@ -216,6 +216,20 @@ def test_p6_a_store_that_breaks_off_a_listening_is_not_an_end(
             assert heard(service, recording.id, clock.now) == WHOLE
 
 
+def test_p3_a_bucket_is_looked_at_before_an_erasure_and_after_it_and_no_more(
+    environment: dict[str, str], exchange: Exchange, clock: MovingClock, ceph: Cluster
+) -> None:
+    with between(ceph.endpoint) as middleman:
+        environment["RECORDER_STORE__ENDPOINT_URL"] = middleman.endpoint
+        with opened(load(environment), clock=clock) as service:
+            recording = captured(service, exchange, clock)
+            middleman.requests.clear()
+            assert erasure.erase(service, recording.id, reason="ordered", actor=DPO, now=clock.now)
+
+    asked = [one.method for one in middleman.requests if "versions" in one.path or "?delete" in one.path]
+    assert asked == ["GET", "POST", "GET"]
+
+
 def test_p3_what_was_erased_while_it_was_written_is_not_left_in_the_bucket(
     environment: dict[str, str],
     exchange: Exchange,
