@@ -3,8 +3,8 @@
 On SQLite every write passes one lock, whatever process it is in, and acceptance of webhooks goes first: SQLite has one
 writer anyway, and waiting here is fair where its own busy loop is not. On PostgreSQL there is no such lock, and
 acceptance has a connection of its own. Lock order everywhere: lease, calls by their ids with all that are linked to
-them, recording, audit counter last before commit. A call found to be linked only once others are locked is never waited
-for: it is locked at once, or all is rolled back and done again (`catalogue.relatives`).
+them, recordings by theirs, audit counter last before commit. A call found to be linked only once others are locked is
+never waited for: it is locked at once, or all is rolled back and done again (`catalogue.relatives`).
 """
 
 from __future__ import annotations

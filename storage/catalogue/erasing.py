@@ -61,7 +61,8 @@ def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetim
     columns = (_recordings.c.id, _recordings.c.call_id, _recordings.c.expires_at)
     forecast = and_(_recordings.c.state == "stored", _recordings.c.holds == 0, _recordings.c.expires_at.is_not(None))
     chosen = and_(among(_recordings.c.id, ids), among(_recordings.c.call_id, calls), *free)
-    foreseen = list(connection.execute(select(_recordings.c.expires_at).where(chosen, forecast)).scalars())
+    locked = select(_recordings.c.expires_at, forecast).where(chosen).order_by(_recordings.c.id).with_for_update()
+    foreseen = [expires_at for expires_at, counted in connection.execute(locked) if counted]
     due_at = _recordings.c.expires_at if order.due_at is None else literal(order.due_at, Instant)
     claimed = connection.execute(
         update(_recordings)

@@ -142,7 +142,9 @@ def change_of_call(
 def look_again(connection: Connection, call_ids: Collection[str], at: datetime) -> None:
     """Have what waits, or is stored, of these calls decided on anew."""
     waiting = recordings.c.call_id.in_(call_ids) & recordings.c.state.in_(("announced", "capturing", "stored"))
-    connection.execute(update(recordings).where(waiting).values(next_try_at=at))
+    locked = select(recordings.c.id).where(waiting).order_by(recordings.c.id).with_for_update()
+    ids = list(connection.execute(locked).scalars())
+    connection.execute(update(recordings).where(recordings.c.id.in_(ids)).values(next_try_at=at))
 
 
 def search(connection: Connection, wanted: Filter, *, limit: int = 50, after: Position | None = None) -> Page:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -120,6 +122,38 @@ def test_p1_a_no_said_while_its_call_is_being_linked_reaches_what_is_stored_of_t
 
     with service.database.read() as connection:
         assert recordings.get(connection, recording.id) is None
+
+
+def claimed(connection: Connection, both: list[Recording], now: datetime) -> None:
+    assert len(erasure.claim_due(connection, [one.id for one in both], DPO, now)) == len(both)
+
+
+def looked_at_again(connection: Connection, both: list[Recording], now: datetime) -> None:
+    recordings.look_again(connection, [one.call_id for one in both], now)
+
+
+@pytest.mark.parametrize("act", [claimed, looked_at_again])
+def test_of_several_recordings_the_first_is_waited_for_with_no_other_locked(
+    service: Service, clock: MovingClock, act: Callable[[Connection, list[Recording], datetime], None]
+) -> None:
+    """As by whoever brings a shorter policy to a whole class, recording by recording."""
+    both = [store(service, clock.now) for _ in range(2)]
+    while both[0].id < both[1].id:  # the database comes upon the other one first
+        both = [*both[1:], store(service, clock.now)]
+    last, first = both
+    clock.advance(days=91)
+
+    def acting() -> None:
+        with service.database.write() as connection:
+            act(connection, both, clock.now)
+
+    with ThreadPoolExecutor(1) as pool:
+        with service.database.write() as connection:
+            recordings.lock(connection, first.id)
+            acted = pool.submit(acting)
+            until_it_waits(connection, acted)
+            recordings.lock(connection, last.id)
+        acted.result()
 
 
 def test_a_sweep_leaves_a_call_that_is_linked_to_one_somebody_works_on(service: Service, clock: MovingClock) -> None:
