@@ -139,7 +139,8 @@ def _found_out(service: Service, call: Call, now: datetime) -> _Prospect:
 
 
 def _settle(service: Service, connection: Connection, found: _Prospect, now: datetime) -> list[audit.Entry]:
-    relatives.lock(connection, [found.call.id])
+    if not relatives.lock(connection, [found.call.id], skip_locked=True):
+        return []  # Somebody is at it, or at one it is linked to: the next round is soon.
     current = calls.get(connection, found.call.id)
     refs = [] if current is None else calls.refs(connection, current)
     if current is None or current != found.call or service.inbox.pending(connection, *refs, limit=1):
