@@ -23,7 +23,7 @@ from recorder.errors import DeliveryRefusedError, DeliveryUnknownError, Recorder
 from recorder.faultpoints import reached
 from recorder.ports import Service
 from storage import audit
-from storage.catalogue import codes, outbox, tasks
+from storage.catalogue import codes, links, outbox, tasks
 from storage.catalogue.outbox import Message
 
 LEASE = timedelta(seconds=150)  # longer than the slowest relay is waited for: connecting, then `smtp.EXCHANGE_S`
@@ -95,6 +95,8 @@ def _stop(
     refused: bool = False,
 ) -> None:
     with service.database.write() as connection:
+        if refused and writing is not None and writing.link is not None:
+            links.get(connection, writing.link.id, lock=True)  # before its message, as whoever ends it
         if not outbox.finish(connection, message, "failed" if task else "void", now):
             return  # it is another's by now, who may have sent it
         if message.kind in CODES:

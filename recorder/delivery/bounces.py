@@ -46,8 +46,8 @@ def report(service: Service, message_id: str, actor: Actor, now: datetime) -> Ou
     except StoppedError:
         return "nothing"
     with service.database.write() as connection:
-        outbox.bounced(connection, message.id)
         ended = writing.link is not None and access_links.stop(connection, writing.link.id)
+        outbox.bounced(connection, message.id)
         if not tasks.open_task(connection, "delivery_failed", writing.request.id, now) and not ended:
             return "nothing"
         body = {"message_id": message.id, "reason": "bounced"}

@@ -82,8 +82,7 @@ def _same(service: Service, link: Link, found: Contact | None) -> Contact:
 
 def _access_mail(service: Service, writing: Writing, link: Link, contact: Contact, now: datetime) -> str:
     message = writing.message
-    with service.database.write() as connection:
-        _leaving(connection, message)
+    with service.database.write() as connection:  # the link first, as whoever ends it
         minted = access_links.mint(
             service,
             connection,
@@ -95,6 +94,7 @@ def _access_mail(service: Service, writing: Writing, link: Link, contact: Contac
         )
         if minted is None:
             raise StoppedError
+        _leaving(connection, message)
         granted = [one for one in requests.listed(connection, writing.request.id) if one.match.approved]
     reached("deliver.minted")
     token, until = minted

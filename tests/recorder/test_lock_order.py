@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from recorder import capture, erasure, holds, subject_requests, sweep
 from recorder.calls import apply_call, intake, settling
 from recorder.capture import attempting
 from recorder.consent.spans import WHOLE
+from recorder.delivery import bounces
+from recorder.errors import DeliveryRefusedError
 from recorder.ports import Service
 from storage import inbox
-from storage.catalogue import calls, erasing, evidence, recordings
+from storage.catalogue import calls, erasing, evidence, links, recordings
 from storage.catalogue import holds as hold_rows
 from storage.catalogue.calls import Leg
 from storage.catalogue.erasing import Order
 from storage.catalogue.recordings import Recording
 from storage.clock import new_id
+from storage.tables import metadata
 from tests.conftest import MovingClock
-from tests.recorder.asking import DPO, ask, request_row
+from tests.recorder.asking import DPO, ask, link_rows, matches, request_row
+from tests.recorder.post import deliver_due
 from tests.recorder.stored import store, store_call
 from tests.recorder.telling import an_event, available, its_recordings, started, tell, the_call, whole_story
 
@@ -222,3 +228,58 @@ def test_a_request_ends_though_what_it_held_is_erased_at_that_moment(service: Se
             hold_rows.release_all(connection, [held.id], DPO.id, clock.now)
         refused.result()
     assert request_row(service, request.id).state == "refused"
+
+
+class Refusing:
+    """Refuses a mail once its link is locked."""
+
+    def __init__(self) -> None:
+        self.sending, self.locked = threading.Event(), threading.Event()
+
+    def send(self, _to: str, _message: bytes) -> None:
+        self.sending.set()
+        assert self.locked.wait(20)
+        raise DeliveryRefusedError
+
+
+def handed_over(service: Service, _message_id: str, now: datetime, courier: Refusing) -> None:
+    courier.sending.set()
+    deliver_due(service, now)
+
+
+def refused(service: Service, _message_id: str, now: datetime, courier: Refusing) -> None:
+    deliver_due(replace(service, mailer=courier), now)
+
+
+def bounced(service: Service, message_id: str, now: datetime, courier: Refusing) -> None:
+    courier.sending.set()
+    assert courier.locked.wait(20)
+    bounces.report(service, message_id, DPO, now)
+
+
+@pytest.mark.parametrize("act", [handed_over, refused, bounced])
+def test_a_link_is_waited_for_with_its_message_free(
+    service: Service, clock: MovingClock, act: Callable[[Service, str, datetime, Refusing], None]
+) -> None:
+    """Whoever ends a link has its row, and then takes back its message."""
+    courier, outbox = Refusing(), metadata.tables["outbox"]
+    store(service, clock.now)
+    request = ask(service, clock)
+    chosen = [one.recording_id for one in matches(service, request.id)]
+    subject_requests.approve(service, request.id, chosen, "callback", DPO, clock.now)
+    (link,) = link_rows(service, request.id)
+    message = select(outbox.c.id).where(outbox.c.subject_id == link.id)
+    with service.database.read() as connection:
+        message_id = connection.execute(message).scalar_one()
+
+    with ThreadPoolExecutor(1) as pool:
+        with service.database.write() as connection:
+            if act is not refused:
+                links.get(connection, link.id, lock=True)
+            acted = pool.submit(act, service, message_id, clock.now, courier)
+            assert courier.sending.wait(20)
+            links.get(connection, link.id, lock=True)
+            courier.locked.set()
+            until_it_waits(connection, acted)
+            assert connection.execute(message.with_for_update(skip_locked=True)).first() is not None
+        acted.result()
