@@ -24,13 +24,13 @@ _EARLIER = web.RequestKey("earlier", bool)
 
 
 def given(request: web.Request, what: schemas.Given | Mapping[str, object], status: int = 200) -> web.Response:
-    """The answer `what`, marked where it is about an act that was done before."""
+    """The answer `what`, marked as a replay where the act was done by an earlier request."""
     headers = {REPLAYED: "true"} if request.get(_EARLIER) else None
     return web.Response(body=to_json(what), status=status, content_type="application/json", headers=headers)
 
 
 def nothing(request: web.Request) -> web.Response:
-    """204, marked likewise."""
+    """204, marked in the same way."""
     return web.Response(status=204, headers={REPLAYED: "true"} if request.get(_EARLIER) else None)
 
 

@@ -75,9 +75,9 @@ def all_routes(service: Service) -> list[Route]:
 
 @web.middleware
 async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id, and write down what became of it: by route, never by address or path.
+    """Give the request an id, and log what became of it: by route, never by address or path.
 
-    Webhooks taken in are counted only: there are too many of them, and the inbox has them.
+    Webhooks that were taken in are only counted: there are too many of them to log, and the inbox has them.
     """
     wished = request.headers.get("X-Request-ID", "")
     request[REQUEST_ID] = wished if _REQUEST_ID.fullmatch(wished) else secrets.token_urlsafe(12)
@@ -130,7 +130,7 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let pass whom the route lets pass, to what can be an id at all: nothing else is asked of the database."""
+    """Admit whom the route's permission admits. What cannot be an id is not found, without asking the database."""
     if ROUTE in request:
         await auth.admit(request)
     if not _ID.fullmatch(request.match_info.get("id", "any")):
@@ -140,14 +140,14 @@ async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def read_once(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Have the body whole before the handler starts, within limits of size and time; later reads get the same bytes."""
+    """Read the whole body before the handler starts, within limits of size and time; later reads get the same bytes."""
     route = request.get(ROUTE)
     if route is None or route.streams or not request.can_read_body:
         return await handler(request)
     if (request.content_length or 0) > request.client_max_size:
         raise TooLargeError
     try:
-        if request.content.is_eof():  # it is all here, as small ones are: no timer
+        if request.content.is_eof():  # it is all here, as small bodies are: no timer needed
             await request.read()
         else:
             async with asyncio.timeout(BODY_SECONDS):

@@ -1,4 +1,4 @@
-"""Who is asking: a bearer token, or a member of staff's cookie; and whether another site's page is asking for them."""
+"""Who is asking, by bearer token or by staff cookie; and whether another site's page sent the request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STAFF_SESSION = web.RequestKey("staff_session", Session)
 
 
 async def admit(request: web.Request) -> None:
-    """Let the request pass its route's permission, or raise. Sets `request[ACTOR]` where a role was asked for."""
+    """Admit the request if its route's permission allows it, else raise. Sets `request[ACTOR]` where it names roles."""
     route = request[ROUTE]
     permission = route.permission
     if request.method not in SAFE_METHODS and permission != "signature":
@@ -53,9 +53,9 @@ def bearer(request: web.Request) -> str:
 
 
 def refuse_other_sites(request: web.Request) -> None:
-    """Raise where a browser says that another site's page sent this.
+    """Raise `CrossSiteError` where the browser says that another site's page sent this request.
 
-    Every browser sends `Sec-Fetch-Site` to us (https or loopback); `Origin` is for those from before 2023. A client
+    Browsers since 2023 all send `Sec-Fetch-Site` to us (https or loopback); for older ones `Origin` decides. A client
     that sends neither is not a browser, and carries no cookies it did not mean to send.
     """
     site = request.headers.get("Sec-Fetch-Site")
@@ -69,7 +69,7 @@ def refuse_other_sites(request: web.Request) -> None:
 
 
 def cookie_name(service: Service, name: str) -> str:
-    """`__Host-` ties a cookie to this very host and to https; browsers refuse the prefix without."""
+    """`name`, under https with `__Host-`: it ties a cookie to this very host, and browsers refuse it without https."""
     return f"__Host-{name}" if service.settings.http.secure else name
 
 
@@ -91,12 +91,15 @@ def drop_cookie(response: web.StreamResponse, service: Service, name: str) -> No
 
 
 def session_seconds(request: web.Request) -> int:
-    """How long who is here stays logged in without doing anything."""
+    """For how many seconds the visitor stays logged in without doing anything."""
     return max(0, int((request[SESSION_ENDS] - now(request)).total_seconds()))
 
 
 def sign_in(service: Service, token: str, moment: datetime) -> str:
-    """Open a console session for a staff token; gives the cookie's value. Raises where the token is no staff token."""
+    """Open a console session for a staff token; gives the cookie's value.
+
+    Raises `UnauthenticatedError` for an invalid token, `ForbiddenError` for one that is not staff's.
+    """
     actor = tokens.authenticate(service, token, moment)
     if actor.role not in CONSOLE_ROLES:
         raise ForbiddenError
@@ -127,9 +130,9 @@ async def _by_cookie(request: web.Request) -> Actor:
 
 
 def signed_in(service: Service, cookie: str, moment: datetime) -> tuple[Session, Actor]:
-    """The session of a cookie and whose it is; being used keeps it from running out, up to a working day.
+    """The session of a cookie, and whose it is. Using it keeps it open, for eight hours at most.
 
-    Ends with its token: a revoked token's sessions open nothing. Raises `UnauthenticatedError`.
+    A session ends with its token: those of a revoked token open nothing. Raises `UnauthenticatedError`.
     """
     with service.database.read() as connection:
         session = sessions.find(connection, cookie, moment)

@@ -1,4 +1,4 @@
-"""What the two ends of a test call need of us: their beeps, and at the answering end somebody to pick up."""
+"""What a test call needs from us: the beeps of both ends, and somebody to pick up at the answering end."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def routes(_service: Service) -> list[Route]:
 
 
 async def answer(request: web.Request) -> web.Response:
-    """Twilio asks what the number that answers test calls does: it beeps."""
+    """Twilio asks what to do at the number that answers test calls: play the beeps."""
     await signed(request, "twilio")
     url = f"{request.app[SERVICE].settings.http.public_url}/canary/agent.wav"
     return web.Response(text=prompts.test_answer(url), content_type="application/xml")
 
 
 async def beeps(request: web.Request) -> web.Response:
-    """The row of beeps of one end; the same for everybody, always."""
+    """The beeps of one end, always the same for everybody."""
     match request.match_info["end"]:
         case "caller" | "agent" as end:
             sound = await run(request, tones.samples, end)

@@ -1,5 +1,5 @@
-"""Connections, and what is answered on them before the application is asked: to a head that is malformed or too long,
-or that expects what nobody does.
+"""Connections, and the answers to requests that never reach the application: those whose head is malformed, too long
+or has an `Expect` that nobody knows.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from structlog.contextvars import bound_contextvars
 from api import headers, problems
 from api.routing import REQUEST_ID
 
-FULL_EVERY = 60.0  # seconds between two lines that say so: whoever fills us must not fill the log
+FULL_EVERY = 60.0  # seconds between two log lines that we are full: whoever fills us must not fill the log
 
 log = structlog.get_logger(__name__)
 
 
 class Room:
-    """How many connections there may be. One more would take a file from what the others ask for.
+    """How many connections there may be. One more would take a file that the others need for what they ask for.
 
-    At the very last file, asyncio writes a thousand tracebacks for each that knocks, and does nothing else.
+    With no file left to open, asyncio writes a thousand tracebacks for each new connection and does nothing else.
     """
 
     def __init__(self, most: int) -> None:
@@ -47,7 +47,7 @@ class Room:
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's, but for its own answers: those repeat what was sent, and name the versions of what runs here."""
+    """aiohttp's, with our answers in place of its own: those repeat what was sent, and name the versions that run."""
 
     __slots__ = ("_app", "_room")
 
@@ -76,7 +76,7 @@ class Connection(web.RequestHandler):
             raise exc  # nobody is there to be answered, and nothing they sent was wrong
         request.setdefault(REQUEST_ID, secrets.token_urlsafe(12))
         with bound_contextvars(request_id=request[REQUEST_ID]):
-            super().handle_error(request, status, exc, message)  # writes it down; raises where an answer was begun
+            super().handle_error(request, status, exc, message)  # logs it; raises where an answer has been begun
         response = problems.of_status(cast("web.Request", request), status)
         headers.put(self._app, request, response)
         response.force_close()
@@ -85,7 +85,7 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """The application raises none of aiohttp's errors; one of its own is about an `Expect` it does not know."""
+        """Replace aiohttp's own answer to an `Expect` it does not know; the application lets no such error through."""
         if isinstance(resp, web.HTTPException):
             resp = self.handle_error(request, resp.status)
         return await super().finish_response(request, resp, start_time)

@@ -1,4 +1,4 @@
-"""What single values of the JSON look like, and of addresses: each kind once, with its check and its schema."""
+"""What single values look like, in JSON and in addresses: each kind is defined once, with its check and its schema."""
 
 from __future__ import annotations
 

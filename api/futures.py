@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 async def settled(futures: Iterable[Future[T]]) -> list[T]:
-    """Their results, in order, once all have one; raises what the first to fail raised.
+    """The results in order, once all futures have one; raises what the first to fail raised.
 
     Giving up waiting cancels nothing: whoever works on the futures goes on.
     """
@@ -29,7 +29,7 @@ async def settled(futures: Iterable[Future[T]]) -> list[T]:
 
 
 class _Crossing:
-    """What has been settled for one loop and has not been told there yet."""
+    """Futures that were settled for one loop, and that it has not been told of yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

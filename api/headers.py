@@ -1,4 +1,4 @@
-"""Headers of every answer: nothing is cached, framed, sniffed, referred or run from elsewhere."""
+"""Headers of every answer: nothing is framed, sniffed, referred or run from elsewhere, nor cached by default."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ async def add(request: web.Request, response: web.StreamResponse) -> None:
 
 
 def put(app: web.Application, request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """The same for an answer to what came to no route, for which there is no signal."""
+    """Add the headers. Called directly where a request never reaches the application: its answer sends no signal."""
     response.headers.update(ALWAYS)
     response.headers.setdefault("Cache-Control", "no-store")
     if REQUEST_ID in request:
         response.headers["X-Request-ID"] = request[REQUEST_ID]
     if app[SERVICE].settings.http.secure:
         response.headers["Strict-Transport-Security"] = HSTS
-    if app[DRAINING].is_set():  # who keeps connections is to make the next one elsewhere
+    if app[DRAINING].is_set():  # so that a client's next connection is made elsewhere
         response.headers["Connection"] = "close"
         response.force_close()

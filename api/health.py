@@ -27,7 +27,7 @@ def routes(service: Service) -> list[Route]:  # noqa: ARG001 -- every floor has 
     return [
         Route("GET", "/healthz", healthz, "public", contract=ALIVE),
         Route("HEAD", "/healthz", healthz, "public", contract=Contract(gives={200: None})),
-        Route("GET", "/readyz", readyz, "public", pool="webhook", contract=READY),  # it says whether those are taken
+        Route("GET", "/readyz", readyz, "public", pool="webhook", contract=READY),  # it fails if those are all taken
         Route("GET", "/metrics", exposition, roles("operator"), contract=FIGURES),
     ]
 
@@ -40,7 +40,7 @@ async def healthz(request: web.Request) -> web.Response:  # noqa: ARG001 -- a ha
 async def readyz(request: web.Request) -> web.Response:
     """Database and key ring answer: 200, else 503 naming which does not. Draining: 503.
 
-    The object store is not asked: calls and webhooks go on without it, and all replicas have the same.
+    The object store is not asked: calls and webhooks go on without it, and all replicas share the same one.
     """
     if request.app[DRAINING].is_set():
         return web.json_response({"status": "draining", "checks": {}}, status=503)
@@ -69,7 +69,7 @@ async def _passes(request: web.Request, check: Callable[[Service], None], servic
 
 
 def ask(http: Http, path: str) -> str:
-    """The status a server with these settings tells from this machine; `unreachable` where it tells none."""
+    """The status that a server with these settings on this machine answers; `unreachable` where it answers none."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(http.host, http.host)  # noqa: S104 -- what listens everywhere, listens here
     connection = HTTPConnection(host, http.port, timeout=CHECK_SECONDS)
     try:

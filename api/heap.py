@@ -1,6 +1,6 @@
-"""What a process has built by the time it starts to serve is there to stay: no collection need look at it again.
+"""What a process has built by the time it starts to serve stays for good: no garbage collection need look at it again.
 
-A full collection of it takes 0.1 s, in which no webhook is answered and the database's write lock may be held.
+A full collection of it takes 0.1 s, during which no webhook is answered and the database's write lock may be held.
 """
 
 from __future__ import annotations
@@ -9,6 +9,6 @@ import gc
 
 
 def settle() -> None:
-    """Take everything there is out of the garbage collector's sight. Call it once what lasts has been built."""
+    """Hide every object there is from the garbage collector. Call it once everything that lasts has been built."""
     gc.collect()
     gc.freeze()

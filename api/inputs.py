@@ -22,23 +22,23 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 async def body(request: web.Request, model: type[Model], *, optional: bool = False) -> Model:
-    """The JSON object of the body as `model`; where it is `optional`, nothing is an empty one.
+    """The JSON object of the body as `model`; where it is `optional`, no body counts as an empty object.
 
-    Raises `InvalidInputError` for anything else. What the sender calls it (`Content-Type`) does not matter.
+    Raises `InvalidInputError` for anything else. The sender's `Content-Type` does not matter.
     """
     sent = await request.read()
     return checked(model, document(sent) if sent or not optional else {})
 
 
 def query(request: web.Request, model: type[Model]) -> Model:
-    """The fields of the address as `model`. Raises `InvalidInputError`, also for a field that stands twice."""
+    """The fields of the address as `model`. Raises `InvalidInputError`, also for a field given twice."""
     if len(set(request.query)) != len(request.query):
         raise InvalidInputError("a field stands twice")
     return checked(model, dict(request.query))
 
 
 def checked(model: type[Model], fields: Mapping[str, Any]) -> Model:
-    """Raises `InvalidInputError` naming the first field that is wrong, never repeating its value."""
+    """`fields` as `model`. Raises `InvalidInputError`, naming the first wrong field but never repeating its value."""
     try:
         return model.model_validate(fields)
     except ValidationError as exc:
@@ -78,17 +78,17 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 async def form(request: web.Request) -> dict[str, str]:
-    """The fields of a posted form, trimmed, without the empty ones; the last of a name counts."""
+    """The fields of a posted form, trimmed, without the empty ones; of a repeated field the last counts."""
     return {name: value.strip() for name, value in await pairs(request) if value.strip()}
 
 
 async def pairs(request: web.Request, most: int = MOST_FIELDS) -> list[tuple[str, str]]:
-    """The fields of a posted form as they were typed, in UTF-8 whatever the sender calls it."""
+    """The fields of a posted form as they were typed; UTF-8, whatever encoding the sender names."""
     try:
         sent = parse_qsl((await request.read()).decode(), keep_blank_values=True, max_num_fields=most)
     except ValueError as exc:
         raise InvalidInputError("the body is not a form") from exc
-    if any("\x00" in name + value for name, value in sent):  # nobody types it, and PostgreSQL takes it nowhere
+    if any("\x00" in name + value for name, value in sent):  # nobody types NUL, and PostgreSQL takes it nowhere
         raise InvalidInputError("the body is not a form")
     # A browser sends a line's end as two characters, and counts it as one against `maxlength`.
     return [(name, value.replace("\r\n", "\n")) for name, value in sent]

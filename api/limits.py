@@ -1,4 +1,4 @@
-"""How much one address or visitor may ask for of what costs us something. In memory only: nothing is written down."""
+"""Limits on what one address or visitor may ask for that costs us something. In memory only, never written down."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from api.routing import SERVICE
 from recorder.errors import TooManyError
 from recorder.settings import Network
 
-ADDRESSES = 10_000  # remembered; whoever makes us forget one has as many, each of them limited
+ADDRESSES = 10_000  # remembered at most; to make us forget one takes as many others, each of them limited
 
 
 class Allowance:
-    """So many at once, one more every second, for each address. Not thread-safe: belongs to the event loop."""
+    """For each address, `at_once` in a burst and one more every second. Not thread-safe: belongs to the event loop."""
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
@@ -40,11 +40,11 @@ OPENINGS = web.AppKey("openings", Allowance)
 AT_ONCE = 300  # a whole office, or a mobile network, may share an address
 
 STREAMS = web.AppKey("streams", Counter[str])
-STREAMS_AT_ONCE = 16  # of one link; each has a megabyte ready to be sent, or an encoder of ten
+STREAMS_AT_ONCE = 16  # to one link; each holds a megabyte ready to be sent, or an encoder of ten megabytes
 
 
 def limited(request: web.Request) -> None:
-    """Raise `TooManyError` where this address has used up its openings, whatever it has to show."""
+    """Raise `TooManyError` where this address has used up its openings, whether or not its link is a valid one."""
     proxies = request.app[SERVICE].settings.http.trusted_proxies
     address = caller(request.remote or "", request.headers.getall("X-Forwarded-For", []), proxies)
     if not request.app[OPENINGS].take(address, now(request)):
@@ -53,7 +53,7 @@ def limited(request: web.Request) -> None:
 
 @contextmanager
 def one_stream_more(request: web.Request, link_id: str) -> Iterator[None]:
-    """Raise `TooManyError` where as many go out to this link already, however slowly they are read."""
+    """Count one stream to this link while the block runs, even unread. Raises `TooManyError` at the limit."""
     streams = request.app[STREAMS]
     if streams[link_id] >= STREAMS_AT_ONCE:
         raise TooManyError("as much is being sent already as goes to one person at once")
@@ -67,9 +67,9 @@ def one_stream_more(request: web.Request, link_id: str) -> Iterator[None]:
 
 
 def caller(peer: str, forwarded: Iterable[str], proxies: Collection[Network]) -> str:
-    """Who is asking: the peer, or where that is a proxy of ours, the nearest address it names that is none.
+    """Who is asking: the peer, or where that is a proxy of ours, the last address in `X-Forwarded-For` that is not.
 
-    What stands further left in `X-Forwarded-For` was written by whoever sent it. An IPv6 customer has a whole /64.
+    Addresses further left are not believed: the sender may have written them. An IPv6 customer counts as a whole /64.
     """
     hops = [hop.strip() for line in forwarded for hop in line.split(",")]
     address = peer

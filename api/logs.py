@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import structlog
 
-# What must not be logged, should somebody try: names of fields, not values.
+# Names of fields that are dropped, should somebody try to log them.
 FORBIDDEN = frozenset(
     {
         "account",
@@ -34,7 +34,7 @@ FORBIDDEN = frozenset(
 
 
 def configure(stream: TextIO | None = None) -> None:
-    """Log to `stream`, or stderr. People at a terminal see warnings, all others JSON lines of everything."""
+    """Log to `stream`, or stderr: at a terminal warnings for people, elsewhere all from info up as JSON lines."""
     into = stream or sys.stderr
     person = into.isatty()
     rendering: list[Any] = (
@@ -59,7 +59,7 @@ def configure(stream: TextIO | None = None) -> None:
 
 
 class _KindOnly(logging.Handler):
-    """Says what kind of thing went wrong in the web server: its own words repeat a malformed head, tokens and all."""
+    """Logs only the kind of error the web server reports: its own words repeat a malformed head, tokens and all."""
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = record.exc_info[0] if record.exc_info else None

@@ -1,8 +1,8 @@
 """What operators watch, and nothing about a customer.
 
 Labels are small closed sets: route templates, methods, statuses, codes, the numbers of our own lines. Some figures are
-this process's own (requests), some the whole house's: read from the database when they are asked for, the same on
-every replica. docs/operating.md says which are which.
+this process's own (requests). Others are those of all replicas together: they are read from the database when asked
+for, and are the same on each. docs/operating.md says which are which.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 CAPTURE_BUCKETS = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)  # a consent may be a day late
-SLOW_EVERY = 300.0  # seconds between readings of what takes as many rows as there are recordings
-ENTRIES = 10_000  # of the audit log counted per reading; what is more is counted by the next
+SLOW_EVERY = 300.0  # seconds between readings of figures that look at every recording's row
+ENTRIES = 10_000  # of the audit log counted per reading; the next one counts the rest
 
 _WORD = re.compile(r"[a-z_]{1,40}")
 
@@ -88,7 +88,7 @@ class Metrics:
         self._unrecorded.inc()
 
     def text(self) -> bytes:
-        """The exposition, with the catalogue's figures as they are now. Reads the database. Thread-safe."""
+        """The exposition, with the catalogue's figures read now, slow ones every `SLOW_EVERY` seconds. Thread-safe."""
         with self._reading, self._service.database.read() as connection:
             found = figures.quick(connection, self._service.clock())
             if time.monotonic() - self._slow_at >= SLOW_EVERY:
@@ -117,7 +117,7 @@ class Metrics:
 
 
 def _reason(body: str) -> str:
-    """An entry's code, should it have one. What is no word of ours is no label either."""
+    """The code in an entry's `reason`, or an empty text: what is not a code of ours must not become a label."""
     reason = json.loads(body).get("reason")
     return reason if isinstance(reason, str) and _WORD.fullmatch(reason) else ""
 

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 async def erase(request: web.Request, recording_id: str, reason: str) -> None:
-    """Order an erasure and wait at most 10 s for its end; what was begun goes on by itself."""
+    """Order an erasure and wait at most 10 s for its end; after that it goes on by itself."""
     service, actor, moment = request.app[SERVICE], request[ACTOR], now(request)
 
     def order(_once: Once) -> str:  # ordered twice, it is erased once
@@ -37,6 +37,6 @@ async def erase(request: web.Request, recording_id: str, reason: str) -> None:
 
 
 def _noted(work: asyncio.Future[Any]) -> None:
-    """What fails after we have answered is taken up by the job that finishes erasures."""
+    """Log an erasure that failed after we answered; the job that finishes erasures takes it up."""
     if not work.cancelled() and work.exception() is not None:
         log.warning("erasure.left_to_the_job")

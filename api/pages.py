@@ -18,7 +18,7 @@ from recorder.notices import readable_phone
 
 @cache
 def environment(lang: str) -> Environment:
-    """Templates of `api/templates`. `_()` and `ngettext()` translate; `phone` and what `words.filters` names format."""
+    """Templates of `api/templates`. `_()` and `ngettext()` translate; filters are `phone` and those of `words`."""
     env = Environment(
         loader=PackageLoader("api"),
         autoescape=True,
@@ -41,7 +41,7 @@ def render(
     """A page of `api/templates`. Without `lang`, in the language the request asks for; a choice by `?lang=` is kept.
 
     Templates also see `organisation`, `switch` (to the other language, or None), `role` (of whoever is signed in)
-    and `session_seconds` (until they are not, or None).
+    and `session_seconds` (until they are logged out, or None).
     """
     lang = lang or words.language(request)
     service = request.app[SERVICE]
@@ -74,7 +74,7 @@ def render(
 
 
 def _switch(request: web.Request, lang: str) -> dict[str, str] | None:
-    """The other language and where this page is in it; None for a page that only a form leads to."""
+    """The other language and this page's address in it; None for a page that only a posted form leads to."""
     if request.method not in SAFE_METHODS and not _can_be_got(request):
         return None
     other = "en" if lang == "da" else "da"
@@ -82,13 +82,13 @@ def _switch(request: web.Request, lang: str) -> dict[str, str] | None:
 
 
 def _can_be_got(request: web.Request) -> bool:
-    """Whether what stands at the address of a form can also be asked for without sending it."""
+    """Whether the address that a form is posted to also answers GET."""
     resource = request.match_info.route.resource
     return resource is not None and any(route.method == "GET" for route in resource)
 
 
 def asset(name: str) -> str:
-    """The address of a file of `api/static`, with what it holds in the query, so that it may be cached for good."""
+    """The address of a file of `api/static`, with its fingerprint in the query, so that it may be cached for good."""
     return f"/static/{name}?v={fingerprint(name)}"
 
 

@@ -75,10 +75,10 @@ STATUS: dict[str, int] = {
 RETRY_AFTER_SECONDS = 5
 AGAIN = frozenset([HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE])
 
-# Where people who are lost in a room go on.
+# Where a page that failed sends people on to, by the part of the site they are in.
 HOMES = {"/console": "/console/", "/access": "/access/recordings"}
 
-# What aiohttp itself raises, by our codes.
+# Our codes for the statuses that aiohttp itself raises.
 CODES = {
     400: "invalid_input",
     404: "not_found",
@@ -113,7 +113,7 @@ def of_http(request: web.Request, error: web.HTTPException) -> web.Response:
 
 
 def of_status(request: web.Request, status: int) -> web.Response:
-    """The same where nothing more is known than what the web server makes of it."""
+    """The same where nothing but the status is known."""
     code = CODES.get(status, "internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused")
     return answer(request, status, code, HTTPStatus(status).phrase.lower())
 

@@ -26,7 +26,7 @@ from storage.container import Block
 from storage.errors import RecorderError
 
 FIRST_BYTES = 1 << 18  # the first bytes are waited for
-BATCH_BYTES = 1 << 20  # later ones are fetched ahead: fewer hops to the thread pool cost memory, more cost throughput
+BATCH_BYTES = 1 << 20  # later ones are fetched ahead: more at a time costs memory, less costs hops to the thread pool
 RECHECK = timedelta(seconds=30)
 STALL_SECONDS = 600  # a paused player keeps its connection this long; it comes back with a Range
 
@@ -102,7 +102,7 @@ async def respond(
 
     `recheck(now)` is called every 30 s, also while the client does not read, and ends the stream by raising.
     `filename` makes it a download; it must be plain ASCII without quotes. With `etag`, a broken download resumes
-    (`If-Range`); it must be a random id's, never a hash of the audio.
+    (`If-Range`); it must be random, never a hash of the audio.
     """
     headers = _headers(content_type, filename, etag)
     try:
@@ -143,10 +143,10 @@ def _range_header(request: web.Request, etag: str | None) -> str | None:
 
 
 async def _opened(request: web.Request, stream: Stream) -> AsyncGenerator[memoryview]:
-    """A stream's plaintext, each piece to be written before the next is asked for.
+    """A stream's plaintext. Each piece must be written before the next is asked for.
 
-    Sealed blocks come at once where they are at hand, else from the pool, where the next are fetched ahead; opening
-    one takes less time than a change of threads. So no thread ever waits for a listener.
+    Sealed blocks that are at hand are taken at once; the others come from the pool, which fetches ahead. They are
+    opened here, because that takes less time than a change of threads. So no thread ever waits for a listener.
     """
 
     def opened(block: Block) -> memoryview:
@@ -173,17 +173,17 @@ async def _opened(request: web.Request, stream: Stream) -> AsyncGenerator[memory
 
 
 def _let_go(request: web.Request, stream: Stream, fetching: Future[list[Block]]) -> None:
-    """Close the stream once nobody fetches from it; waits for nothing, so that no cancellation comes between."""
+    """Close the stream once nobody fetches from it. Never awaits, so that no cancellation can come in between."""
     if not fetching.done():
         fetching.add_done_callback(lambda _: stream.close())
     elif stream.ended:
         stream.close()
     else:
-        submit(request, stream.close)  # may have a store to say goodbye to
+        submit(request, stream.close)  # which may have to end a conversation with the store
 
 
 def _all_sent(request: web.Request) -> bool:
-    """Whether the connection has let go of what was written to it."""
+    """Whether everything written to the connection has left its buffer."""
     return request.transport is not None and request.transport.get_write_buffer_size() == 0
 
 
@@ -204,7 +204,7 @@ class Watch:
             await run(self._request, self._recheck, now)
 
     async def guard(self) -> None:
-        """Runs beside the sending, which may hang on a client that does not read; drops the connection."""
+        """Run beside the sending, which may hang on a client that does not read, and drop the connection if need be."""
         stalled, sent = 0.0, self.sent
         while stalled < STALL_SECONDS:
             await asyncio.sleep(RECHECK.total_seconds())
@@ -214,7 +214,7 @@ class Watch:
             except RecorderError as exc:
                 log.warning("stream.aborted", code=exc.code)
                 break
-            except Exception:  # whatever it is: nobody knows whether they may go on
+            except Exception:  # whatever it is: we cannot tell whether they may go on listening
                 log.exception("stream.aborted")
                 break
         _abort(self._request)
@@ -229,7 +229,7 @@ async def send(
 ) -> None:
     """Send a prepared response's pieces, the first and then the others, as long as `recheck` lets them go out.
 
-    What goes wrong drops the connection; so does a client that reads nothing for ten minutes.
+    Any failure drops the connection, and so does a client that reads nothing for ten minutes.
     """
     watch = Watch(request, recheck)
     guard = asyncio.create_task(watch.guard())

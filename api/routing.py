@@ -20,11 +20,11 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 DRAINING = web.AppKey("draining", threading.Event)  # set once the process was told to stop
-UNDER_WAY = web.AppKey("under_way", set[int])  # by identity: whoever still sends a body or waits for an answer
+UNDER_WAY = web.AppKey("under_way", set[int])  # `id()` of each request still being sent or waiting for its answer
 SERVICE = web.AppKey("service", Service)
 REQUEST_ID = web.RequestKey("request_id", str)
-CODE = web.RequestKey("code", str)  # why it was refused, as the answer has it
-SESSION_ENDS = web.RequestKey("session_ends", datetime)  # when who is here is logged out unless they do something
+CODE = web.RequestKey("code", str)  # of the error, as the answer has it
+SESSION_ENDS = web.RequestKey("session_ends", datetime)  # when the visitor is logged out unless they do something
 ACTOR = web.RequestKey("actor", Actor)  # set before the handler of a route with `roles` or `staff` runs
 
 
@@ -63,7 +63,7 @@ class Contract:
     takes: Mapping[str, Shape] = field(default_factory=dict)  # media type → what
     optional: bool = False  # the body may be left out
     query: Shape | None = None
-    headers: tuple[str, ...] = ()  # read beyond what permission, ranges and keys ask for
+    headers: tuple[str, ...] = ()  # read besides those of permission, ranges and keys
     gives: Mapping[int, Shape | str | None] = field(default_factory=dict)  # status → what, a media type, or nothing
     refuses: tuple[str, ...] = ()  # error codes of its own
     once: bool = False  # takes an Idempotency-Key

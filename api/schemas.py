@@ -1,5 +1,5 @@
 """The JSON of INTERFACES: what clients send and get, as types. Handlers read and write by them and `/openapi.json`
-is made from them, so that neither can say something else.
+is made from them, so that the two cannot differ.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LONGEST_WORDS = 1000
 
 
 class Taken(BaseModel):
-    """What a client sends. A field nobody reads is refused: a typing error must not widen a search or drop a wish."""
+    """What a client sends. Unknown fields are refused: a mistyped name must not widen a search or drop a wish."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -56,14 +56,14 @@ class Given(BaseModel):
 
 
 class Onward(Taken):
-    """How far a list is read at a time, and from where."""
+    """How many items of a list to read, and from where."""
 
     cursor: Cursor | None = Field(None, description="`next` of the page before; it continues this very search only")
     limit: Annotated[int, Field(ge=1, le=cursors.LARGEST_PAGE, strict=False)] = cursors.PAGE
 
 
 class Listing(Onward):
-    """What recordings may be listed by in an address."""
+    """What recordings can be listed by, in fields that may stand in an address."""
 
     agent: Line | None = None
     queue: Line | None = None

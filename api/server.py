@@ -1,4 +1,4 @@
-"""Serving: the pages and the API on a loop of their own thread, the jobs beside it or in a process of their own."""
+"""Serving: pages and API on an event loop in a thread of its own, jobs beside it or in a process of their own."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ T = TypeVar("T")
 
 SHUTDOWN_SECONDS = 30.0  # for requests under way to end, once no more are taken; as long as a body may take
 CLOSE_SECONDS = 1.0  # for what is still going on then: players
-HEAD_SECONDS = 75.0  # a connection has so long to send the whole head of its next request; balancers idle for 60
-READ_SECONDS = 600.0  # who takes nothing of an answer for so long is dropped; a paused player is dropped then too
-SWITCH_SECONDS = 0.0005  # a webhook waits at every thread it crosses for one that computes to let go; 5 ms by default
+HEAD_SECONDS = 75.0  # for the whole head of a connection's next request; load balancers keep idle ones for 60
+READ_SECONDS = 600.0  # a client that takes nothing of an answer for so long is dropped, as a paused player is
+SWITCH_SECONDS = 0.0005  # at each change of threads a webhook waits for a computing one to let go; 5 ms by default
 
 
 def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is running and leave the rest for the next start.
 
-    A second signal ends the process at once, as a power cut would: nothing that was answered is lost by that either.
+    A second signal ends the process at once, as a power cut would: even then nothing that was answered is lost.
     """
     stop = stop_asked()
     with opened(settings) as service:
@@ -57,10 +57,10 @@ def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
 
 
 def stop_asked() -> threading.Event:
-    """What the first SIGINT or SIGTERM sets; a second one ends the process there and then.
+    """An event that the first SIGINT or SIGTERM sets; a second one ends the process there and then.
 
-    A thread reads what the system's own handler wrote. Python's handlers run when the main thread next comes round to
-    them, and one that was about to wait for a lock would wait first.
+    A thread reads what the handler in C wrote to a socket. Python's own handlers only run when the main thread next
+    comes round to them, and a main thread that is about to wait for a lock waits for it first.
     """
     asked = threading.Event()
     heard, rung = socket.socketpair()
@@ -79,7 +79,7 @@ def stop_asked() -> threading.Event:
 
 
 def sound(findings: Sequence[Finding]) -> list[Finding]:
-    """What is found at a start and does not forbid it. Raises `UnsafeError` naming everything that does."""
+    """The warnings and faults that do not forbid a start. Raises `UnsafeError` naming everything that does."""
     blocking = [f"{one.text} [{one.code}]" for one in findings if one.blocks]
     if blocking:
         raise UnsafeError("not started, because a promise would be broken: " + "; ".join(blocking))
@@ -87,7 +87,7 @@ def sound(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def told(doubts: Sequence[Finding], *, public: bool) -> Iterator[str]:
-    """Faults always, warnings where others depend on us."""
+    """The lines to announce: faults always, warnings only where others depend on us."""
     for one in doubts:
         if public or one.level == "fault":
             yield f"{one.level}: {one.text}: {one.advice} [{one.code}]"
@@ -99,14 +99,14 @@ def greeting(settings: Settings, port: int) -> Iterator[str]:
 
 
 def room() -> int:
-    """How many connections there may be: each may need a second file, of what it is sent."""
+    """How many connections there may be: each may need a second file, the one that it is sent."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return files // 2 if files != resource.RLIM_INFINITY else sys.maxsize
 
 
 @contextmanager
 def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[int]:
-    """Serve in a thread while the block runs; gives the port. Raises `ConfigurationError` where it is taken.
+    """Serve in a thread while the block runs; gives the port. Raises `ConfigurationError` where it cannot be had.
 
     Jobs run in this process and by the service's clock, unless a worker is given.
     """
@@ -136,14 +136,14 @@ def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[i
             keepalive_timeout=HEAD_SECONDS,
         )
         try:
-            # asyncio lets so many in before the first of them is asked whether there is room for it.
+            # asyncio accepts this many before the first of them is asked whether there is room for it.
             backlog = max(1, min(1024, most // 8))
             door = on_loop(loop.create_server(connection, http.host, http.port, backlog=backlog))
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
                 raise ConfigurationError(f"port {http.port} is in use; set RECORDER_HTTP__PORT") from exc
             raise ConfigurationError(f"cannot listen on {http.host}:{http.port}: {exc.strerror}") from exc
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; what is accepted inherits it
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
             for listener in door.sockets:
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(READ_SECONDS * 1000))
         try:
@@ -163,9 +163,9 @@ def listening(service: Service, jobs: Worker | Jobs | None = None) -> Iterator[i
 
 
 async def _let_finish(app: web.Application) -> None:
-    """Return when nobody waits for an answer.
+    """Return when nobody waits for an answer any more, or after `SHUTDOWN_SECONDS`.
 
-    aiohttp would drop what still comes in of bodies from the moment it is told to shut down.
+    Once told to shut down, aiohttp would drop the rest of every body that is still coming in.
     """
     with suppress(TimeoutError):
         async with asyncio.timeout(SHUTDOWN_SECONDS):

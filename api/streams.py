@@ -1,4 +1,4 @@
-"""Sending what is made while it is sent, so that neither length nor ranges are known. Handles plaintext audio."""
+"""Sending what is made while it is sent: its length is not known, and it has no ranges. Handles plaintext audio."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def send_encoded(
     filename: str,
     recheck: Callable[[datetime], None],
 ) -> web.StreamResponse:
-    """Send pieces as a download. What fails before the first is an error; what fails later drops the connection."""
+    """Send pieces as a download. A failure before the first is an error; a later one drops the connection."""
     response = web.StreamResponse(
         headers={"Content-Type": content_type, "Content-Disposition": f'attachment; filename="{filename}"'}
     )

@@ -1,6 +1,6 @@
 """What telephony platforms post: verified, parsed, made durable, answered, in this order.
 
-An answer is given after the commit of the events it answers. Where they cannot be taken, a caller who is waiting is
+An answer is given only after the commit of the events it answers. Where they cannot be taken, a waiting caller is
 connected unrecorded, and everything else is refused with 503, to be sent again.
 """
 
@@ -69,7 +69,7 @@ async def status(request: web.Request) -> web.Response:
 
 
 async def code(request: web.Request) -> web.Response:
-    """Twilio says which key was pressed by who is rung to hear their code."""
+    """Twilio says which key was pressed by the customer we called to read out their code."""
     service, now = _at(request)
     received = await signed(request, "twilio")
     key = twilio.key_pressed(received)
@@ -82,7 +82,7 @@ async def events(request: web.Request) -> web.Response:
 
 
 async def _steered(request: web.Request, decide: Callable[[Service, Event, datetime], Answer]) -> web.Response:
-    """Answer what the caller who waits hears next; where that cannot be kept, they are connected unrecorded."""
+    """Answer with what the waiting caller hears next; where its events cannot be kept, connect them unrecorded."""
     service, now = _at(request)
     (event,) = await _received(request, service, "twilio", now)
     try:

@@ -1,7 +1,7 @@
 """Words, dates and sizes in the two languages people read here.
 
-Templates are written in English; `api/locale/da/*.po` are read as they are at the start, so that nothing has to be
-built. A sentence without a translation is shown in English, and a test fails.
+Templates are written in English; `api/locale/da/*.po` are read as they are, when first needed, so that nothing has to
+be built. A sentence without a translation is shown in English, and a test fails.
 """
 
 from __future__ import annotations

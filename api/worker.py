@@ -1,7 +1,7 @@
 """The process the jobs run in, beside the one that answers: what they compute delays no webhook.
 
-`python -m api.worker` reads settings, and then names of jobs to wake, from its standard input. It ends when that does,
-so that it outlives whoever started it, however that ended, by no more than what it is in the middle of.
+`python -m api.worker` reads settings, and then names of jobs to wake, from its standard input. It ends when that does:
+however the process that started it ended, it only finishes what it is in the middle of.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from recorder.service import Bell, opened
 from recorder.settings import Settings
 
 NICER = 5  # webhooks go before jobs, and jobs before encoders
-GATHER_SECONDS = 0.02  # however often a job is rung meanwhile, it is told once
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a process that died is followed by another
-PATIENCE_SECONDS = 30.0  # for what is running when the house closes
-STEADY_SECONDS = 60.0  # one that lived so long is followed after the first pause again
+GATHER_SECONDS = 0.02  # however often a job is rung within this time, the process is told once
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a process that died is replaced
+PATIENCE_SECONDS = 30.0  # for what is still running when we stop
+STEADY_SECONDS = 60.0  # after a process that lived longer, the next pause is the first one again
 
 log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Keeps a process running that does the jobs, and rings it: to its owner it is `Jobs`. Thread-safe."""
+    """Keeps a process running that does the jobs, and tells it which to wake. Used just like `Jobs`. Thread-safe."""
 
     def __init__(self, service: Service) -> None:
         self._settings = service.settings
@@ -56,7 +56,7 @@ class Worker:
     def stop(self) -> None:
         """Return when what was running in the process has ended, and the process with it.
 
-        What takes longer than `PATIENCE_SECONDS` is cut off: it is taken up again by whoever comes next.
+        What takes longer than `PATIENCE_SECONDS` is cut off; the next process takes it up again.
         """
         self._stopped.set()
         self._rung.put(None)
@@ -70,7 +70,7 @@ class Worker:
         self._own.stop()
 
     def wake(self, name: str) -> None:
-        """Never waits. Where no process listens, none need be told: one that starts looks at everything."""
+        """Never waits. Nothing is lost where no process listens: a new one looks at everything when it starts."""
         self._rung.put(name)
 
     def _ring(self) -> None:
@@ -96,7 +96,7 @@ class Worker:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _run(self) -> int | None:
-        """The exit code of a process that has ended; None where none began."""
+        """Run one process to its end. Gives its exit code; None where none could be started."""
         command = [sys.executable, "-m", "api.worker"]
         try:
             process = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603 -- ourselves
@@ -107,7 +107,7 @@ class Worker:
         pipe = cast("IO[bytes]", process.stdin)
         with suppress(BrokenPipeError):
             pipe.write(pickle.dumps(self._settings))
-        os.set_blocking(pipe.fileno(), False)  # full of names it has not read, it need not be told more
+        os.set_blocking(pipe.fileno(), False)  # a process that leaves the pipe full of names need not be told more
         with self._lock:
             self._pipe = pipe
             if self._stopped.is_set():

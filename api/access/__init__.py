@@ -1,7 +1,7 @@
-"""The customer's way: the link from the mail, a code, their recordings. Works without JavaScript.
+"""The customer's pages: the link from the mail, a code, their recordings. They work without JavaScript.
 
-Following, posting or playing with a link uses nothing up, and a link that is unknown, run out, revoked or replaced
-gets one and the same answer. All pages are forms and links; scripts only make them nicer.
+Nothing is used up by following a link, posting it or playing around with it. A link that is unknown, run out, revoked
+or replaced always gets the same answer. All pages are forms and links; scripts only make them nicer.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{20,200}")
 
 
 async def home(request: web.Request) -> web.Response:
-    """To the landing page, whose address ends in a slash."""
+    """Redirect to the landing page, whose address ends in a slash."""
     return to(HOME, request)
 
 
@@ -43,7 +43,7 @@ async def open_link(request: web.Request) -> web.Response:
 
 
 async def start_again(request: web.Request) -> web.Response:
-    """The page after the link was opened, for a changed language or a reload."""
+    """The page after the link was opened, shown again for another language or a reload."""
     if not await _known(request):
         return to(HOME, request)
     return show(request, "access/start.html")
@@ -60,7 +60,7 @@ async def send_code(request: web.Request) -> web.Response:
 
 
 async def ask_code(request: web.Request) -> web.Response:
-    """The field for the code, for a changed language or a reload."""
+    """The field for the code, shown again for another language or a reload."""
     if not await _known(request):
         return to(HOME, request)
     return _code_page(request, "")

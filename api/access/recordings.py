@@ -1,4 +1,4 @@
-"""What is shown to who has come in: their recordings, to be heard and saved, and the way to take the yes back."""
+"""What customers see once they are in: their recordings, to hear and save, and the way to take their yes back."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def recordings(request: web.Request) -> web.Response:
 
 @visited
 async def stay(request: web.Request, visit: Visit) -> web.Response:
-    """Stay logged in. Says for how many seconds."""
+    """Stay logged in. Answers with the number of seconds that are left."""
     request[SESSION_ENDS] = await run(request, access_links.keep_open, request.app[SERVICE], visit, now(request))
     return web.Response(text=str(auth.session_seconds(request)))
 
@@ -150,7 +150,7 @@ async def _ask(request: web.Request, visit: Visit, *, status: int) -> web.Respon
 
 
 async def _goes_on(request: web.Request) -> bool:
-    """Whether the visit does. With their last call, the link goes too, and the page need not say when it ends."""
+    """Whether the visit can go on. The link ends with the last call; then the page shows no end of the session."""
     try:
         await run(request, access_links.visit, request.app[SERVICE], cookie_of(request), now(request))
     except LinkError:

@@ -1,4 +1,4 @@
-"""Who visits by link and code, and the pages they are shown."""
+"""Visitors who come by link and code, and the pages they are shown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Visited = Callable[[web.Request, Visit], Awaitable[web.StreamResponse]]
 
 
 def visited(handler: Visited) -> Handler:
-    """Admit who has shown link and code; everybody else gets the one answer for a link that does not work."""
+    """Admit visitors who have shown link and code; all others get the one answer for a link that does not work."""
 
     @wraps(handler)
     async def admitted(request: web.Request) -> web.StreamResponse:
@@ -46,7 +46,7 @@ def visited(handler: Visited) -> Handler:
 
 
 def streamed(handler: Visited) -> Handler:
-    """As `visited`, with no more than so many at once."""
+    """Like `visited`, but a link has only so many of these answers at once (`limits.STREAMS_AT_ONCE`)."""
 
     @wraps(handler)
     async def counted(request: web.Request, visit: Visit) -> web.StreamResponse:
@@ -57,12 +57,12 @@ def streamed(handler: Visited) -> Handler:
 
 
 def cookie_of(request: web.Request) -> str:
-    """What the visitor's browser holds of the session, whether or not that is still good."""
+    """The session cookie as the visitor's browser sent it, whether or not it is still valid; empty without one."""
     return request.cookies.get(auth.cookie_name(request.app[SERVICE], COOKIE), "")
 
 
 def show(request: web.Request, template: str, *, status: int = 200, **words: Any) -> web.Response:
-    """A page in the name of the organisation, or of the brand that `organisation` is."""
+    """A page in the name of the organisation in the settings, or of the brand given as `organisation`."""
     organisation: Organisation = words.pop("organisation", request.app[SERVICE].settings.organisation)
     phone = readable_phone(organisation.phone)
     calls = request.app[SERVICE].caller is not None
@@ -70,18 +70,18 @@ def show(request: web.Request, template: str, *, status: int = 200, **words: Any
 
 
 def dead(request: web.Request) -> web.Response:
-    """The one answer for every link that does not work, whyever."""
+    """The one answer for every link that does not work, whatever the reason."""
     return show(request, "access/dead.html", status=404)
 
 
 def to(path: str, request: web.Request | None = None) -> web.Response:
-    """A redirect that keeps a wish for a language."""
+    """A redirect; with `request`, one that keeps the language chosen in its address."""
     wish = f"?lang={language(request)}" if request is not None and "lang" in request.query else ""
     return web.Response(status=303, headers={"Location": path + wish})
 
 
 def page_contract(*others: int, form: type | None = None) -> Contract:
-    """Of a page: what is posted to it, and what it may answer with besides itself."""
+    """The contract of a page: the form posted to it, and the statuses it may answer with besides 200."""
     takes = {"application/x-www-form-urlencoded": form} if form else {}
     gives = {status: None if status == 303 else "text/html" for status in (200, *others)}  # noqa: PLR2004 -- HTTP
     return Contract(takes=takes, optional=True, gives=gives)

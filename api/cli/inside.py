@@ -1,4 +1,4 @@
-"""What lies inside: tokens, the log, keys, settings, lines, scripts."""
+"""The commands for what lies inside: tokens, the log, keys, settings, lines, scripts."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def config_show() -> None:
     from recorder.settings import load
 
     shown = json.dumps(load().model_dump(mode="json"), indent=2, ensure_ascii=False)
-    shown = re.sub(r'://(?:[^"\\]|\\.)*@', "://**********@", shown)  # some URLs carry a password, and those any sign
+    shown = re.sub(r'://(?:[^"\\]|\\.)*@', "://**********@", shown)  # some URLs carry a password, with any characters
     print(re.sub(r'([?&]\w*password=)[^&"]*', r"\1**********", shown))
 
 

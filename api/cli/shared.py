@@ -25,12 +25,12 @@ def running() -> Iterator[Service]:
 
 
 def say(text: str) -> None:
-    """To people, not to programs: stderr. What is one line is one in a log too, however long."""
+    """Tell people, not programs: on stderr. A line is never broken, however long, so that it is one in a log too."""
     stderr.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def columns(*rows: Sequence[str]) -> None:
-    """Print rows in columns as wide as they must be: whatever the terminal, an id that is cut short is none."""
+    """Print rows in columns as wide as they need, whatever the terminal's width: an id cut short is useless."""
     cells = [[" ".join(cell.split()) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:

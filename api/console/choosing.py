@@ -1,8 +1,8 @@
 """Choosing what a request is approved for, over as many pages as it takes.
 
-Every button of a page of recordings sends the page's ticks along, and they are noted before anything else is done: no
-way from page to page loses them. What is approved is what is ticked on all pages; where that is more than the page in
-front of them, people are shown how much it is, and asked again when it has changed since.
+Every button on a page of recordings sends the page's ticks along, and they are saved before anything else is done:
+no way from page to page loses them. What is ticked on all pages is approved. Where that is more than the page in front
+of them shows, people are told how much it is and confirm it; if it has changed since, they are asked again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from storage.catalogue.requests import Listed, Request
 
 
 class Sent(NamedTuple):
-    """What a page of recordings sends: whose ticks it shows, which are ticked, and what its buttons say."""
+    """What a page of recordings sends: the recordings it shows, those that are ticked, and its fields by name."""
 
     shown: set[str]
     ticked: set[str]
@@ -33,7 +33,7 @@ class Sent(NamedTuple):
 
 
 async def choose(request: web.Request) -> web.Response:
-    """Note the ticks of a page, or those of all pages at once, and go where the button leads."""
+    """Save the ticks of a page, or set those of all pages at once, and go where the button leads."""
     sent = await _sent(request)
     service, request_id = request.app[SERVICE], request.match_info["id"]
     if (every := sent.words.get("all")) in ("proposed", "none"):
@@ -46,7 +46,7 @@ async def choose(request: web.Request) -> web.Response:
 
 
 async def approve(request: web.Request) -> web.Response:
-    """Give what is chosen on all pages, once it is certain how much that is, and say how we know who asks."""
+    """Approve what is chosen on all pages, and say how we know who asks; what this page hides is confirmed first."""
     sent = await _sent(request)
     service, request_id = request.app[SERVICE], request.match_info["id"]
     await run(request, subject_requests.choose, service, request_id, sent.shown, sent.ticked)
@@ -84,7 +84,7 @@ def _count(
 
 
 def _mark(chosen: Collection[str]) -> str:
-    """The same for the same recordings."""
+    """A digest of the choice: the same for the same recordings."""
     return sha256(" ".join(sorted(chosen)).encode()).hexdigest()
 
 

@@ -19,7 +19,7 @@ from recorder.errors import ErasingError, HeldError, InvalidInputError, Recordin
 
 
 async def preview(request: web.Request) -> web.Response:
-    """What deleting this recording would destroy, leave, and be stopped by."""
+    """What deleting this recording would destroy and leave, and what stops it."""
     return await _preview(request)
 
 
@@ -48,7 +48,7 @@ async def certificate(request: web.Request) -> web.Response:
 
 
 async def find_certificate(request: web.Request) -> web.Response:
-    """To the certificate whose number a customer has."""
+    """Redirect to the certificate whose number a customer has."""
     number = request.query.get("number", "").strip()
     if not re.fullmatch(ID, number):
         raise RecordingNotFoundError

@@ -1,4 +1,4 @@
-"""Where each role starts: the DPO with what is late and what waits, everybody else with finding calls."""
+"""Where each role starts: the DPO with what is late and what waits, everybody else with the search for calls."""
 
 from __future__ import annotations
 

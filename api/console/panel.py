@@ -21,7 +21,7 @@ async def panel(request: web.Request) -> web.Response:
 
 
 async def press(request: web.Request) -> web.Response:
-    """One button pressed. Shows the panel again with what became of it, ready for the next."""
+    """Do what the button says, and show the panel again with what came of it."""
     fields = await inputs.form(request)
     act = inputs.one_of(fields, "act", ACTS)
     call = inputs.needed(fields, "call", longest=200)

@@ -1,4 +1,4 @@
-"""Signing in by pasting a token, until single sign-on comes; and out."""
+"""Signing in by pasting a token, until single sign-on comes; and signing out."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def sign_out(request: web.Request) -> web.Response:
 
 
 async def stay(request: web.Request) -> web.Response:
-    """Stay signed in: being asked is enough. Says for how many seconds."""
+    """Stay signed in: asking is enough. Answers with the number of seconds that are left."""
     return web.Response(text=str(auth.session_seconds(request)))
 
 

@@ -1,4 +1,4 @@
-"""Requests of data subjects in the console: opening them, their page, and every answer but yes (`choosing`)."""
+"""Requests of data subjects in the console: opening them, their page, and every answer but yes (see `choosing`)."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ async def extend(request: web.Request) -> web.Response:
 
 
 async def ask_identity(request: web.Request) -> web.Response:
-    """Write to the address on file that we must know who asks."""
+    """Write to the address on file, asking the person to show who they are."""
     return await done(request, identity_check.ask)
 
 
 async def identity_answered(request: web.Request) -> web.Response:
-    """Note that the person has answered: the deadline goes on."""
+    """Note that the person has answered: the deadline runs again."""
     return await done(request, identity_check.answered)
 
 
@@ -132,7 +132,7 @@ async def _listing(
 
 
 async def page(request: web.Request, *, fault: str | None = None, status: int = 200) -> web.Response:
-    """The page of a request: of its matches, those at the place that the address names."""
+    """The page of a request, with those of its matches that `at` and `show` in the address select."""
     service = request.app[SERVICE]
     wish, listed = await run(request, wished, service, request.match_info["id"])
     undecided = wish.state == "received"

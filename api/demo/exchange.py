@@ -26,8 +26,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 class Exchange:
     """A telephone exchange with customers, an account and recordings.
 
-    `clock` gives its own time, and `pass_by` lets so many seconds of it go by: a call ends when its end has come.
-    `requests` counts what reached its REST side, by method.
+    `clock` gives its own time, and `pass_by` lets so many seconds of it go by, so that no call ends before its time.
+    `requests` holds the method of each request that reached its REST side.
     """
 
     account_sid: str
@@ -60,8 +60,8 @@ class Exchange:
     def call(self, *, customer: str, line: str, key: str | None, audio: bytes, seconds: float) -> Call:
         """One inbound call from ring to hang-up: what was said, and what was recorded.
 
-        Where the TwiML after the key starts a recording, `audio` becomes that recording, `seconds` long; the call
-        ends as long after its beginning.
+        The two parties talk for `seconds`, and then the call ends. Where the TwiML after the key starts a recording,
+        `audio` becomes that recording, as long as they talked.
         """
         call = Call("CA" + secrets.token_hex(16), customer, line)
         fields = {
@@ -97,17 +97,17 @@ class Exchange:
         return call
 
     def delete(self, sid: str) -> bool:
-        """Whether a recording could be deleted."""
+        """Delete a recording; gives whether that worked."""
         del self.recordings[sid]
         self.deleted.append(sid)
         return True
 
-    def talk(self, call: Call, seconds: float) -> None:  # noqa: ARG002 -- for those who listen
-        """What is said once the two are connected."""
+    def talk(self, call: Call, seconds: float) -> None:  # noqa: ARG002 -- for subclasses that listen
+        """The two are connected and talk."""
         self.pass_by(seconds)
 
-    def placed(self, fields: dict[str, str]) -> bool:  # noqa: ARG002 -- for those who have telephones
-        """Whether a call asked for by REST was begun."""
+    def placed(self, fields: dict[str, str]) -> bool:  # noqa: ARG002 -- for subclasses that have telephones
+        """Begin a call that was asked for by REST; gives whether it was begun. There are no such calls in the demo."""
         return False
 
     def _record(
@@ -182,7 +182,7 @@ class _Rest(BaseHTTPRequestHandler):
             self._answer(200, self.exchange.recordings[sid], "audio/x-wav")
 
     def do_POST(self) -> None:
-        """Twilio's own callers are not in the demo; whoever plays one answers `placed`."""
+        """Ask for a call. Only subclasses that override `placed` begin one."""
         fields = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
         placed = urlsplit(self.path).path.endswith("/Calls.json") and self._known() and self.exchange.placed(fields)
         self._answer(*((201, b"{}", "application/json") if placed else (400, b"{}", "application/json")))

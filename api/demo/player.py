@@ -9,9 +9,9 @@ from recorder.audio import ffmpeg
 
 
 def play(path: Path) -> tuple[bytes, str]:
-    """The samples it makes of a file, and its last words.
+    """The samples that ffmpeg makes of a file, and the last line of its messages.
 
-    Samples are what counts: random bytes may well look like the beginning of one of the hundreds of formats it knows.
+    Only samples count: random bytes may well look like the beginning of one of the hundreds of formats it knows.
     """
     played = subprocess.run(  # noqa: S603 -- our own file
         [ffmpeg(), "-nostdin", "-hide_banner", "-i", str(path), "-f", "s16le", "-"], capture_output=True, check=False

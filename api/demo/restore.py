@@ -1,4 +1,4 @@
-"""What a thief of yesterday's backup can do who also has everything that exists today: the drill of promise P3."""
+"""What a thief can do with yesterday's backup and everything that exists today: the drill of promise P3."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ phone,account,email,mobile,customer_type,language
 
 
 class DemoClock:
-    """The real clock, set back by as much as the story says; a call takes no time but on it."""
+    """The real clock, set back by as much as the story says. Calls take time on this clock only."""
 
     def __init__(self) -> None:
         self.back = timedelta(0)
@@ -51,7 +51,7 @@ class DemoClock:
 def prepare(data_dir: Path) -> None:
     """Empty the demo's own folder, or make it. Never touches a folder that holds anything else.
 
-    Raises `ConfigurationError` where the folder is somebody's.
+    Raises `ConfigurationError` for such a folder.
     """
     if data_dir.exists() and any(data_dir.iterdir()):
         if not (data_dir / MARKER).exists():

@@ -191,7 +191,7 @@ def _ninety_one_days_later(stage: Stage, recording: str) -> None:
 
 
 def _settle(stage: Stage) -> None:
-    """What the jobs do by themselves within minutes, done now: the story does not wait."""
+    """Do now what the jobs would do by themselves within minutes: the story does not wait."""
     now = stage.clock()
     stage.service.keyring.ensure(now)
     subject_requests.due(stage.service, now)
@@ -206,7 +206,7 @@ def _copy(stage: Stage, backup: Path) -> None:
 
 
 def _open_backup(stage: Stage, backup: Path) -> str:
-    """Try to read the backup with everything that exists today; the answer of the attempt."""
+    """Try to read the backup with everything that exists today; gives why it cannot. Raises where it can."""
     try:
         read_everything(stage.service, backup, stage.clock())
     except RecorderError as refusal:

@@ -146,7 +146,7 @@ def _parameters(route: Route, contract: Contract, parts: Parts) -> Iterator[Json
 
 
 def _present(schema: Json) -> Json:
-    """A field that is left out rather than null: there is no null in an address."""
+    """The schema of a query field, without null: an address has no null, there a field is left out."""
     kinds = [one for one in schema.get("anyOf", []) if one != {"type": "null"}]
     rest = {name: value for name, value in schema.items() if name not in {"anyOf", "default"} or value is not None}
     return {**{name: value for name, value in rest.items() if name != "anyOf"}, **kinds[0]} if len(kinds) == 1 else rest

@@ -1,4 +1,4 @@
-"""What other systems are told, as the webhooks of the document."""
+"""What we tell other systems, as `webhooks` of the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ TEXT: Json = {"type": "string"}
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without a title for each field that only repeats its name."""
+    """Schemas whose fields have no title: it would only repeat the name."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 -- pydantic's signature
         return False
@@ -42,7 +42,7 @@ class Parts:
         return self._of[shape.__name__, _mode(shape)]
 
     def fields(self, shape: Shape) -> tuple[Json, list[str]]:
-        """The properties of an object and which of them are needed."""
+        """The properties of an object, and the names of those that are required."""
         found = self.components[shape.__name__] if isinstance(shape, type) else shape
         return found["properties"], found.get("required", [])
 
@@ -65,5 +65,5 @@ def headers(*names: str) -> Json:
 
 
 def header(words: str, schema: Json | None = None) -> Json:
-    """One such component."""
+    """A component that describes one header."""
     return {"description": words, "schema": schema or TEXT}

@@ -22,7 +22,7 @@ SIGNED = ("signature", "invalid_event", "too_large", "inbox_full")
 
 
 def refusal(status: int, codes: list[str], *, page: bool) -> Json:
-    """One status and the codes that may come with it; for a person's `page` in HTML."""
+    """One status and the codes that may come with it; in HTML where it is a `page` for people."""
     extra = ["Retry-After"] if status in AGAIN else ["WWW-Authenticate"] if "unauthenticated" in codes else []
     problem = {
         "schema": {"$ref": REFERENCE.format(model="Problem")},

@@ -1,4 +1,4 @@
-"""Mails that came back, told by the mail provider's webhook or a script that reads the bounce mailbox."""
+"""Mails that came back, reported by the mail provider's webhook or a script that reads the bounce mailbox."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from recorder.once import Once
 
 CHUNK_BYTES = 256 * 1024
 STALL_SECONDS = 60.0  # a push that brings next to nothing for so long has died
-STALL_BYTES = 1024  # Opus that says only that it is silent has more: a page of 28 bytes and its packets every second
+STALL_BYTES = 1024  # Opus brings more even in silence: a page of 28 bytes and its packets every second
 LONGEST_ID = 200
 AUDIO = ("audio/wav", "audio/mpeg", "audio/ogg", "audio/flac")
 
@@ -37,7 +37,7 @@ async def agent_pause(request: web.Request) -> web.Response:
 
 
 async def agent_resume(request: web.Request) -> web.Response:
-    """Keep what is said again."""
+    """From now on, keep again what is said."""
     return await _pressed(request, buttons.resume)
 
 
@@ -70,7 +70,7 @@ async def push(request: web.Request) -> web.Response:
 def arriving(request: web.Request) -> Iterator[bytes]:
     """The request's body, to be read from a thread of the pool; at most one piece is ahead of its reader.
 
-    Reading raises `AudioTimeoutError` where nothing to speak of comes any more, or not all of it in the time there is.
+    Reading raises `AudioTimeoutError` where next to nothing comes any more, or where the whole takes too long.
     """
     loop = asyncio.get_running_loop()
 

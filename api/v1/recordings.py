@@ -25,7 +25,7 @@ async def search_recordings(request: web.Request) -> web.Response:
 
 
 async def list_recordings(request: web.Request) -> web.Response:
-    """List recordings by what may stand in an address."""
+    """List recordings by fields that may stand in an address."""
     return await _found(request, inputs.query(request, schemas.Listing))
 
 
@@ -71,7 +71,7 @@ async def place_hold(request: web.Request) -> web.Response:
 
 
 async def release_hold(request: web.Request) -> web.Response:
-    """End a hold; what is due meanwhile is erased."""
+    """End a hold; what became due meanwhile is erased."""
     service, actor, moment, hold_id = request.app[SERVICE], request[ACTOR], now(request), request.match_info["id"]
 
     def release(once: Once) -> str:

@@ -85,7 +85,7 @@ async def reissue_link(request: web.Request) -> web.Response:
 
 
 async def revoke_links(request: web.Request) -> web.Response:
-    """Close the request's links and whoever came in by them, and send no other."""
+    """Close the request's links and the sessions opened by them, and send no other."""
     await _done(request, subject_requests.revoke)
     return nothing(request)
 
