@@ -1,1 +1,1 @@
-"""Figures beside their limits, both from the same run on the same machine: quote the ratios, not the absolutes."""
+"""Figures beside what they are compared with, from the same run on the same machine: quote ratios, not absolutes."""

@@ -1,4 +1,4 @@
-"""`make bench`: every figure beside its limit, and docs/performance.md written of them. Exit 1 where one is missed.
+"""`make bench`: take every figure and write docs/performance.md. Exit 1 where a limit is missed.
 
 `python -m tests.bench webhooks|captures|downloads|crowds` measures only these and writes nothing.
 """

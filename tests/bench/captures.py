@@ -1,6 +1,6 @@
 """Capture against a plaintext copy to the same store, and memory from 5 minutes to 4 hours.
 
-The limit with peaks is issue 2's, without them issue 3's. Beside a plain file the ratio is only shown.
+The limit with peaks is issue 2's, without them issue 3's. The time of a plain file is only printed.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Both fetch the same bytes with the same client and write them to the same store, named by `RECORDER_STORE__…` or else a
 folder; the capture decides, hashes, seals, checks, makes peaks, commits and indexes along the way. One small capture
-goes before, so that nothing is measured cold. Captures without peaks, which the service never makes, show what the
-peaks cost; copies without their hash, and plain files written and flushed without our store, what those cost or save.
+goes before, so that nothing is measured cold. Captures without peaks, which the service never makes, show what peaks
+cost; copies without a hash, what the hash costs; plain files, written and flushed without our store, what that costs
+or saves.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ then.dial = "+4570000000"
 
 
 def copy(url: str, origin: str, store: ObjectStore, *, hashed: bool) -> float:
-    """Fetch to a store as it comes. With its SHA-256, it is what a capture is held against."""
+    """Fetch into a store as it comes; gives the seconds. With its SHA-256 it is what a capture is compared with."""
     os.sync()  # or it would wait for what was written before
     started = time.perf_counter()
     with open_url("GET", url, origins=[origin], timeout_s=600, max_bytes=10**10, private_ok=True) as media:
@@ -62,7 +63,7 @@ def copy(url: str, origin: str, store: ObjectStore, *, hashed: bool) -> float:
 
 
 def plain_file(url: str, origin: str, place: Path) -> float:
-    """Fetch to a file as anybody would: write, flush, name it, flush the folder."""
+    """Fetch into a file as anybody would: write, flush, rename, flush the folder. Gives the seconds."""
     os.sync()
     started = time.perf_counter()
     with open_url("GET", url, origins=[origin], timeout_s=600, max_bytes=10**10, private_ok=True) as media:

@@ -39,7 +39,7 @@ def fill(database: Database, now: datetime, count: int = COUNT) -> None:
         connection.commit()
         if sqlite:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.invalidate()  # its settings are for nothing else
+        connection.invalidate()  # nothing else must run with its settings
     if not sqlite:
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("SET statement_timeout = 0")
@@ -52,7 +52,7 @@ def micros(moment: datetime) -> int:
 
 
 def take(connection: Connection, first: int, count: int) -> list[str]:
-    """Ids of so many of them; the same numbers give the same ones."""
+    """Ids of `count` of them from `first` on; the same numbers give the same ids."""
     found = connection.exec_driver_sql(
         f"SELECT id FROM recordings WHERE queue = 'crowd' ORDER BY id LIMIT {count} OFFSET {first}"
     )

@@ -1,7 +1,7 @@
 """A decrypted download against nginx or the store's own answer, and the first byte in the middle of four hours.
 
-What a sealed range costs is measured beside boto3's own request for one, in one process; what a listener waits for, who
-is let in anew for each range, over HTTP.
+The cost of a sealed range is measured beside boto3's own range request, in one process. What a listener waits for, with
+each range admitted anew, is measured over HTTP.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def figures() -> Iterator[Figure]:
 
 @contextmanager
 def on_the_other_core() -> Iterator[None]:
-    """Ask from a core that is not the servers', be it ours or the one it is compared with."""
+    """Ask from another core than the one that our server, or the nginx it is compared with, runs on."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(before)})
     try:
@@ -167,7 +167,7 @@ def against_nginx(library: Library, plain: int, folder: Path) -> Iterator[Figure
 
 
 def against_the_store(library: Library, place: Place) -> Iterator[Figure]:
-    """The same sealed bytes, had from the store by the same client and opened by nobody."""
+    """Compare with the same sealed bytes, fetched from the store by the same client and not opened."""
     whole = library.lengths[0]
     size = library.get(whole)[2]
     direct = {seconds: address(place, seconds) for seconds in (whole, LONG)}
@@ -185,7 +185,7 @@ def against_the_store(library: Library, place: Place) -> Iterator[Figure]:
 
 
 def a_range(place: Place) -> Figure:
-    """The first bytes of a range in the middle of 4 hours, had by our reader and by boto3 as it is."""
+    """The first bytes of a range in the middle of 4 hours, read by our reader and by plain boto3."""
     assert place.gateway is not None
     os.environ.update(place.credentials)
     endpoint, region = (place.settings[f"RECORDER_STORE__{name}"] for name in ("ENDPOINT_URL", "REGION"))
@@ -219,7 +219,7 @@ def a_range(place: Place) -> Figure:
 
 
 def address(place: Place, seconds: int) -> str:
-    """Path and signature by which anybody may have the sealed original of that length."""
+    """A signed path at which anybody may fetch the sealed original of that length."""
     assert place.gateway is not None
     client = place.gateway.client()
     sealed = range(sealed_size(seconds * RATE * FRAME), sealed_size(seconds * RATE * FRAME + 4096) + 1)

@@ -51,7 +51,7 @@ def ratio(
 
 
 def alternated(rounds: int, *measures: Callable[[], float]) -> list[float]:
-    """The median of each measure, taken in turn, so that the machine's drift meets all of them."""
+    """The median of each measure, taken in turn, so that the machine's drift affects all of them."""
     taken: list[list[float]] = [[] for _ in measures]
     for _ in range(rounds):
         for results, measure in zip(taken, measures, strict=True):
@@ -107,7 +107,7 @@ So the ratios are what counts; the figures themselves are this machine's.
 |---|---|---|---|---|---|
 {rows}
 {why}"""
-# Said only of what is missed, by a part of its name. What was tried is in docs/adr/0025.
+# Printed where a figure misses its limit, found by a part of its name. What was tried is in docs/adr/0025.
 REASONS = {
     "capture of 5 MB": "what a capture costs whatever its length: two lasting commits (the claim, so that a process "
     "killed at any point leaves nothing unaccounted for, and the recording), and a second durable object. Some 10 ms; "

@@ -19,12 +19,12 @@ from tests.bench.places import Place
 from tests.recorder.stored import PHONE, store
 
 SELECTS = 100
-CALLS = 12  # of the one who is looked for
+CALLS = 12  # of the customer who is looked for
 DPO = Actor("bench", "dpo")
 
 
 def measured(service: Service, place: Place) -> Figure:
-    """In a database that a crowd fills."""
+    """Measure in a database that `crowd` has filled."""
     now = service.clock()
     for number in range(CALLS):
         store(service, now - timedelta(minutes=number))

@@ -60,7 +60,7 @@ def postgresql() -> Server:
 
 @cache
 def folder() -> Path:
-    """For servers' files: in memory where there is some, and with a short name, for sockets lie in it."""
+    """A folder for servers' files: in memory where possible, and with a short name, since sockets lie in it."""
     memory = Path("/dev/shm")
     where = memory if memory.is_dir() else None
     return Path(_running.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=where)))

@@ -1,6 +1,6 @@
 """`python -m tests.bench.server bare|unkept|durable pinned|free FOLDER [DATABASE]`: prints its port, and serves.
 
-What is durable is as `recorder serve` starts it: jobs in a process of their own, applying and writing the audit log.
+`durable` is what `recorder serve` starts: jobs run in a process of their own, apply events and write the audit log.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _forever(app: web.Application) -> None:
 
 
 def _wait_for_worker(service: Service) -> None:
-    """Its start is not what is measured: return when it has applied an event."""
+    """Return when the worker has applied an event: its start is not to be measured."""
     event = Event("call.started", "standard", "first", "first", None)
     intake.submit(service, event, service.clock()).result()
     waiting = True

@@ -1,4 +1,4 @@
-"""A sweep of a thousand among a million, against the same rows and objects gone by hand-written SQL and store calls."""
+"""A sweep of a thousand among a million, against hand-written SQL and store calls that remove the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OBJECT = bytes(1000)
 
 
 def measured(service: Service, place: Place) -> Figure:
-    """In a database that a crowd fills."""
+    """Measure in a database that `crowd` has filled."""
     with service.database.read() as connection:
         waves = [crowd.take(connection, at * WAVE, WAVE) for at in range(2 * ROUNDS)]
     for wave in waves:
@@ -59,7 +59,7 @@ def measured(service: Service, place: Place) -> Figure:
 
 
 def by_hand(service: Service) -> None:
-    """What a sweep changes, with nothing asked twice, nothing hashed and nobody told."""
+    """Make the changes that a sweep makes, but check nothing twice, hash nothing and tell nobody."""
     now = crowd.micros(service.clock())
     with service.database.write() as connection:
         hand = Hand(connection)
@@ -160,7 +160,7 @@ def _key(recording_id: str) -> str:
 
 
 def _make_due(service: Service, wave: Sequence[str]) -> None:
-    """They expire, and their keys with them: what a later key opens would have to be noted."""
+    """Let them expire together with their keys: erased before its last key, each would need a note in the key ring."""
     due = service.clock() - timedelta(minutes=5)
     with service.database.write() as connection:
         hand = Hand(connection)

@@ -89,7 +89,7 @@ def load(port: int, how: str, number: float) -> dict[str, float]:
 
 @contextmanager
 def encoders() -> Iterator[None]:
-    """Two MP3 encoders, as far in the background as captures run them."""
+    """Two MP3 encoders, at the low priority that captures give them."""
     command = [ffmpeg(), "-v", "quiet", "-f", "lavfi", "-i", "sine=frequency=300:sample_rate=8000"]
     running = []
     try:
