@@ -1,4 +1,4 @@
-"""What people do in a run, besides calling. Each is tried in every life until it was done."""
+"""What people do in a run, besides calling. Each is tried in every life until it is done."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ ACTS = ("ordered", "held")  # kinds of calls that somebody does something about
 
 @dataclass(frozen=True)
 class Act:
-    """`ask` for whatever there is of the customer, `ordered` erasure, `held` and `release` of a call's recording."""
+    """`ask` requests access to all that is kept of the customer. The others are about a call's recording: `ordered`
+    erases it, `held` puts a hold on it, `release` ends that.
+    """
 
     name: str
     call: str = ""
@@ -54,9 +56,9 @@ def _stored(service: Service, call: str) -> str | None:
 
 
 def _ask(service: Service, now: datetime) -> bool:
-    """An access request, approved; one that matches nothing is refused and asked again.
+    """Open an access request and approve it. One that matches nothing is refused; False, so that it is asked again.
 
-    One that was left open by a death is taken up first: as long as nobody answers, what it is about is kept.
+    One that a killed process left open is taken up first: until it is answered, the recordings it is about are kept.
     """
     with service.database.read() as connection:
         left = [one for one in requests.open_ones(connection) if one.state == "received"]

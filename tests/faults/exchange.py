@@ -61,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
         if mood == "away":
             self.close_connection = True
         elif mood != "well" and self.command == "DELETE":
-            self._say(503, b"")  # a deletion that is said to have been done is believed
+            self._say(503, b"")  # never 204: the service believes it, and the file would stay
         elif mood == "page":
             self._say(200, b"<html>we are sorry</html>")
         elif mood == "missing" or not file.is_file():

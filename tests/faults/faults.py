@@ -24,15 +24,15 @@ from tests.faults.exchange import MOODS, set_mood
 
 ROOT = Path(__file__).parents[2]
 KINDS = (*("kill",) * 9, "kill_any_time", "kill_any_time", "store", "disk", "database", "mail", *MOODS)
-VM_STEPS = 200  # of SQLite between two looks at whether it is cut off by now
+VM_STEPS = 200  # of SQLite's virtual machine between two checks whether it is cut off by now
 
 
-ELSEWHERE = {"once.acted"}  # an act under a client's key: asked for over HTTP, tests/recorder/test_once.py
+ELSEWHERE = {"once.acted"}  # acts under a client's key are asked for over HTTP: tests/recorder/test_once.py
 
 
 @functools.cache
 def steps() -> list[str]:
-    """Every step the program names, read off its source: one that is added is killed at from then on."""
+    """Every step the program names, read from its source, so that kills happen at new steps too."""
     found: set[str] = set()
     for file in itertools.chain((ROOT / "recorder").rglob("*.py"), (ROOT / "storage").rglob("*.py")):
         found |= set(re.findall(r'reached\("([a-z._]+)"\)', file.read_text("utf-8")))
@@ -43,7 +43,7 @@ def steps() -> list[str]:
 class Fault:
     kind: str
     step: str = ""
-    count: int = 1  # the how-manieth time the step is reached; how much is written or asked before it breaks
+    count: int = 1  # which time the step is reached; else how soon it breaks, counted in time, writes or queries
 
     def __str__(self) -> str:
         return f"{self.kind} {self.step or ''}×{self.count}"
@@ -61,7 +61,7 @@ def fault(chance: Random, acts: Collection[str]) -> Fault:
 
 @contextmanager
 def outside(broken: Fault | None, data: Path, spool: Path) -> Iterator[None]:
-    """What is wrong around the process while it lives, and is mended afterwards."""
+    """Break something around the process while it lives, and mend it afterwards."""
     mood = broken.kind if broken and broken.kind in MOODS else "well"
     set_mood(spool, mood)
     moved = {"store": data / "objects", "mail": data / "outbox"}.get(broken.kind if broken else "")
@@ -82,7 +82,7 @@ def outside(broken: Fault | None, data: Path, spool: Path) -> Iterator[None]:
 
 
 def inside(broken: Fault | None, reached: Path) -> None:
-    """Arrange for what this process will suffer, and write down the steps it comes by."""
+    """Arrange for what this process will suffer, and write down the steps it reaches."""
     seen: Counter[str] = Counter()
     descriptor = os.open(reached, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     really_write = os.write

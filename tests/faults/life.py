@@ -24,12 +24,12 @@ from tests.faults.acts import Act
 from tests.faults.faults import Fault, inside
 
 LONGEST_SECONDS = 60
-WRITE = os.write  # a full disk is not ours
+WRITE = os.write  # our notes are written even where the service's disk is full
 QUIET = structlog.make_filtering_bound_logger(50)
 
 
 def forked(work: Callable[[], None]) -> int:
-    """Run something in a child; its wait status."""
+    """Run something in a forked child; gives its wait status."""
     sys.stdout.flush()
     child = os.fork()
     if child == 0:

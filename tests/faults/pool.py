@@ -1,4 +1,4 @@
-"""Runs at the same time: each worker has an exchange and a place of its own."""
+"""Runs in parallel: each worker has an exchange and a folder of its own."""
 
 from __future__ import annotations
 

@@ -100,11 +100,11 @@ class Run:
         self._judge(lambda: verdict.gone(self._environment, self._now, self._told, self._spool, stored))
 
     def _live(self, broken: Fault | None, *, person: bool = False) -> None:
-        """One life; what the process did not acknowledge it is told again in the next."""
+        """One life. What the process did not acknowledge, it is told again in the next."""
         self._now += BETWEEN
         acknowledged = set(self._lines("acknowledged"))
         events = [one for told in self._told for one in told.events if one.key not in acknowledged]
-        if self._now < BEGINNING + REMEMBERED:  # later on, it is news that no signature is fresh enough for
+        if self._now < BEGINNING + REMEMBERED:  # later it would pass for news, but no signature would be fresh enough
             events += [one for told in self._told for one in told.events if self._chance.random() < 0.1]
         acts = [act for act in self._acts if str(act) not in acknowledged]
         chance = Random(self._chance.random())

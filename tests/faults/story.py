@@ -1,4 +1,4 @@
-"""What happens to the outside in one run: calls with and without a yes, told in any order, some of it twice."""
+"""What happens outside the service in one run: calls with and without a yes, told in any order, some of it twice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Told:
 
 
 def call(number: int, chance: random.Random, began: datetime, origin: str) -> Told:
-    """One call of a random kind, its events in a random order but for the one that opens it."""
+    """One call of a random kind; the event that opens it comes first, the others in random order."""
     kind, name = chance.choice(KINDS), f"pbx-{number}"
     ended = began + timedelta(seconds=SECONDS)
     said: dict[str, list[tuple[str, datetime]]] = {

@@ -26,7 +26,7 @@ from tests.faults.story import KEPT, Told
 
 
 def kept(environment: dict[str, str], now: datetime, told: list[Told], spool: Path, *, asked: bool) -> list[str]:
-    """What is wrong once everything has settled, calls still within their 90 days; empty where nothing is."""
+    """What is wrong once everything has settled, within the 90 days of the calls; empty where nothing is wrong."""
     with opened(load(environment), clock=lambda: now) as service:
         return [
             *(fault for one in told for fault in _call(service, one, spool, now)),
@@ -94,7 +94,7 @@ def _states(service: Service) -> list[str]:
 
 
 def _objects(service: Service) -> Iterator[str]:
-    """In the store lies what stored recordings consist of, and nothing else."""
+    """The store must hold the objects of stored recordings, and nothing else."""
     with service.database.read() as connection:
         wanted = {one.object_key for name in _stored(service) for one in attempts.kept(connection, name).values()}
     found = set(service.vault.objects.keys(""))
@@ -127,7 +127,7 @@ def _counted(service: Service, kind: str) -> Counter[str]:
 
 
 def _told(spool: Path, kind: str, wanted: list[str]) -> Iterator[str]:
-    """Subscribers are told at least once."""
+    """Subscribers must be told at least once."""
     file = spool / "told"
     told = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     missing = set(wanted) - {one["data"]["recording_id"] for one in told if one["type"] == kind}
@@ -142,7 +142,7 @@ def _log(service: Service) -> Iterator[str]:
 
 
 def _mails(service: Service, now: datetime) -> Iterator[str]:
-    """Mails may repeat; the last one opens."""
+    """Mails may repeat, but the link of the last one must open."""
     mails = sorted(
         (service.settings.data_dir / "outbox" / "mail").glob("*.eml"), key=lambda one: one.stat().st_mtime_ns
     )

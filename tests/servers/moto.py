@@ -1,4 +1,4 @@
-"""moto's server: AWS as AWS documents itself, where Ceph is what others make of it."""
+"""moto's server: S3 as AWS documents it. Ceph stands for what others make of it."""
 
 from __future__ import annotations
 
