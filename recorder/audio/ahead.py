@@ -27,10 +27,10 @@ def in_blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class Ahead:
-    """Iterate over it for the blocks of a stream that a thread reads, as far ahead as a few blocks.
+    """An iterator over the blocks of a stream, which a thread reads a few blocks ahead.
 
-    What reading raises is raised in its place among the blocks. `size` and `sha256` are the stream's once it has been
-    iterated to its end. `close` returns when the thread has ended, which may take it one more piece.
+    An error in reading is raised where its block would have come. `size` and `sha256` are the stream's once it has been
+    iterated to its end. `close` returns when the thread has ended, which may have to read one more piece for that.
     """
 
     def __init__(self, pieces: Iterator[bytes]) -> None:

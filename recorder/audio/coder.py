@@ -163,8 +163,9 @@ class Coder:
                 self._input.close()
 
 
-# Who records packets into Ogg leaves out those that did not come; only the time on the pages tells. They are silence
-# here, however many, so that what follows stands where it was said. A time behind what was heard is no time.
+# A recorder that writes packets into Ogg leaves out those that never arrived; only the times on the pages show it. Here
+# they become silence, however many, so that what follows stands where it was said. A page's time is ignored where more
+# sound than that has come already.
 _GAPS_FILLED = (
     *("-dts_delta_threshold", str(1 << 40)),
     *("-af", r"asetpts=max(PTS\,N/SR/TB),aformat=s16,aresample=async=1:min_hard_comp=0.01"),
@@ -173,9 +174,9 @@ _COMMON = ("-nostdin", "-hide_banner", "-loglevel", "quiet", "-threads", "1", "-
 
 
 def step_back(pid: int) -> None:
-    """Have a process that has just been started, and leads a group, compute only when nobody else would.
+    """Let a process that was just started, and leads a group, run only when nothing else wants the processor.
 
-    Linux lets even the nicest process finish its slice before one that wakes up: only of its idle class it does not.
+    Linux lets even the nicest process finish its time slice before one that wakes up, unless it is of the idle class.
     """
     os.setpriority(os.PRIO_PGRP, pid, NICENESS)
     if hasattr(os, "SCHED_IDLE"):

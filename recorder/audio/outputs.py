@@ -43,7 +43,7 @@ class HashingSink:
 
 
 class Outputs:
-    """Peaks always; `flac`, an original made of what a cut keeps; `playback`, an MP3.
+    """What is made of the sound: always peaks; with a cut, `flac`, the original of what it keeps; on demand, an MP3.
 
     Without a cut the sinks are open already; with one they are opened when the first sound is kept.
     """

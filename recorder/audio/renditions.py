@@ -26,7 +26,7 @@ from recorder.errors import (
 )
 
 # An MP3 does not say where its sound begins: encoder and decoder together delay it by up to two frames, so that what
-# stands at a moment may have been said that much earlier. Others that do not say it delay by less.
+# stands at a moment may have been said that much earlier. Other formats that do not say it delay by less.
 LAG_FRAMES = 2 * 1152
 SPEEX = b"Speex   "  # how its first packet begins
 
@@ -35,16 +35,16 @@ SPEEX = b"Speex   "  # how its first packet begins
 class Limits:
     max_seconds: int
     timeout_s: float  # wall clock for all of it, fetching included
-    least_ms: int = 0  # how much sound is awaited, should the file not say itself how much it holds
+    least_ms: int = 0  # the least sound accepted from a file that does not say how much it holds
 
 
 @dataclass(frozen=True)
 class Produced:
     """What was written: `content_type`, `size_bytes` and `sha256` are the original's; `frames` 0 means nothing kept.
 
-    `lag_ms` is how much later than it was said sound may stand in an original that was cut out of an MP3 or its like.
-    The MP3 itself is not cut: whoever reads it again allows for its lag anew. `received_sha256` is of the bytes as they
-    came, whatever was cut: the same recording sent again is known by it.
+    `lag_ms` is how much later than it was said sound may stand in an original that was cut out of an MP3 or the like.
+    Without a cut it is 0: the MP3 is kept as it came, and its lag is allowed for when it is read again.
+    `received_sha256` is of the bytes as they came, before any cut: by it, the same recording sent again is recognised.
     """
 
     content_type: str
@@ -73,9 +73,9 @@ def produce(
 
     Without a cut the original is the very bytes received; with one it is FLAC of what the cut keeps. A playback copy
     (MP3) is made unless the original is PCM WAV or MP3. `open_sinks` is called once, when there is something to write,
-    never for something that is not audio. `chunks` is read in a thread, a few blocks ahead; that may be hours of sound,
-    so `working` is called now and then until its end, and stops the work by raising. What was written is worth keeping
-    only if this returns: retryable `AudioError`s are worth another try, others are not.
+    never for something that is not audio. `chunks` is read in a thread, a few blocks ahead. These may hold hours of
+    sound, so `working` is called for every window of it until the end; it stops the work by raising. What was written
+    is worth keeping only if this returns: retryable `AudioError`s are worth another try, others are not.
     """
     with closing(Ahead(chunks)) as blocks, ExitStack() as stack:
         head, kind, is_pcm, lag = _opening(blocks)
@@ -153,7 +153,7 @@ def _opening(chunks: Iterator[bytes]) -> tuple[bytes, Kind, bool, int]:
 
 
 class _PcmSound:
-    """Sound that lies open in its file."""
+    """Sound that can be read without a decoder: PCM in a WAV file."""
 
     def __init__(self) -> None:
         self._reader = WavReader()
@@ -173,12 +173,12 @@ class _PcmSound:
     def finish(self) -> Iterator[bytes | memoryview]:
         return iter(())
 
-    def check(self, frames: int) -> None:  # noqa: ARG002 -- the same face as the decoder's
+    def check(self, frames: int) -> None:  # noqa: ARG002 -- the same interface as `_DecodedSound`
         self._reader.finish()
 
 
 class _DecodedSound:
-    """Sound that a decoder has to bring out."""
+    """Sound that needs a decoder."""
 
     def __init__(self, kind: Kind, head: bytes, deadline: float) -> None:
         self._whole = Wholeness(kind, head)
@@ -203,7 +203,7 @@ class _DecodedSound:
         except AudioTimeoutError:
             raise
         except AudioError:
-            self._whole.check(0)  # what ends before its sound begins is worth another try
+            self._whole.check(0)  # a file that ends before its sound begins is worth another try
             raise
 
     def check(self, frames: int) -> None:

@@ -1,4 +1,4 @@
-"""What bytes are, by looking at them: a platform's Content-Type is a claim, and ffmpeg is told, not asked."""
+"""The kind of audio, by its bytes: a platform's Content-Type is only a claim, and ffmpeg is told, not left to guess."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHRINK = {3: 1, 2: 2, 0: 4}  # header's version bits -> MPEG 1, 2, 2.5
 
 
 def sniff(head: bytes) -> Kind | None:
-    """The kind of audio that starts with `head`, or None. Give it `HEAD_BYTES` where there are as many."""
+    """The kind of audio that starts with `head`, or None. Give it `HEAD_BYTES`, or all there are."""
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return "wav"
     if head[:4] == b"OggS":

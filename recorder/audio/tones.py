@@ -32,7 +32,7 @@ WINDOW_SECONDS = 0.05
 SHORTEST_WINDOWS = 3  # a beep has eight; codecs smear its ends
 SHARE = 0.2  # of a window's energy in one tone: two ends heard at once still have a third each
 QUIET = 100.0  # root mean square below which nobody would hear anything
-LEAK = 2  # beeps of the other end in a channel that are still an echo
+LEAK = 2  # so many beeps of the other end in a channel still pass for an echo
 MOST_SECONDS = 300
 DECODE_SECONDS = 60.0
 
@@ -114,7 +114,7 @@ def _heard(channel: Samples) -> list[int]:
 
 
 def _runs(present: NDArray[Any]) -> list[int]:
-    """Where at least `SHORTEST_WINDOWS` in a row begin."""
+    """Where each run of at least `SHORTEST_WINDOWS` windows begins."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], present.astype(np.int8), [0]))))
     return [int(start) for start, stop in edges.reshape(-1, 2) if stop - start >= SHORTEST_WINDOWS]
 

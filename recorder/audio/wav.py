@@ -13,7 +13,7 @@ MAX_HEADER_BYTES = 1 << 20
 HEADER_BITE = 4096
 MAX_CHANNELS = 8  # as many as FLAC holds
 RATES = range(1_000, 384_001)
-STREAMED_BYTES = 0x7FFF_0000  # sizes from here on are what writers put who cannot seek back
+STREAMED_BYTES = 0x7FFF_0000  # sizes from here on mean unknown: the writer could not seek back
 WIDTHS = {8: 1, 16: 2, 24: 3, 32: 4}
 # PCM, float, A-law, mu-law, ADPCM of several makers, GSM: each sample comes out where it went in.
 UNDELAYED = frozenset({PCM, 0x02, 0x03, 0x06, 0x07, 0x10, 0x11, 0x17, 0x20, 0x31, 0x40, 0x45, 0x64})
@@ -47,9 +47,9 @@ class _Layout:
 class WavReader:
     """Feed it a WAV file's bytes in any pieces; it hands back the sound as 16-bit PCM.
 
-    The format is known once `ready`. Where `pcm` is false (mu-law and others) the sound needs a decoder: then, as
-    without `decodes`, only the declared length is watched. `finish` raises `AudioTruncatedError` where the file says
-    that it is longer.
+    The format is known once `ready`. Where `pcm` is false (mu-law and others) the sound needs a decoder: then, and
+    without `decodes`, no sound is handed back and only the declared length is watched. `finish` raises
+    `AudioTruncatedError` where the file says that it is longer.
     """
 
     def __init__(self, *, decodes: bool = True) -> None:

@@ -39,8 +39,8 @@ class Wholeness:
     def measured(self) -> bool:
         """Whether the file says how long it is.
 
-        An MP3 without an index, and WAV and FLAC written into a pipe, do not: what ends after any of their frames is
-        whole. There the declared length of the transfer and the announced duration are all there is.
+        An MP3 without an index, and WAV and FLAC written into a pipe, do not: cut off after any frame, they still look
+        whole. For them the declared length of the transfer and the announced duration are all there is to go by.
         """
         match self._kind:
             case "wav":
@@ -67,7 +67,7 @@ class Wholeness:
 
 
 def _flac_frames(head: bytes) -> int:
-    """How long a FLAC file says that it is; 0 where it does not."""
+    """How many frames a FLAC file says it has; 0 where it does not say."""
     return int.from_bytes(head[18:26], "big") & FLAC_SAMPLES_MASK
 
 
@@ -81,7 +81,7 @@ def _ogg_ends(tail: bytes) -> bool:
 
 
 def _ogg_frames(head: bytes, tail: bytes) -> int:
-    """How long an Ogg file says that it is, but for its first page of sound; 0 where it is several in a row."""
+    """How many frames an Ogg file says it has after its first page of sound; 0 where it is several streams in a row."""
     last = _last_page(tail)
     first = next((page for page in _pages(head) if _frames_until(page) > 0), last)
     return _frames_until(last) - _frames_until(first) if _stream(first) == _stream(last) else 0
@@ -92,7 +92,7 @@ def _last_page(tail: bytes) -> bytes:
 
 
 def _pages(data: bytes) -> Iterator[bytes]:
-    """What of `data` begins with each page."""
+    """For each page, `data` from its beginning on."""
     while data[:4] == b"OggS" and len(data) >= OGG_HEADER_BYTES:
         yield data
         body = OGG_HEADER_BYTES + data[26]
@@ -100,7 +100,7 @@ def _pages(data: bytes) -> Iterator[bytes]:
 
 
 def _frames_until(page: bytes) -> int:
-    """The time on an Ogg page, at its end; negative where none is."""
+    """The frames up to the end of an Ogg page, as it says itself; negative where it does not say."""
     return int.from_bytes(page[6:14], "little", signed=True)
 
 
@@ -109,7 +109,7 @@ def _stream(page: bytes) -> bytes:
 
 
 def _id3_bytes(head: bytes) -> int:
-    """How long the tag before an MP3's first frame is (ID3v2 §3.1): titles say anything, "Info" too."""
+    """How long the tag before an MP3's first frame is (ID3v2 §3.1). It is skipped: a title may well say "Info"."""
     if head[:3] != b"ID3":
         return 0
     size = 0
@@ -119,7 +119,7 @@ def _id3_bytes(head: bytes) -> int:
 
 
 def _xing_bytes(head: bytes) -> int:
-    """How long an MP3 says that it is; 0 where it does not."""
+    """How many bytes an MP3 says it has; 0 where it does not say."""
     first = _id3_bytes(head)
     within = first, first + XING_LATEST + len(b"Xing")
     at = max(head.find(b"Xing", *within), head.find(b"Info", *within))

@@ -46,10 +46,11 @@ class Applied:
 
 
 def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
-    """Apply the oldest pending events of up to `limit` events' calls, then settle what is due. Returns how many.
+    """Apply what is pending for the calls of the oldest `limit` events, then settle what is due.
 
-    Each call in a transaction of its own, so that a webhook that has to wait for one waits briefly. A power failure may
-    undo some of it, which is then applied again: nobody is told of any of it before all of it is on disk.
+    Returns how many events were applied. Each call has a transaction of its own, so that a webhook that must wait for
+    one waits briefly. A power failure may undo some of it, which is then applied again: nobody is told of any of it
+    before all of it is on disk.
     """
     done, after = 0, None
     for _ in range(LOOKS):
@@ -68,7 +69,7 @@ def _apply_these(service: Service, items: Sequence[InboxItem], now: datetime) ->
     refs = dict.fromkeys(item.call_ref for item in items)
     done = [one for ref in refs if (one := _in_turn(service, ref, known, now)) is not None]
     if any(one.more for one in done):
-        service.wake("apply")  # whoever is at it may have begun before the last event came in
+        service.wake("apply")  # the worker that has it may have begun before the last event came in
     service.database.flush()
     for one in done:
         if one.call_id is not None:
@@ -81,7 +82,7 @@ def _apply_these(service: Service, items: Sequence[InboxItem], now: datetime) ->
 def apply_call(service: Service, connection: Connection, call_ref: bytes, now: datetime) -> str | None:
     """Lock a call, apply what has come in about it, and return its id; None where there is no such call any more.
 
-    Not more than a slice of it: whoever decides on something asks `unread` whether that was all.
+    It applies at most a slice: a caller about to decide something asks `unread` whether that was all.
     """
     known = calls.by_ref(connection, call_ref)
     if known is not None:
@@ -119,7 +120,7 @@ def resolve(service: Service, connection: Connection, platform: str, platform_ca
 
 
 def _opened(service: Service, items: Sequence[InboxItem], now: datetime) -> Known:
-    """Bodies opened before any lock is held; one that does not open is for whoever holds it."""
+    """Open bodies before any lock is held; one that does not open is left to `_decoded`, under the call's lock."""
     known = {}
     for item in items:
         with suppress(Exception):
@@ -128,7 +129,7 @@ def _opened(service: Service, items: Sequence[InboxItem], now: datetime) -> Know
 
 
 def _in_turn(service: Service, ref: bytes, known: Known, now: datetime) -> Applied | None:
-    """One call in a transaction of its own; carefully, once something was wrong with it. The others go on."""
+    """Apply one call's events in a transaction of its own; if that fails, again and carefully. Other calls go on."""
     for careful in (False, True):
         try:
             with service.database.write(lasting=False) as connection:
@@ -154,7 +155,7 @@ def _in_turn(service: Service, ref: bytes, known: Known, now: datetime) -> Appli
 
 
 def _look_after(service: Service, one: Applied, call_id: str, now: datetime) -> None:
-    """What cannot be done inside the transaction. Whatever is away, the next event of the call tries again."""
+    """Do what cannot be done inside the transaction. If a party it needs is away, the call's next event tries again."""
     try:
         if one.unknown:
             settling.classify(service, call_id, now)
@@ -172,10 +173,10 @@ def _apply(
     careful: bool,
     wait: bool = True,
 ) -> Applied:
-    """Bring a call a slice of events further. Carefully: an event at fault fails alone; else what it raises is raised.
+    """Apply a slice of a call's events. With `careful`, a faulty event fails alone; without, its error is raised.
 
-    `known` events need not be opened again. Raises `DatabaseBusyError` where another worker is at a call that this one
-    is linked to, or comes to be; without `wait`, also where it is at the call itself.
+    `known` events need not be opened again. Raises `DatabaseBusyError` where another worker has a call that this one is
+    linked to, or becomes linked to here; without `wait`, also where another has the call itself.
     """
     applied = Applied()
     call = calls.lock_by_ref(connection, ref, wait=wait)
@@ -239,7 +240,7 @@ def _applied(case: Case, events: list[ReceivedEvent]) -> list[ReceivedEvent]:
 
 
 def _attempt(case: Case, events: list[ReceivedEvent]) -> bool:
-    """Apply these events or leave no trace of them: among others, a poisoned one is found by trying each alone."""
+    """Apply these events, or leave no trace of them: a faulty one among several is then found by trying each alone."""
     before = replace(case, data=dict(case.data), entries=list(case.entries), jobs=set(case.jobs))
     savepoint = case.connection.begin_nested()
     try:

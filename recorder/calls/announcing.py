@@ -1,4 +1,4 @@
-"""Recordings as platforms announce them: a row the moment one is heard of, what it says of itself sealed in it."""
+"""Recordings as platforms announce them: each has a row once it is heard of, and its own details sealed in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MISSING = {"recording.absent": "platform_absent", "recording.failed": "platform_
 
 
 def announced(case: Case, received: ReceivedEvent) -> Recording | None:
-    """The recording an event is about, its row made if it is new; None for one that was and is no more."""
+    """The recording an event is about, its row made if it is new; None for one that was here once and is gone."""
     event = received.event
     ref = recording_ref(case.service, event.platform, str(event.recording_id))
     known = recordings.lock_by_ref(case.connection, ref)
@@ -40,7 +40,7 @@ def announced(case: Case, received: ReceivedEvent) -> Recording | None:
 
 
 def timed(case: Case, recording: Recording, edge: str, at: datetime) -> None:
-    """Take when it started or stopped for the recording's own beginning or end, unless that is known better."""
+    """While a recording waits, take when it started (if not known yet) or stopped as its beginning or end."""
     if edge == "recording.started" and recording.started_at is None:
         recordings.change(case.connection, recording.id, when={"state": "announced"}, started_at=at)
     if edge == "recording.stopped":
@@ -48,7 +48,7 @@ def timed(case: Case, recording: Recording, edge: str, at: datetime) -> None:
 
 
 def available(case: Case, received: ReceivedEvent) -> None:
-    """It can be fetched, also if it was given up already. The copy of one that is gone is deleted at its source."""
+    """Note that a recording can be fetched, even one given up; if gone here, have its copy deleted at the source."""
     recording, data = announced(case, received), received.event.data
     if recording is None or (recording.state in GONE and not missed(recording)):
         sources.leave(case.service, case.connection, received.event, "gone", case.now, recording=recording)
@@ -89,7 +89,7 @@ def missed(recording: Recording) -> bool:
 
 
 def _moved(case: Case, recording: Recording, event: Event) -> None:
-    """The same recording at another address, as when the first has run out: the next try goes there."""
+    """Note another address for the same recording, say because the first has run out: the next try goes there."""
     if recording.state not in {"announced", "capturing"} or event.data.get("url") is None:
         return
     secret = _secret(case, recording)
@@ -101,7 +101,7 @@ def _moved(case: Case, recording: Recording, event: Event) -> None:
 
 
 def _secret(case: Case, recording: Recording) -> bytes:
-    """The key of the recording's own call, be the event told of one that this call came out of or went on in."""
+    """The key of the recording's own call, which may be one that the event's call came out of or went on in."""
     if recording.call_id == case.call.id:
         return case.secret
     call = calls.get(case.connection, recording.call_id)
@@ -112,7 +112,10 @@ def _secret(case: Case, recording: Recording) -> bytes:
 
 
 def absent(case: Case, received: ReceivedEvent) -> None:
-    """There is nothing to fetch, unless that was said as well: then fetching it shows. Of a failure people are told."""
+    """Discard what its platform says it does not have, and tell people where it failed.
+
+    If the platform has also said that it can be fetched, nothing is done: fetching shows which is true.
+    """
     recording = announced(case, received)
     if recording is None or recording.available_at is not None:
         return
@@ -126,7 +129,7 @@ def absent(case: Case, received: ReceivedEvent) -> None:
 
 
 def refresh(case: Case) -> None:
-    """What waiting recordings show of their call; and all that its news concerns are looked at again."""
+    """Update what waiting recordings show of their call, and have all that its news concerns looked at again."""
     call = case.call
     look = {"next_try_at": case.now} if case.looked_at_again else {}
     recordings.change_of_call(
@@ -162,7 +165,7 @@ def _new(case: Case, event: Event, ref: bytes) -> Recording:
 
 
 def _own(event: Event) -> dict[str, Any]:
-    """What a recording's sealed column holds beside its call's: where it lies and how its channels are laid out."""
+    """What a recording's sealed column adds to its call's: where it lies and how its channels are laid out."""
     return {
         "platform_call_id": event.call_id,
         "platform_recording_id": event.recording_id,
@@ -173,7 +176,7 @@ def _own(event: Event) -> dict[str, Any]:
 
 
 def _narrow_cause(case: Case, known: Recording, event: Event) -> None:
-    """Of what two events say about who started a recording, the lesser holds."""
+    """Where events differ on whether our answer started a recording, the weaker claim holds."""
     cause = event.data.get("by_answer")
     if cause in {None, UNSAID} or not event.type.startswith("recording."):
         return

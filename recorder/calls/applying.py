@@ -51,7 +51,7 @@ def apply(case: Case, received: ReceivedEvent) -> None:
 
 
 def _bound_skew(case: Case, received: ReceivedEvent) -> None:
-    """Bound how far our clock is ahead of the platform's: a time it states is past when it reaches us."""
+    """Tell how far at most our clock is ahead of the platform's: a time it states is past when it reaches us."""
     event = received.event
     stated = event.stamped_at or (event.at if event.clock == "platform" else None)
     if stated is not None:

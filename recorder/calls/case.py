@@ -18,7 +18,7 @@ from storage.catalogue.calls import LONGEST_CALL, Call
 from storage.clock import new_id
 from storage.errors import KeyDestroyedError
 
-AHEAD = timedelta(minutes=5)  # a time this far after its own arrival is a wrong clock's
+AHEAD = timedelta(minutes=5)  # a time further ahead of its own arrival comes from a wrong clock
 
 
 @dataclass
@@ -58,7 +58,7 @@ def taken(service: Service, connection: Connection, call: Call | None, now: date
 
 
 def put(case: Case, before: Call, data_before: dict[str, Any]) -> None:
-    """Write down what has changed of the call, and of what its waiting recordings show of it."""
+    """Write down what has changed of the call."""
     changed = {name: value for name, value in vars(case.call).items() if value != getattr(before, name)}
     if case.data != data_before:
         changed["sealed"] = personal.seal(case.secret, "calls", case.call.id, case.data)
@@ -69,7 +69,7 @@ def put(case: Case, before: Call, data_before: dict[str, Any]) -> None:
 def open_call(
     service: Service, connection: Connection, platform: str, platform_call_id: str, received_at: datetime, now: datetime
 ) -> Case | None:
-    """A call nobody has seen; None where somebody makes it at the same moment: two make one."""
+    """Make a call nobody has seen yet; None where another worker made it at the same moment: there is only one."""
     call = Call(
         id=new_id("call"),
         platform=platform,
@@ -89,9 +89,9 @@ def open_call(
 def known_or_new(
     service: Service, connection: Connection, received: ReceivedEvent, platform_call_id: str, now: datetime
 ) -> Call | None:
-    """The call that an event names as another one's, made where nobody has told us of it yet; None for one gone.
+    """The call that an event names as its own call's parent, made if it is new to us; None for one that is gone.
 
-    Locked, with all that are linked to it. Raises `DatabaseBusyError` where another has one of them.
+    It is locked, with all calls linked to it. Raises `DatabaseBusyError` where another worker has one of them.
     """
     platform = received.event.platform
     ref = inbox.ref(service.keyring, platform, platform_call_id)
@@ -116,7 +116,7 @@ def plausible(at: datetime, received_at: datetime) -> datetime:
 
 
 def with_opener(case: Case, received: ReceivedEvent) -> None:
-    """Count a call's first webhook."""
+    """Note that a call's first webhook has come."""
     if received.event.opens and not case.call.opened:
         case.call = replace(case.call, opened=True)
         case.note("call.opened", platform=received.event.platform)

@@ -28,7 +28,7 @@ class Family:
     """A call and every call it came out of or went on in, as one transaction sees them.
 
     What was said in one of them counts in all; but a yes speaks for one customer only. Each row is read at most once,
-    when something is first asked that hangs on it: make a new one for a new transaction, and after any change.
+    when it is first needed: make a new family for a new transaction, and after any change.
     """
 
     def __init__(self, connection: Connection, call: Call) -> None:
@@ -77,7 +77,7 @@ class Family:
     def yes(self, service: Service, now: datetime) -> Consent | None:
         """The yes to show for what is kept of the call: its own last one, else that of a linked call speaking for it.
 
-        None where nobody said one, or it cannot be told any more whom it speaks for.
+        None where nobody said one, or where nobody can tell any more whom it speaks for.
         """
         if own := _granted(one for one in self._consents if one.call_id == self.call.id):
             return own[-1]
@@ -114,7 +114,7 @@ class Family:
         return [said[fact] for fact in standing(facts)]
 
     def _said(self, strangers: Collection[str] = ()) -> dict[ConsentFact, Consent]:
-        """What was said; a yes given in a call of `strangers` speaks for somebody else, a no for all."""
+        """What was said, without a yes from a call of `strangers`: that speaks for somebody else, a no for all."""
         rows = [row for row in self._consents if row.decision != "granted" or row.call_id not in strangers]
         offsets = {row.call_id for row in rows if row.offset_ms is not None}
         starts = {one.id: one.started_at for member in offsets for one in recordings.of_call(self._connection, member)}
@@ -133,7 +133,7 @@ class Family:
         )
 
     def _people(self, service: Service, now: datetime) -> _People:
-        """Who spoke; nobody in blank calls, of which what was said counts for the one that inherited it."""
+        """Who spoke. Blank calls name nobody: what was said in one counts for the call that inherited it."""
         if not self._moves and len(self._members) == 1:
             return _People({}, {})
         members = calls.many(self._connection, self._members)
@@ -159,18 +159,18 @@ class _People:
     movers: Mapping[str, str | None]  # of whoever came or went, by the row that says so
 
     def strangers_to(self, call: Call) -> set[str]:
-        """The calls with another customer than this one has, or with one nobody knows; none where it has none."""
+        """The calls whose customer is not this call's, or not known; empty where this call's own is not known."""
         own = self.customers.get(call.id)
         return {one for one, number in self.customers.items() if own is not None and number != own}
 
     def spoken_for(self, call: Call) -> set[str | None]:
-        """The customer the call is with, who need not be announced; where that is not known, all of them."""
+        """The call's own customer, for whom its yes speaks; where that is not known, all customers in the family."""
         own = self.customers.get(call.id)
         return {own} if own is not None else set(self.customers.values()) - {None}
 
 
 def _never(service: Service, call: Call, recording: Recording) -> bool:
-    """Whether the line table forbids it. That reaches nothing stored: whoever was asked was told that it is kept."""
+    """Whether the line table forbids the recording. One stored already stays: whoever was asked was told it is kept."""
     line = service.lines.find(call.line)
     return recording.state != "stored" and line is not None and line.consent == "never"
 
@@ -180,7 +180,7 @@ def _granted(said: Iterable[Consent]) -> list[Consent]:
 
 
 def _consent(row: Consent, starts: Mapping[str, datetime | None]) -> ConsentFact:
-    """An answer given as an offset into a recording happened when that recording's clock says, or nobody knows."""
+    """An answer given as an offset into a recording is timed from its start; if that is unknown, so is the time."""
     at, clock = row.at, row.clock
     if row.offset_ms is not None:
         start = starts.get(row.recording_id or "")
@@ -197,7 +197,8 @@ def _parties(
         number = movers[row.id]
         if row.role != "agent" and (row.role != "customer" or number not in customers):
             found.append((row, row.leg_id or number or row.role))
-    # Of several nobody can tell apart, none is known to be the one who left; and a customer is there unannounced.
+    # Where several cannot be told apart, nobody knows which of them left, so none counts as gone. One nameless customer
+    # who joined makes several: the call's own is there without having joined.
     nameless = Counter(who for row, who in found if who == row.role and row.joined_at is not None)
     return frozenset(
         _party(row, who)

@@ -1,10 +1,10 @@
-"""Asking a platform what it recorded of a call: its own word of a recording may have been lost.
+"""Asking a platform what it recorded of a call, because its own message about a recording may have been lost.
 
 A call that our answer told its platform to record is noted. A while after its end the platform is asked, whatever it
-has announced by then: nobody else knows whether that was all. Once it has answered it is not asked again, and a few
-times at most while it does not. What it names enters the inbox as if the platform had said so by itself: one of two
-such words is a repetition, and a recording of a call of which nothing is kept any more is deleted there like any
-other. Handles personal data.
+has announced by then: nobody else knows whether that was all. It is asked a few times at most, and no more once it has
+answered in full. What it names enters the inbox as if the platform had sent it: where it did send it too, the second is
+a repetition, and a recording of a call of which nothing is kept any more is deleted there like any other. Handles
+personal data.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _look(service: Service, one: Inquiry, now: datetime) -> None:
         _put_off(service, one, due)
     elif one.tries < MOST_TRIES:
         _ask(service, one, now)
-    else:  # somebody died of the last answer
+    else:  # a process died before it could note the last answer
         _close(service, one, now, missing=True)
 
 
@@ -82,7 +82,7 @@ def _put_off(service: Service, one: Inquiry, until: datetime) -> None:
 
 
 def _due(call: Call | None, now: datetime) -> datetime:
-    """When to ask: a while after the call's end. Of one that is gone what lies there is to go, now."""
+    """When to ask: a while after the call's end; at once for a call that is gone, as what lies there must go."""
     if call is None:
         return now
     return now + FIRST_WAIT if call.state == "open" else (call.ended_at or call.opened_at) + FIRST_WAIT
@@ -117,7 +117,7 @@ def _close(service: Service, one: Inquiry, now: datetime, *, missing: bool) -> N
 
 
 def _owed(service: Service, connection: Connection, call: Call, now: datetime) -> bool:
-    """Whether there should be a recording of the call, and not so much as a word of one."""
+    """Whether there should be a recording of the call, though we never heard of one."""
     if recordings.of_call(connection, call.id):
         return False
     try:

@@ -1,4 +1,4 @@
-"""The inbox's door: what an event's call and the event itself are known by there, whoever brings it."""
+"""The way into the inbox, whoever brings an event: gives the event and its call the marks they are known by there."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Events of a call that has no row: a leg of another call, a new call, or one that is gone or never was ours.
 
-Only a call's first webhook opens a call. Where a platform's answers are ours, so that its call's own webhook must
-have come first, a recording of an unknown call is deleted at its source at once. Events of other platforms that
+Only a call's first webhook opens a call. A platform whose answers come from us must have sent that webhook before it
+recorded anything, so its recording of an unknown call is deleted at its source at once. Events of other platforms that
 overtook their call's opening wait for it in a row of their own. What was once here and is gone never comes back.
 """
 
@@ -27,7 +27,7 @@ LYING_THERE = ("recording.available", "recording.started")  # events that say a 
 def admit(
     service: Service, connection: Connection, ref: bytes, events: Sequence[ReceivedEvent], now: datetime
 ) -> tuple[Case | None, bool]:
-    """The call of events nobody expected, None where there is none; and whether it is new."""
+    """The call of events whose own id has no row, None where there is no such call; and whether it is new."""
     if seen.has(connection, ref):
         return None, False
     parent = _parent(service, connection, events)
@@ -44,7 +44,7 @@ def admit(
 
 
 def turn_away(service: Service, connection: Connection, events: Sequence[ReceivedEvent], now: datetime) -> bool:
-    """Have deleted what a platform recorded of a call that is gone or never was ours; whether there was anything."""
+    """Have deleted, at its platform, what it recorded of a call gone or never ours; whether there was any."""
     lying = [one.event for one in events if one.event.recording_id is not None and one.event.type in LYING_THERE]
     for event in lying:
         sources.leave(service, connection, event, "unknown_call", now)
@@ -54,7 +54,7 @@ def turn_away(service: Service, connection: Connection, events: Sequence[Receive
 def pass_on(
     service: Service, connection: Connection, ref: bytes, events: Sequence[ReceivedEvent], now: datetime
 ) -> bool:
-    """Let the no said in a call that is gone count in the one these events link it to; whether there was any."""
+    """Let a no said in a call that is gone count in the call these events link it to; whether there was one."""
     named = _naming_another(events) if seen.refused_at(connection, ref) is not None else None
     relative = None if named is None else known_or_new(service, connection, *named, now)
     if relative is None or not relatives.inherit(connection, relative.id, ref):
@@ -65,7 +65,7 @@ def pass_on(
 
 
 def _parent(service: Service, connection: Connection, events: Sequence[ReceivedEvent]) -> Call | None:
-    """The call these events' call came out of: a leg without a life of its own belongs to it."""
+    """The call these events name as their parent; None where one of them starts a call of its own, not a mere leg."""
     named = None if any(one.event.type == "call.started" for one in events) else _naming_another(events)
     if named is None:
         return None

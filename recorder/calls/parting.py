@@ -27,7 +27,7 @@ BEGUN = {"state": "announced", "lease": None, "lease_until": None}  # whoever is
 
 
 def part(service: Service, connection: Connection, call: Call, events: Sequence[ReceivedEvent], now: datetime) -> bool:
-    """Whether a leg of the call begins as one of its own: then it is one, linked to the call it came out of."""
+    """Make each leg whose start has come in a call of its own, linked to the one it came out of; whether any was."""
     parted = False
     for one in events:
         event = one.event

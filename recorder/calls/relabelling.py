@@ -1,4 +1,4 @@
-"""What becomes known of a call once its recordings are captured: they are found by it too. Handles personal data."""
+"""What becomes known of a call after its recordings are captured: they are found by it too. Handles personal data."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ LATE = ("account", "agent", "case")  # whose number it was changes only where a 
 
 
 def labels(call: Call, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a call its recordings are found by and may be told late."""
+    """The facts of a call that its recordings are found by and that may become known late."""
     return {name: data.get(name) for name in LATE} | {"queue": call.queue}
 
 
 def late(service: Service, call: Call, now: datetime) -> dict[str, Any]:
-    """What is known by now of a locked call: it goes over what was known when work on its audio began."""
+    """What is known by now of a locked call; it replaces what was known when work on its audio began."""
     told = personal.of_call(service, call, now)
     told["phone"] = personal.customer_number(call.direction, told)
     return {name: told[name] for name in ("phone", *LATE) if told.get(name) is not None}
 
 
 def relabel(service: Service, recording: Recording, now: datetime) -> bool:
-    """Let a stored recording show its call's account, agent, case and queue as they are known now; whether it did.
+    """Let a stored recording show its call's account, agent, case and queue as known now; whether that changed it.
 
     Raises `StorageError` where a key cannot be had.
     """

@@ -39,8 +39,8 @@ log = structlog.get_logger(__name__)
 def classify(service: Service, call_id: str, now: datetime) -> str | None:
     """The call's class; asks the directory for what neither event nor line said: private or business, and the account.
 
-    Whose number it is counts as of the call, not of some later day. Raises `DirectoryUnavailableError`: both stay
-    open and may be asked for again.
+    What counts is whose number it was at the time of the call, not some day later. Raises `DirectoryUnavailableError`:
+    both stay open and may be asked for again.
     """
     with service.database.read() as connection:
         call = calls.get(connection, call_id)
@@ -84,7 +84,7 @@ class _Prospect:
 
     call: Call
     bar: str | None = None  # why nothing of it may be kept
-    ends: datetime | None = None  # when what has not been stored of it by then never will be; None: now
+    ends: datetime | None = None  # what is not stored of it by then never will be; None: now
     key: Key | None = field(default=None, repr=False)  # of its recordings' last day; None: nothing is kept
     secret: bytes | None = field(default=None, repr=False)
 
@@ -109,7 +109,7 @@ def settle(service: Service, now: datetime, limit: int = 100) -> int:
 
 
 def _prospect(service: Service, call: Call, now: datetime) -> _Prospect | None:
-    """None where it cannot be known now: looked at again later."""
+    """None where that cannot be found out now: the call is looked at again later."""
     try:
         return _found_out(service, call, now)
     except KeyDestroyedError:
@@ -140,7 +140,7 @@ def _found_out(service: Service, call: Call, now: datetime) -> _Prospect:
 
 def _settle(service: Service, connection: Connection, found: _Prospect, now: datetime) -> list[audit.Entry]:
     if not relatives.lock(connection, [found.call.id], skip_locked=True):
-        return []  # Somebody is at it, or at one it is linked to: the next round is soon.
+        return []  # Another worker has it, or a call it is linked to: the next round is soon.
     current = calls.get(connection, found.call.id)
     refs = [] if current is None else calls.refs(connection, current)
     if current is None or current != found.call or service.inbox.pending(connection, *refs, limit=1):
@@ -178,7 +178,7 @@ def _days_stored(connection: Connection, call: Call) -> list[date]:
 
 
 def _decide(service: Service, connection: Connection, call: Call, found: _Prospect, now: datetime) -> list[audit.Entry]:
-    """When to look at the call again; a call nothing needs any more is blanked."""
+    """Decide when to look at the call again; one that nothing needs any more is blanked."""
     kept = found.key is not None
     ended = call.ended_at or call.opened_at + LONGEST_CALL
     deadline = ended + timedelta(seconds=service.settings.consent.deadline_s)
@@ -203,7 +203,7 @@ def _decide(service: Service, connection: Connection, call: Call, found: _Prospe
     if rows:
         calls.change(connection, call.id, settle_at=found.ends if failed or missing else None)
         return entries
-    # Whose recordings its yes covers is decided while that is known.
+    # Its yes may cover recordings of linked calls: they are decided on while it is known whom it speaks for.
     if kept and relatives.waited_for(connection, [call.id]):
         calls.change(connection, call.id, settle_at=now + AGAIN)
         return entries
@@ -214,14 +214,14 @@ def _decide(service: Service, connection: Connection, call: Call, found: _Prospe
 def _given_up(
     service: Service, connection: Connection, call: Call, recording: Recording, reason: str, now: datetime
 ) -> audit.Entry:
-    """Discard what could not be captured and lies at its platform: its time is over, or the consent to it."""
+    """Discard what could not be captured and still lies at its platform, once its time or the consent is over."""
     data = personal.left_of(service, call, recording, now)
     tasks.close_task(connection, "capture_failed", recording.id, SYSTEM.id, now)
     return discard(service, connection, recording, data, reason, now)
 
 
 def _missed(connection: Connection, recording: Recording, now: datetime) -> audit.Entry:
-    """Give up what was consented to and announced, and never came."""
+    """Give up a recording that was consented to and announced, but never became available."""
     recordings.change(connection, recording.id, when={"state": "announced"}, state="failed", reason="never_available")
     tasks.open_task(connection, "capture_failed", recording.id, now)
     return audit.Entry("recording.failed", SYSTEM.id, recording.id, {"reason": "never_available"})

@@ -80,7 +80,7 @@ def run_due(service: Service, now: datetime) -> int:
     for number in due:
         try:
             run(service, number)
-        except RecorderError as error:  # one line that cannot be called is a task, and not the next one's trouble
+        except RecorderError as error:  # a line that cannot be called is a task, and stops no other
             _note(service, Report(number, (), "called", (error.code,)), service.clock())
     return len(due)
 
@@ -90,7 +90,7 @@ def _due(last: datetime | None, minutes: int, now: datetime) -> bool:
 
 
 class _BrokenError(Exception):
-    """A step did not come about; `why` in codes."""
+    """A step failed; `why` holds codes."""
 
     def __init__(self, *why: str) -> None:
         super().__init__(*why)
@@ -110,7 +110,7 @@ class _Course:
     recording_id: str = ""
 
     def taken(self) -> Report:
-        """Step by step until one fails; a recording there is goes whatever happened."""
+        """Go step by step until one fails; a recording that was made is erased, whatever happened."""
         try:
             for name, step in self._steps():
                 started = time.monotonic()
@@ -145,7 +145,7 @@ class _Course:
         self.call_id = self._until("never_arrived", lambda: self._ours(since))
 
     def _ours(self, since: datetime) -> str | None:
-        """The call among those of the line that came from the number test calls come from."""
+        """The call to the line that came from the number test calls are made from."""
         with self.service.database.read() as connection:
             found = calls.opened_since(connection, self.line.number, since)
         for call in found:

@@ -1,7 +1,8 @@
 """Capture: decide, fetch, cut, seal, upload, commit, and note the platform's copy for deletion (DESIGN §4).
 
-Whoever holds the lease works; every finishing step names it, so that of two only one can keep what it made. A process
-that dies anywhere leaves an attempt on record: the next one starts over and erases what the first had uploaded.
+Whoever holds the lease works; every finishing step depends on it, so that of two workers only one can keep what it
+made. A process that dies anywhere leaves an attempt on record: the next one starts over and erases what the first had
+uploaded.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from storage.clock import running
 from storage.errors import KeyDestroyedError, RecorderError, StorageError
 
 WHILE_AWAY, LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=30)
-OTHERS = 16  # workers who may be at the recordings that are due longest: so many more are looked at
+OTHERS = 16  # so many more are looked at: other workers may have those due longest
 CHUNK_BYTES = 512 * 1024
 HTTP_OK = 200
 
@@ -47,7 +48,7 @@ def capture_due(service: Service, now: datetime, limit: int = 10) -> int:
 
 
 def capture_one(service: Service, recording: Recording, now: datetime) -> bool:
-    """Take a recording, as it was read a while ago, as far as it goes now; False where another worker is at it.
+    """Take a recording, read a while ago, as far as it can go now; False where another worker has it.
 
     Raises `StorageError` where store, key ring or database are away or full: nothing is lost, and it is tried again.
     """
@@ -62,7 +63,7 @@ def capture_one(service: Service, recording: Recording, now: datetime) -> bool:
 
 
 def _tried(service: Service, recording: Recording, now: datetime) -> bool:
-    """Whatever is wrong with one recording, the others go on; it waits the longer the older it is."""
+    """Whatever is wrong with one recording, the others go on. The older it is, the longer it waits for the next try."""
     try:
         return capture_one(service, recording, now)
     except RecorderError as error:

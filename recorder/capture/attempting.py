@@ -56,7 +56,8 @@ def begin(
 ) -> Job | Literal["wait", "discard", "taken"]:
     """Decide on a recording and claim it; or say why not: it waits, it has been discarded, or it is another's.
 
-    With `pushed`, its audio is being offered right now, by who may offer it again after a failure.
+    With `pushed`, its audio is being offered right now. The sender may offer it again after a failure, so one that has
+    failed can be claimed too.
     """
     recording_id = announced.id
     if _class_is_open(service, announced, now):
@@ -120,7 +121,7 @@ def attempt(service: Service, job: Job, now: datetime, media: OpenMedia, *, with
 
 
 def least_ms(announced_ms: int | None) -> int:
-    """How much sound must come of so much that was announced: platforms round, and count by other clocks."""
+    """The least sound that must come where so much was announced: platforms round, and count by other clocks."""
     return 0 if announced_ms is None else max(0, announced_ms - announced_ms // 50 - 2000)
 
 
@@ -142,7 +143,7 @@ def discard_claimed(service: Service, job: Job, reason: str, now: datetime) -> N
 
 
 def _class_is_open(service: Service, announced: Recording, now: datetime) -> bool:
-    """Ask the directory what it has to say about the call; whether its class hangs on a directory that is away."""
+    """Ask the directory about the call; True where its class is still unknown because the directory is away."""
     try:
         settling.classify(service, announced.call_id, now)
     except DirectoryUnavailableError:
@@ -153,7 +154,7 @@ def _class_is_open(service: Service, announced: Recording, now: datetime) -> boo
 
 
 def _expiry(service: Service, family: Family, recording: Recording) -> datetime | None:
-    """When it will expire: from the end of the call as it is known at the first look, for the class's days."""
+    """When it will expire: after the days it is kept, counted from the end of the call as it is known now."""
     call, days = family.call, family.kept_days(service)
     begun = anchor(call.ended_at, recording.ended_at, call.started_at or call.opened_at)
     return None if days is None or begun is None else expires_at(begun, days)

@@ -1,7 +1,7 @@
-"""A late pause, refusal or withdrawal takes from what is stored: it is cut narrower, or erased. Never wider again.
+"""A late pause, refusal or withdrawal takes from what is stored: it is cut narrower or erased, and never widened again.
 
-News that takes nothing away is what the recording is found by from now on. The audio comes from our own sealed
-original, since the platform's copy is gone. Handles plaintext audio and keys.
+News that takes nothing away changes only what the recording is found by. The audio comes from our own sealed original,
+since the platform's copy is gone. Handles plaintext audio and keys.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from storage.errors import ConflictError, IntegrityError
 
 LOOK_AGAIN = timedelta(minutes=5)
 RETRY = timedelta(seconds=30)
-UNLIMITED = 1 << 40  # in length and size: as FLAC it may be larger than what is taken, and what is taken may change
+UNLIMITED = 1 << 40  # in length and size: as FLAC it may exceed the limits of capture, and those may change
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ def narrow(service: Service, stored: Recording, now: datetime) -> bool:
 
 
 def recut(before: Spans, after: Decision, lag_ms: int = 0) -> Cut:
-    """`after` on the timeline of what `before` has left of the recording.
+    """`after`, on the timeline of what `before` has left of the recording.
 
-    Each earlier cut dropped up to two samples more than its milliseconds say, so what stands behind it may stand that
-    much earlier: ends move in and silences begin sooner, a millisecond per cut. What was cut out of an MP3 stands up
-    to `lag_ms` later than it was said, until the first beginning that was cut by as much; behind each of those, up to
-    as much earlier.
+    Each earlier cut dropped up to two samples more than its milliseconds say, so sound behind it may stand that much
+    too early: kept spans end, and silences begin, a millisecond sooner per cut. Sound cut out of an MP3 stands up to
+    `lag_ms` too late, until the first kept span whose beginning was shortened by `lag_ms`; behind each such beginning
+    it may stand as much too early.
     """
     offset, dropped, keep, mute = 0, 0, [], []
     for index, (start, stop) in enumerate(before):

@@ -41,7 +41,7 @@ PushResult = Literal["created", "same", "conflict"]
 
 
 def longest(settings: Settings) -> float:
-    """Seconds that a push may take: as long as the longest call, should it come at the speed of speech, and a fetch."""
+    """Seconds that a push may take: those of a fetch and the longest call, as it may come at the speed of speech."""
     return settings.capture.max_seconds + settings.capture.fetch_timeout_s
 
 

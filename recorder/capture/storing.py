@@ -59,7 +59,7 @@ def expiry_day(claimed: Claim) -> date:
 
 
 def store(service: Service, claimed: Claim, data: Mapping[str, Any], kept: Kept, now: datetime) -> None:
-    """Make what an attempt made the recording. Conditional on the claim, and on the decision being still the same.
+    """Let what an attempt made become the recording, if the claim is still held and the decision still the same.
 
     Raises `LeaseLostError`, `NarrowedMeanwhileError` or `NothingKeptError`, or `KeyDestroyedError` where the day's
     key is being closed; then nothing has changed.
@@ -99,7 +99,7 @@ def store(service: Service, claimed: Claim, data: Mapping[str, Any], kept: Kept,
             "cut": not kept.decision.whole,
         }
         if kept.decision.keep != WHOLE:
-            body["reason"] = "cut"  # by which it is counted (P1): the norm is to begin at the yes
+            body["reason"] = "cut"  # cuts are counted by this (P1): normally a recording begins at the yes
         log(connection, "recording.stored", claimed.recording_id, body, now)
 
 
@@ -142,7 +142,7 @@ def put(
 
 
 def own_data(call: Call, data: Mapping[str, Any], produced: Produced) -> dict[str, Any]:
-    """What is personal about a stored recording. Where it lay is forgotten: nothing is fetched a second time."""
+    """What is personal about a stored recording. Where it lay at its platform is left out: it is not fetched again."""
     names = ("account", "agent", "case", "platform_call_id", "platform_recording_id", "channel_map")
     return {name: data.get(name) for name in names} | {
         "phone": data.get("phone") or personal.customer_number(call.direction, dict(data)),
@@ -152,7 +152,7 @@ def own_data(call: Call, data: Mapping[str, Any], produced: Produced) -> dict[st
 
 
 def put_off(service: Service, claimed: Claim, error: PlatformError | AudioError, now: datetime) -> None:
-    """Let a failed attempt be followed by another one, later each time; in the end people are told."""
+    """Have a failed attempt tried again, later each time; when that is no use any more, tell people."""
     with service.database.write() as connection:
         recording = recordings.lock(connection, claimed.recording_id)
         if recording is None:
@@ -176,8 +176,8 @@ def locked(
 ) -> tuple[Call | None, Recording | None]:
     """A recording and its call, both locked, with everything applied that has come in about them.
 
-    So are the calls linked to it, in which something may be said that counts for it. Without `wait`, nothing where
-    another worker is at one of them; nor where more has come in than is applied at one go.
+    The calls linked to it are locked too: what is said in them may count for it. Returns nothing where more has come in
+    than is applied at one go and, without `wait`, where another worker has one of these calls.
     """
     locked = relatives.lock(connection, [call_id], skip_locked=not wait)
     call = call_rows.get(connection, call_id) if locked else None

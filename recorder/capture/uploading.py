@@ -43,7 +43,7 @@ class Claim:
     state: str  # capturing, or stored while it is cut narrower
     segment: str
     expires_at: datetime
-    until: datetime  # of the first lease; news about a stored recording moves the row's `next_try_at` off it
+    until: datetime  # end of the first lease, as in the row's `next_try_at`, which changes with news
     rows: tuple[Attempt, ...]
 
     @property
@@ -104,7 +104,7 @@ class Uploading:
         return self._clock()
 
     def open(self, wanted: Mapping[Rendition, str]) -> Mapping[Rendition, Sink]:
-        """Start the uploads of these renditions (with their content types); they are on record since the claim."""
+        """Start the uploads of these renditions (with their content types), which the claim has put on record."""
         for rendition, content_type in wanted.items():
             row = self._rows[rendition]
             writer = self._service.vault.writer(
@@ -143,7 +143,7 @@ class Uploading:
     def commit(self) -> list[Attempt]:
         """Make the objects durable; returns the rows that say so, to be written in the transaction that keeps them.
 
-        All at once: a store far away is waited for as long as its slowest object takes.
+        All at the same time, so that with a store far away the wait is only that for the slowest object.
         """
         done = []
         with ThreadPoolExecutor(len(RENDITIONS), thread_name_prefix="commit") as pool:

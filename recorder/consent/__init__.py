@@ -1,4 +1,4 @@
-"""Whether a recording may be kept, and which of it: the rules of DESIGN §4 as one pure function of what is known.
+"""Whether a recording may be kept, and what of it: the rules of DESIGN §4 as one pure function of what is known.
 
 The facts are a set: their order and repetition mean nothing. Times are compared only within one clock, or across
 clocks with a guard where the platform's is known to agree with ours; what cannot be proven is not covered.
@@ -20,7 +20,7 @@ NO = frozenset(["refused", "withdrawn"])
 
 @dataclass(frozen=True)
 class ConsentFact:
-    """One answer. An answer given as an offset into a recording comes with the time that makes."""
+    """One answer. One given as an offset into a recording carries the time worked out from it."""
 
     decision: str  # requested | granted | refused | unanswered | withdrawn
     at: datetime | None
@@ -156,7 +156,7 @@ def standing(call: CallFacts) -> list[ConsentFact]:
 
 
 def _coverage(call: CallFacts, recording: RecordingFacts, grants: list[ConsentFact]) -> tuple[str, Spans, Spans]:
-    """(what is wrong where nothing is covered, spans covered, spans paused)."""
+    """(why nothing is covered, where that is so; spans covered; spans paused)."""
     if not grants:
         return "no_consent", (), ()
     timeline = Timeline(recording.started_at, call.skew_us)
@@ -179,8 +179,8 @@ def _starts(grants: list[ConsentFact], timeline: Timeline) -> list[int]:
 def _caused(call: CallFacts, recording: RecordingFacts, grants: list[ConsentFact]) -> bool:
     """Whether a yes given through us started this recording: cause beats clock.
 
-    Not where anybody said no: a yes before it, perhaps one we never heard of, could be the one which started it. Only a
-    key has an answer of ours: what runs while an agent's button is pressed is ours only if it began after that.
+    Not where anybody said no: a yes before that no, perhaps one we never heard of, could have started it. Only a key
+    press gets an answer of ours; after an agent's button, a recording counts only if it began after the press.
     """
     ours = [fact for fact in grants if fact.clock == "service"]
     if not ours or any(fact.decision in NO for fact in call.consents):
@@ -207,7 +207,7 @@ def _closed(call: CallFacts, grants: list[ConsentFact], timeline: Timeline) -> l
 
 
 def _closed_from(start: Timed | None, stop: Timed | None, grants: list[ConsentFact], timeline: Timeline) -> list[Span]:
-    """From `start` (None: from the beginning) until `stop`, or until a yes that was given in its knowledge."""
+    """From `start` (None: from the beginning) until `stop`, or until a yes proven to come no earlier."""
     renewing = [grant for grant in grants if start is not None and timeline.after(grant, start, or_at=True)]
     if len(renewing) == len(grants):
         return []

@@ -73,8 +73,9 @@ class Timeline:
 def paused(edges: Collection[Edge], timeline: Timeline) -> Spans | None:
     """Spans in which recording was paused, taken wide; None where a pause cannot be placed.
 
-    A pause ends with the first resumption proven to follow it. A resumption whose pause was lost pauses all since the
-    one before. A recording stopped and started again under one id has no timeline after the stop.
+    A pause ends with the first resumption proven to follow it. Where a resumption's own pause was lost, all since the
+    resumption before it counts as paused; where a recording was stopped and started again under one id, all after the
+    stop does, for it has no timeline there.
     """
     placed = {edge: place for edge in edges if (place := timeline.place(edge)) is not None}
     pauses = [edge for edge in edges if edge.edge == "paused"]
@@ -100,15 +101,16 @@ def _restarted(placed: Mapping[Edge, Span]) -> list[Span]:
 
 
 def visits(moves: Collection[Move]) -> list[tuple[Move | None, Move | None]]:
-    """When one party came, each with when it went: None for the beginning, or for never.
+    """One party's visits, as (came, went); None: it was there from the beginning, or never went.
 
-    Of two comings with no going between, both count: it is here since the first, and has to be asked since the second.
+    If it came twice without going in between, both count: it has been there since the first, and must be asked again
+    after the second.
     """
     if any(move.at is None for move in moves):
         return [(None, None)]
     found: list[tuple[Move | None, Move | None]] = []
     here: list[Move] = []
-    # Gone and come at the same moment is come.
+    # Where it went and came at the same moment, it is there: goings are sorted first.
     for move in sorted(moves, key=lambda move: (move.at, move.came)):
         if move.came:
             here.append(move)
