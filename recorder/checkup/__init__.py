@@ -60,14 +60,14 @@ def examine_machine(settings: Settings, now: datetime) -> Iterator[Finding]:
 
 
 def examine_start(service: Service, now: datetime) -> list[Finding]:
-    """What a start must know, without asking those who may be away for a minute. Those that `blocks` forbid it."""
+    """What a start must know, without asking those who may be away for a minute. A finding that `blocks` forbids it."""
     of_the_house = {part: look for part, look in OF_THE_HOUSE.items() if part in AT_START}
     of_the_machine = {part: look for part, look in OF_THE_MACHINE.items() if part in AT_START}
     return [*_asked(of_the_house, service, now), *_asked(of_the_machine, service.settings, now)]
 
 
 def consult(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Iterator[Finding]:
-    """Everything that is found, each as soon as it is; of a service that does not even start, what can be asked."""
+    """Every finding as soon as it is there; where the service does not even start, what can be asked without it."""
     try:
         with opened(settings, clock=clock) as service:
             yield from examine(service, clock())

@@ -16,7 +16,7 @@ Level = Literal["ok", "warning", "fault"]
 class Kind:
     level: Level
     part: str
-    text: str  # with the places it is filled in at
+    text: str  # a template, filled in by `found`
     advice: str = ""
     blocks: str = ""  # the promise it would break
 

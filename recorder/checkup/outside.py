@@ -117,6 +117,6 @@ def platforms(settings: Settings, _now: datetime) -> Iterator[Finding]:
 
 
 def parties(settings: Settings, _now: datetime) -> Iterator[Finding]:
-    """Settings outside the EU/EEA do not load; what is declared is repeated for who reads this."""
+    """Settings outside the EU/EEA do not load; what is declared is repeated for whoever reads this."""
     declared = [f"{name} in {country.upper()}" for name, country in settings.declared_countries()]
     yield found("outside_ok", parties=", ".join(declared) or "nobody outside this machine is spoken to")

@@ -32,10 +32,10 @@ def mailer_for(settings: Settings) -> Mailer:
 
 
 def _sender(settings: Settings) -> str:
-    """The envelope's sender, as a relay can be told it.
+    """The envelope's sender, in a form that a relay takes.
 
-    Raises `ConfigurationError` where any address of ours is none: every mail would fail by it, and each failure be
-    taken for a wrong address of the recipient's.
+    Raises `ConfigurationError` where any address of ours is malformed: every mail would fail because of it, and each
+    failure would be taken for a wrong address of the recipient's.
     """
     mail, brands = settings.mail, settings.brands.values()
     named = [

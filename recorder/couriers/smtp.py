@@ -103,10 +103,10 @@ class SmtpMailer:
 
 
 class _Relay(smtplib.SMTP):
-    """A connection that is shut when its time is over, from the greeting on, and ends at an answer without an end.
+    """A connection with a time limit for all of it, greeting included, and a size limit for each answer.
 
-    A relay that drips passes every timeout of a single read, and smtplib gathers what it is told for ever. Before TLS,
-    whoever is on the way is the relay.
+    A relay that sends a little at a time never meets the timeout of a single read, and smtplib collects an endless
+    answer for ever. Before TLS, anybody on the way can play the relay.
     """
 
     def __init__(self, *place: Any, seconds: float, **options: Any) -> None:
@@ -161,7 +161,7 @@ class _Said:
 
 
 def _answered(answer: tuple[int, bytes], *, lasting: bool) -> None:
-    """Go on after a yes. A refusal for good is one only where it is about this mail, not about us."""
+    """Return if the relay accepted. A refusal is final only where `lasting`: about this mail, not about us."""
     code = answer[0]
     if code in {TAKEN, 251}:
         return

@@ -24,7 +24,7 @@ TIMEOUT_S = 30
 LONGEST_ANSWER = 65_536
 VALID_SECONDS = 600  # a code that comes later opens nothing
 RING_SECONDS = 30
-# The number itself is the trouble, and will be tomorrow: not one, not reachable, said STOP, not a mobile, blocked.
+# The number itself is the trouble, and will be tomorrow: invalid, unreachable, said STOP, not a mobile, blocked.
 UNREACHABLE = frozenset([13223, 13224, 21211, 21214, 21217, 21610, 21614])
 
 

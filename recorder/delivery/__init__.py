@@ -76,7 +76,7 @@ def _failed(service: Service, message: Message, writing: Writing | None, error: 
 
 
 def _note(service: Service, message: Message, writing: Writing, kind: str, now: datetime) -> None:
-    """Write down that it was handed over. Lost to a crash, the message is sent once more, as it was."""
+    """Write down that it was handed over. If a crash prevents that, the message is sent once more, as it was."""
     body = {"message_id": message.id} | ({"link_id": writing.link.id} if writing.link else {})
     with service.database.write() as connection:
         if outbox.finish(connection, message, "sent", now):
@@ -96,9 +96,9 @@ def _stop(
 ) -> None:
     with service.database.write() as connection:
         if refused and writing is not None and writing.link is not None:
-            links.get(connection, writing.link.id, lock=True)  # before its message, as whoever ends it
+            links.get(connection, writing.link.id, lock=True)  # before its message, in the order of whoever ends a link
         if not outbox.finish(connection, message, "failed" if task else "void", now):
-            return  # it is another's by now, who may have sent it
+            return  # another worker has it by now, and may have sent it
         if message.kind in CODES:
             codes.void(connection, message.subject_id)
         if task is None or writing is None:

@@ -1,4 +1,4 @@
-"""Mails that came back. A bounce names its message by the Message-ID; that id is random, so only who got it knows it.
+"""Mails that came back. A bounce names its message by the Message-ID; it is random, so only who got the mail knows it.
 
 Handles personal data: a bounce repeats the address. Only the id and the verdict are taken out of it, nothing is kept.
 """

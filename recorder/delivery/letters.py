@@ -82,7 +82,7 @@ def _same(service: Service, link: Link, found: Contact | None) -> Contact:
 
 def _access_mail(service: Service, writing: Writing, link: Link, contact: Contact, now: datetime) -> str:
     message = writing.message
-    with service.database.write() as connection:  # the link first, as whoever ends it
+    with service.database.write() as connection:  # locks the link first, like whoever ends it
         minted = access_links.mint(
             service,
             connection,
@@ -169,7 +169,7 @@ def _leaving(connection: Connection, message: Message) -> None:
 
 
 def _speaker(service: Service, request: Request) -> Organisation:
-    """The brand of the calls, where it is one."""
+    """Who writes: the brand of the calls, where all have the same one; else the organisation itself."""
     with service.database.read() as connection:
         brands = {one.brand for one in requests.listed(connection, request.id) if one.there}
     return service.settings.organisation_for(brands.pop() if len(brands) == 1 else None)

@@ -1,4 +1,4 @@
-"""What a person gets who came in by link and code: facts, audio, who listened, and the way to take the yes back.
+"""What a person who came in by link and code gets: facts, audio, who listened, and the way to take the yes back.
 
 Handles plaintext audio. Whatever is asked for must be among the recordings their request was granted for.
 """
@@ -64,7 +64,7 @@ class Disclosed:
 
     @property
     def withdrawn(self) -> bool:
-        """The consent was taken back; only the copy is waited for."""
+        """Whether the consent was taken back, and it only waits for the copy."""
         return self.recording is not None and self.recording.erase_reason is not None
 
     @property

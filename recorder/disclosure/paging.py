@@ -1,7 +1,7 @@
 """A long list of recordings, one page at a time.
 
 A page is named by the place of an item on it, not by a number: whatever comes into the list or leaves it, a reader who
-goes from page to page passes nothing by.
+goes from page to page misses nothing.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from storage.catalogue.requests import Listed
 from storage.clock import EPOCH, MICROSECOND
 
-LAST = datetime.max.replace(tzinfo=UTC)  # where what is gone stands
+LAST = datetime.max.replace(tzinfo=UTC)  # the place of recordings that are gone
 
 Place = tuple[datetime, str]
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One page. `previous` and `next` are places on those, None where there is none."""
+    """One page. `previous` and `next` are places on the pages beside it, None where there is none."""
 
     items: Sequence[Listed]
     first: int  # the number of its first item, from 1
@@ -35,7 +35,7 @@ class Leaf:
 
 
 def leaf(listed: Sequence[Listed], at: str | None, size: int) -> Leaf:
-    """The page that holds the place `at`, of a list in the order of `requests.listed`; the first for no place of it."""
+    """The page with the place `at`, of a list in the order of `requests.listed`; without such a place, the first."""
     places = [(one.started_at or LAST, one.match.recording_id) for one in listed]
     begins = bisect_left(places, _place(at)) // size * size if at else 0
     if begins >= len(places):

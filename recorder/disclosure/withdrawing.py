@@ -1,7 +1,7 @@
 """Taking back the consent to all of their calls in one step.
 
-Each call goes as one that is withdrawn alone, in a transaction of its own: what a crash leaves is asked for again. What
-lies in the store is left to the job, so that the answer waits for nothing.
+Each call goes as if it were withdrawn alone, in a transaction of its own: what a crash leaves undone can be asked for
+again. Deleting from the store is left to the job, so that the answer waits for nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from storage.catalogue.recordings import Recording
 
 @dataclass(frozen=True)
 class Left:
-    """What they can still have deleted, or take their consent back to, with what a withdrawal does to each."""
+    """The recordings they can still withdraw their consent to or have deleted, with what a withdrawal does to each."""
 
     items: Sequence[tuple[Recording, Verdict]]
 
@@ -53,14 +53,14 @@ class Left:
 
 @dataclass(frozen=True)
 class AllWithdrawn:
-    """What became of them: of what goes, when the call was and the number of its certificate."""
+    """What became of them: for each recording that goes, when its call was and the number of its certificate."""
 
     going: Sequence[tuple[datetime | None, str]]
     held: int
 
 
 def left(service: Service, visit: Visit, now: datetime) -> Left:
-    """All that is there of what they were given, but what is withdrawn already and waits for the law or a dispute."""
+    """All that is left of what they were given, except what is withdrawn already and waits for the law or a dispute."""
     with service.database.read() as connection:
         ids = [one.recording_id for one in requests.matched(connection, visit.link.request_id) if one.approved]
         rows = [row for row in recordings.many(connection, ids) if row.state == "stored" and not past(row, now)]
@@ -72,7 +72,7 @@ def left(service: Service, visit: Visit, now: datetime) -> Left:
 def withdraw_all(service: Service, visit: Visit, choice: Choice | None, now: datetime) -> AllWithdrawn:
     """Take back the consent to every call.
 
-    Raises `ChoiceNeededError`, changing nothing, for a choice that is missing or not to be had, or nothing left.
+    Raises `ChoiceNeededError`, changing nothing, where the choice is missing or not available, or nothing is left.
     """
     here, actor = left(service, visit, now), Actor(visit.link.id, "customer")
     if choice is None or not here.items or (choice == "copy_first" and not here.copies_first):

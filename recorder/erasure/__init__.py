@@ -90,7 +90,7 @@ def begin_withdrawal(
 ) -> tuple[dict[str, str], list[str]]:
     """The half of a withdrawal that waits for no store; `finish_erasures` does the other.
 
-    Returns what goes, by id the number its certificate will have, and the ids of what waits.
+    Returns the ids of what goes, each with the number its certificate will have, and the ids of what waits.
     """
     with service.database.write() as connection:
         call_id = _locked(connection, recording_id).call_id
@@ -123,7 +123,7 @@ def finish_erasures(service: Service, now: datetime) -> int:
 
 
 def certificate(service: Service, some_id: str) -> dict[str, object]:
-    """The certificate of a recording's or a certificate's id, as INTERFACES has it.
+    """The certificate, in the form of INTERFACES, by the id of its recording or its own.
 
     Raises `ErasingError` while the erasure is not verified, `RecordingNotFoundError` where nothing was erased.
     """
@@ -180,7 +180,7 @@ def again(
     order: Order,
     now: datetime,
 ) -> list[Entry]:
-    """Begin once more what was erased before, whatever holds have come back with it.
+    """Begin the erasure again of a recording that was erased before and is back, whatever holds came back with it.
 
     The caller appends the entries returned to the audit log, last in its transaction.
     """
@@ -221,7 +221,7 @@ def _begin(
 
 
 def _numbered(service: Service, connection: Connection, recording_id: str) -> str:
-    """The number that a certificate is promised under before there is one."""
+    """Fix the number of a certificate still to come, so that it can be promised already."""
     number = certificates.number(service.keyring.service_key(certificates.NUMBERS), recording_id)
     erasing.name_certificate(connection, recording_id, number)
     return number
@@ -230,7 +230,7 @@ def _numbered(service: Service, connection: Connection, recording_id: str) -> st
 def _leave_none_at_the_platform(
     service: Service, connection: Connection, going: Sequence[Recording], reason: str, now: datetime
 ) -> None:
-    """What could not be captured still lies there; of what was stored, its deletion was noted then."""
+    """Note the deletion there of what could not be captured; for what was stored, it was noted at capture."""
     for recording in going:
         call = calls.get(connection, recording.call_id) if recording.state == "failed" else None
         if call is not None:
@@ -267,9 +267,9 @@ def _locked(connection: Connection, recording_id: str) -> Recording:
 
 
 def _take_back(connection: Connection, call_id: str, actor: Actor, now: datetime) -> bool:
-    """Leave the withdrawal among the call's evidence: whatever else there is of the call is decided by it.
+    """Add the withdrawal to the call's evidence: whatever else there is of the call is decided by it.
 
-    False, leaving nothing, where nothing was said since they took it back already, or all of the call has gone.
+    False, adding nothing, where it was taken back before and nothing was said since, or all of the call has gone.
     """
     call = calls.get(connection, call_id)
     if call is None or call.state == "blank":

@@ -23,7 +23,7 @@ from storage.catalogue.tombstones import Tombstone
 from storage.clock import running
 from storage.errors import StorageError, StoreRefusedError
 
-BATCH = 200  # recordings per transaction: for so long a webhook may have to wait, and every other act for the audit log
+BATCH = 200  # recordings per transaction: meanwhile webhooks, and acts that write to the audit log, may have to wait
 LATE_AFTER = timedelta(hours=1)  # P3: within the hour no version of the object is left
 LATE = "erasure_late"
 
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 def finish(service: Service, ids: Sequence[str], now: datetime) -> dict[str, Tombstone]:
-    """Tombstones of those whose objects are verified gone; the others are tried again later, and alarm when late."""
+    """Delete objects; returns tombstones of recordings verified gone. Others are tried again, and alarm when late."""
     with service.database.read() as connection:
         rows = erasing.rows(connection, ids)
         objects = erasing.objects(connection, ids)
@@ -69,9 +69,9 @@ def _noted(service: Service, rows: Sequence[Claimed], days: dict[str, str], now:
 def _delete(
     service: Service, rows: Sequence[Claimed], objects: dict[str, dict[str, str]], clock: Callable[[], datetime]
 ) -> dict[str, int]:
-    """How many objects went of each recording of which nothing is left.
+    """Delete the objects; returns how many there were, for each recording of which none is left.
 
-    All at once; where that fails, in halves, so that one the store will not let go of keeps back no other. A store
+    All go at once; where that fails, in halves, so that one the store will not let go of holds back no other. A store
     that is away is not asked again.
     """
     removed: dict[str, int] = {}
@@ -93,7 +93,7 @@ def _delete(
 
 def _deleted(service: Service, objects: dict[str, dict[str, str]]) -> dict[str, int]:
     went = service.vault.erase_objects([key for states in objects.values() for key in states])
-    # After a crash between deleting and counting, what was kept is still what was deleted.
+    # After a crash between deleting and counting nothing more is found to delete: what was kept is what was deleted.
     return {
         recording_id: max(sum(went[key] for key in states), sum(state == "kept" for state in states.values()))
         for recording_id, states in objects.items()
@@ -110,7 +110,7 @@ def _try_again(service: Service, recording: Claimed, error: StorageError, now: d
 
 
 def _bury(service: Service, gone: dict[str, int], now: datetime) -> list[Tombstone]:
-    """Of two workers at the same recording the one that comes second finds no row and buries nothing."""
+    """Replace rows by tombstones. Of two workers at the same recording, the second finds no row and buries nothing."""
     secret = service.keyring.service_key(certificates.NUMBERS)
     with service.database.write() as connection:
         rows = erasing.rows(connection, list(gone), lock=True)

@@ -25,7 +25,7 @@ def verdict(kinds: Collection[str], cause: Cause) -> Verdict:
 
 
 def cause_of(reason: str, role: str) -> Cause:
-    """An officer orders, whatever the reason; time expires; everybody else, and every event, takes a consent back."""
+    """An officer's erasure is an order, whatever the reason; `expired` is an expiry; any other is a withdrawal."""
     if role in ROLES_THAT_ORDER:
         return "order"
     return "expiry" if reason == "expired" else "withdrawal"

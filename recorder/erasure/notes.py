@@ -1,7 +1,7 @@
-"""What was erased before its last key, noted in the key ring: the one thing a restored backup never brings back.
+"""Notes of what was erased before its last key was. They lie in the key ring, which is not restored with a backup.
 
-What expires with its key needs no note: it opens for nobody, whatever is restored. A note holds a random id and two
-codes, sealed like a key, lies beside the last key that could open the recording, and goes with it.
+What expires with its key needs no note: nobody can open it, whatever is restored. A note holds a random id and two
+codes, sealed like a key. It lies beside the last key that could open the recording, and goes with it.
 """
 
 from __future__ import annotations
@@ -54,6 +54,6 @@ def read(service: Service, name: KeyName) -> Note:
 
 
 def forget(service: Service, now: datetime) -> None:
-    """Remove those of days that are over; a ring that is away is asked again by the next sweep."""
+    """Remove the notes of days that are over; a ring that is away is asked again by the next sweep."""
     with suppress(StorageError):
         service.keyring.forget_notes(KIND, now)

@@ -1,7 +1,7 @@
 """Holds: a recording that must outlive its day, until somebody says it need not. Handles keys.
 
-A hold has no key of its own: the data key and the marks move to the day key of the latest review date, so that a
-hold nobody looks after ends in darkness too. A missed review alarms and moves it once more.
+A hold has no key of its own: the data key and the marks move to the day key of the latest review date, so that even
+what nobody looks after becomes unreadable in the end. A missed review alarms and moves that date once more.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ def place(
     request_id: str | None = None,
     once: Once = WITHOUT_KEY,
 ) -> Hold:
-    """Hold a stored recording until its review, at most 90 days ahead. A request's second hold is its first.
+    """Hold a stored recording until its review, at most 90 days ahead, or return the hold its request has on it.
 
     Raises `ErasingError` where the recording is due or being erased, `RecordingNotFoundError` where it is not kept,
-    `InvalidInputError` for a kind or date that is none, or a reason that names a person.
+    `InvalidInputError` for an unknown kind, a date out of range, or a reason that names a person.
     """
     if reason is not None and A_PERSON.search(reason):
         raise InvalidInputError("reason must be a code or case reference, and never names a person")
@@ -102,7 +102,7 @@ def place(
 
 
 def release(service: Service, hold_id: str, actor: Actor, now: datetime, once: Once = WITHOUT_KEY) -> None:
-    """End a hold. A recording that only this one kept starts to be erased at once; ended already is done.
+    """End a hold, if it has not ended already. A recording that only this one kept starts to be erased at once.
 
     Raises `NotFoundError` where there is no such hold.
     """
@@ -186,7 +186,7 @@ def _moving(
 
 
 def _require_open(service: Service, connection: Connection, move: Move) -> None:
-    """A key that is closing takes no new wrap: it would go with the key, unseen by whoever destroys it."""
+    """Refuse new wraps under a key that is closing: they would go with the key, unseen by whoever destroys it."""
     for key_id in sorted({move.key_id, move.call_key_id or move.key_id}):
         service.keyring.require_open(connection, key_id)
 
@@ -225,7 +225,7 @@ def _prepare(service: Service, seen: _Seen, standing: Sequence[Hold], now: datet
 
 
 def _call_key(service: Service, seen: _Seen, day: date, now: datetime) -> tuple[str | None, bytes | None]:
-    """The call's key goes where the longest kept of its recordings goes."""
+    """The call's key under that of its longest kept recording: key id and wrap, None where nothing is to change."""
     call = seen.call
     if call is None or call.key_id is None or call.call_key is None:
         return None, None

@@ -1,4 +1,4 @@
-"""What is held lies where no rule of the bucket reaches it, and everything else where one does.
+"""Keeps held recordings where no deletion rule of the bucket reaches them, and everything else where one does.
 
 A hold may outlive the day on which the bucket's own rule deletes by class. So the objects of a held recording are
 copied to `hold/…` within the store, and every version of the old ones is removed. Bytes and keys stay as they are.
@@ -23,7 +23,7 @@ from storage.clock import new_id, utc_day
 from storage.errors import StorageError
 from storage.objects import HELD
 
-REMEMBERED = timedelta(days=1)  # copies that came to nothing: there is one of each object every five minutes
+REMEMBERED = timedelta(days=1)  # copies that failed: there may be one of each object every five minutes
 LATE_AFTER = timedelta(hours=1)  # after the hold was placed; what is away for minutes is no matter
 STUCK = "hold_not_sheltered"
 
@@ -31,12 +31,12 @@ log = structlog.get_logger(__name__)
 
 
 def set_backstop(service: Service) -> None:
-    """Have the store delete by itself what we should ever fail to. Idempotent; raises what the store raises."""
+    """Have the store delete by itself whatever we fail to delete. Idempotent; raises what the store raises."""
     service.vault.objects.set_backstop([f"{folder}/" for folder in (*SEGMENTS, "doctor")])
 
 
 def shelter(service: Service, now: datetime, limit: int = 100) -> int:
-    """Move the objects of held recordings; returns how many recordings were. One that cannot be now is later."""
+    """Move the objects of held recordings; returns how many recordings were moved. What fails is tried again later."""
     with service.database.read() as connection:
         waiting = attempts.unsheltered(connection, limit)
     moved, stuck = 0, []
@@ -101,7 +101,7 @@ def _begin(service: Service, recording_id: str, now: datetime) -> list[tuple[Att
 
 
 def _end(service: Service, recording_id: str, copies: list[tuple[Attempt, Attempt]], *, whole: bool) -> bool:
-    """Read from the copies and remove what they were made from; or, where anything changed meanwhile, the copies."""
+    """Switch to the copies and remove what they were made from; where anything changed meanwhile, drop the copies."""
     with service.database.write() as connection:
         recording = recordings.lock(connection, recording_id)
         stored = recording is not None and recording.state == "stored"

@@ -19,7 +19,7 @@ from recorder.segments import CALL_KINDS, CUSTOMER_TYPES
 MAX_CHANNELS = 8
 PARTY_ROLES = ("customer", "agent", "outside")
 IDENTIFIER = text(128)
-SURE = 0.5  # what its own recogniser holds for less likely than this was not said
+SURE = 0.5  # a yes of which the sender's recogniser is less sure does not count
 
 READERS: dict[str, Reader] = {
     "call_id": IDENTIFIER,

@@ -59,7 +59,7 @@ def choice(*options: str) -> Reader:
 
 
 def whole(low: int, high: int) -> Reader:
-    """A whole number; JSON's 1.0 and true are none."""
+    """A whole number; JSON's 1.0 and true are not."""
 
     def read(value: Any, _now: datetime) -> int:
         if type(value) is not int or not low <= value <= high:

@@ -28,7 +28,7 @@ TIMESTAMP = re.compile(r"[0-9]{1,11}")
 SIGNATURE_BYTES = {"v1": 32, "v1a": 64}
 GONE = frozenset([404, 410])
 UNDELETABLE = frozenset([405, 501])  # it has no deletion by HTTP: its own rule clears the copy
-# Asterisk's ARI: under this address a recording is only downloaded; the one before it is the recording's own.
+# Asterisk's ARI: this address only downloads a recording; without `/file` it is the recording itself.
 ARI_DOWNLOAD = re.compile(r"(/ari/recordings/stored/[^/?]+)/file(?=\?|$)")
 
 
@@ -38,7 +38,7 @@ class Standard:
     name = "standard"
 
     def __init__(self, settings: StandardSettings, capture: Capture) -> None:
-        """Raises `ConfigurationError` on a secret that is none."""
+        """Raises `ConfigurationError` on a malformed secret."""
         self._settings = settings
         self._capture = capture
         secrets = [secret.get_secret_value() for secret in settings.secrets]
@@ -83,7 +83,7 @@ class Standard:
         return gone
 
     def recordings(self, call_id: str, now: datetime) -> Listing:  # noqa: ARG002 -- the port's
-        """No exchange is told by us to record, and none has a list we know."""
+        """Always raises `PlatformError`: we tell no exchange to record, and know of none with a list."""
         raise PlatformError("the exchange has no list of recordings")
 
     def _headers(self) -> dict[str, str]:
@@ -116,7 +116,7 @@ def _envelope(request: WebhookRequest, now: datetime) -> tuple[str, datetime]:
 
 
 def _signatures(header: str) -> list[tuple[str, bytes]]:
-    """The signatures of versions we know; an unknown or unreadable one is nobody's and hides none beside it."""
+    """The signatures of versions we know; an unknown or unreadable one is skipped and hides none beside it."""
     found = []
     for part in header.split(" ", MAX_SIGNATURES)[:MAX_SIGNATURES]:
         version, _, encoded = part.partition(",")

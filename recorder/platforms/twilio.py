@@ -1,7 +1,7 @@
 """Twilio: form webhooks for four steps of a call, and recordings under SIDs.
 
-Twilio signs no time, so a replay is told by its dedupe key alone: (CallSid, question, answer) and (RecordingSid,
-status). A caller may be asked again and say the same again; the address of the answer says when the question was asked.
+Twilio signs no time, so a replay is recognised by its dedupe key alone: (CallSid, question, answer) and (RecordingSid,
+status). A caller may be asked again and give the same answer, so the answer's address says when its question was asked.
 Media addresses are built from settings and SIDs; the RecordingUrl of a callback is never looked at.
 """
 
@@ -232,7 +232,7 @@ def _ends(fields: Mapping[str, str]) -> dict[str, str | None]:
 
 
 def consent_requested(started: Event, *, script: str, language: str, now: datetime) -> Event:
-    """That our answer to `voice` plays the question: the line table knows, the webhook does not."""
+    """The event that our answer to `voice` plays the question: the line table knows that, the webhook does not."""
     data = {"method": "dtmf", "script": script, "language": language}
     key = f"{started.call_id}:requested"
     return Event("consent.requested", Twilio.name, started.call_id, key, at=now, clock="service", data=data)
@@ -249,7 +249,7 @@ def _consent(call_id: str, fields: Mapping[str, str], query: Mapping[str, str], 
 
 
 def played(script: str, language: str) -> dict[str, str]:
-    """What the consent address says of the question, in characters no client on the way spells differently."""
+    """What the consent address says of the question, in characters that no client on the way re-encodes."""
     name, _, version = script.partition("@")
     return {"script": name, "version": version, "language": language}
 

@@ -1,4 +1,4 @@
-"""What Twilio says of recordings: by the callbacks of our own answers, and, asked for it, by its list of a call's."""
+"""What Twilio says of recordings: in the callbacks our answers name and, when asked, in its list of a call's."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ TYPES: dict[str, EventType] = {
     "absent": "recording.absent",
     "failed": "recording.failed",
 }
-CHANNELS = {"0": "customer", "1": "agent"}  # the parent leg comes first: with our answer, who called us
+CHANNELS = {"0": "customer", "1": "agent"}  # the parent leg comes first: with our answer, the caller
 UNFINISHED = frozenset(["in-progress", "paused", "stopped", "processing"])
-# Nothing an answer of ours can have started: a voicemail, say, which somebody else of the account's has a use for.
+# What no answer of ours can have started: a voicemail, say, which somebody else with the account has a use for.
 OF_OTHERS = frozenset(
     ["dialverb", "recordverb", "conference", "startconferencerecordingapi", "outboundapi", "trunking"]
 )
-LISTED = {  # the callback's names of what a list says
+LISTED = {  # field of a callback -> the same in a list
     "RecordingSid": "sid",
     "RecordingStatus": "status",
     "RecordingStartTime": "start_time",
@@ -85,7 +85,7 @@ def listed(call_id: str, entries: Iterable[Any], now: datetime) -> Listing:
     """What a list says of a call's recordings, as its callbacks would have.
 
     Raises `PlatformError`, and `InvalidEventError` for an entry that no callback of Twilio's would be.
-    It does not say whose answer started one: that is left to what else is known.
+    A list does not say whose answer started a recording: that is left to what else is known.
     """
     events: list[Event] = []
     unfinished = False

@@ -198,7 +198,7 @@ def extend(
 
 
 def reissue(service: Service, request_id: str, actor: Actor, now: datetime, once: Once = WITHOUT_KEY) -> None:
-    """Send a new link; the last one, and whoever came in by it, is out at once. Raises `ConflictError`."""
+    """Send a new link; the last one, and the session of whoever used it, end at once. Raises `ConflictError`."""
     fresh = course.resealed(service, course.found(service, request_id), now)
     with service.database.write() as connection:
         request = _locked(connection, request_id, "answered", once)
@@ -258,7 +258,7 @@ def _go_on(service: Service, request_id: str, now: datetime) -> bool:
 
 @contextmanager
 def _by_itself(request_id: str) -> Iterator[None]:
-    """One request's trouble is not the next one's: it is tried again by the next look."""
+    """Keep one request's failure from stopping the others; the next look tries it again."""
     try:
         yield
     except RecorderError as error:
@@ -266,7 +266,7 @@ def _by_itself(request_id: str) -> Iterator[None]:
 
 
 def _explained(service: Service, request_id: str, explanation: str, now: datetime) -> dict[str, Any]:
-    """The columns of whom it is about with the DPO's words beside, sealed until the letter is out; none without."""
+    """The columns of whom it is about, with the DPO's words added until the letter is out; empty without any words."""
     request = course.found(service, request_id)
     if not explanation or request.state != "received":
         return {}

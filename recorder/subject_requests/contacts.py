@@ -71,7 +71,7 @@ def still_asked(service: Service, request: Request, now: datetime) -> dict[str, 
 
 
 def customer(service: Service, about: dict[str, Any]) -> Customer | None:
-    """Who that is today. Raises `DirectoryUnavailableError`."""
+    """The customer a request is about, as of today. Raises `DirectoryUnavailableError`."""
     if about.get("account"):
         return service.directory.by_account(about["account"])
     return service.directory.by_phone(about["phone"]) if about.get("phone") else None

@@ -53,7 +53,7 @@ def advance(service: Service, request: Request, now: datetime) -> bool:
 
 
 def _run_out(service: Service, request: Request, now: datetime) -> str | None:
-    """How a request ends whose links have run out; None while one has not, or people are to see that one arrives."""
+    """The outcome once all links have run out; None while one has not, or people still have to see that one arrives."""
     with service.database.read() as connection:
         ways_in = links.of_request(connection, request.id)
         unreached = tasks.any_open(connection, UNREACHED, request.id)
@@ -106,7 +106,7 @@ def _carried_out(service: Service, request: Request, recording_id: str, actor: A
 
 
 def _choice(service: Service, recording_id: str) -> Choice:
-    """A copy that was asked for of the call comes first until that request has its answer."""
+    """`copy_first` while a request for a copy of the call has no answer yet."""
     with service.database.read() as connection:
         row = recordings.get(connection, recording_id)
         of_call = [one.id for one in recordings.of_call(connection, row.call_id)] if row else []
@@ -117,7 +117,7 @@ def _choice(service: Service, recording_id: str) -> Choice:
 
 
 def close_if_nothing_is_left(service: Service, request_id: str, actor: Actor, now: datetime) -> bool:
-    """Close an answered request whose recordings are all gone. Whom no link reached in time is told so."""
+    """Close an answered request whose recordings are all gone. If no link was sent in time, the person is told so."""
     with service.database.read() as connection:
         granted = [one.recording_id for one in requests.matched(connection, request_id) if one.approved]
         rows = [recordings.get(connection, one) for one in granted]
@@ -174,7 +174,7 @@ def settle_matches(service: Service, request: Request, actor: Actor, now: dateti
 
 
 def hold_matches(service: Service, request: Request, actor: Actor, now: datetime) -> list[str]:
-    """Hold what an undecided request for access matched: nothing of it is approved without. Returns what is gone."""
+    """Hold what an undecided request for access matched: only what is held is approved. Returns what is gone."""
     if request.kind not in DISCLOSING or request.state != "received":
         return []
     with service.database.read() as connection:

@@ -1,8 +1,8 @@
 """Asking who is asking: the person is written to, reminded, and after thirty days the case is closed.
 
 While we wait, the deadline stands still (GDPR art. 12(6)) and what a request for access holds stays held. A closed case
-forgets whom it was about; who writes again opens a new one (docs/adr/0016). Whom our question never reached was not
-asked: the deadline stands where it stood, and people look after it.
+forgets whom it was about; whoever writes again opens a new one (docs/adr/0016). If our question never arrived, the
+person was not asked: the deadline is what it was, and people look after it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def closes_at(asked_at: datetime) -> datetime:
 
 
 def deadline(request: Request, now: datetime) -> datetime:
-    """By when a request must be answered, were the person to say now who they are: it moves while they are asked."""
+    """The deadline of a request if the person told us now who they are: it moves on for as long as we wait for that."""
     asked_at = request.identity_asked_at
     return request.due_at if asked_at is None else request.due_at + (now - asked_at)
 
@@ -89,7 +89,7 @@ def chase(service: Service, request: Request, now: datetime) -> bool:
 
 
 def _unheard(service: Service, request: Request, now: datetime) -> bool:
-    """Take back a question that did not arrive; says whether it did not."""
+    """Take back a question that did not arrive; returns whether that was so."""
     asked_at = request.identity_asked_at
     with service.database.write() as connection:
         if asked_at is None or not outbox.failed(connection, request.id, LETTER, asked_at):

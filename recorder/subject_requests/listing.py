@@ -21,7 +21,7 @@ class OpenPage:
 def open_requests(service: Service, *, cursor: str | None = None, limit: int = cursors.PAGE) -> OpenPage:
     """Requests not closed or refused, the first due first. Raises `CursorError`.
 
-    A walk by cursors passes none by; one whose deadline is moved meanwhile may be met twice.
+    Following the cursors misses none; one whose deadline is moved meanwhile may be met twice.
     """
     after = cursors.read(service, OPEN, cursor)
     with service.database.read() as connection:

@@ -50,9 +50,9 @@ def find(
     until: datetime,
     to_be_stored: bool = False,
 ) -> tuple[list[Match], dict[str, Any]]:
-    """The recordings that are kept of that number, account or call, and what was asked completed from them.
+    """The recordings that are kept of a number, account or call; and what was asked, completed from them.
 
-    Only of calls begun by `until`; with `to_be_stored`, those that are still to be captured too.
+    Only of calls begun by `until`; with `to_be_stored`, also recordings that are still to be captured.
     """
     wanted = ("stored", *TO_BE_STORED) if to_be_stored else ("stored",)
     found = [one for one in _rows(service, asked, now) if one.state in wanted and not past(one, now)]

@@ -107,8 +107,8 @@ def sweep(
 ) -> SweepReport:
     """Erase what is due, destroy the keys that are, finish what was begun, forget what is old enough.
 
-    Unattended it raises `BrakeError` before touching anything, with a task for people, for a day at most. May run
-    beside another one: every claim is conditional. `progress` is told how many are erased so far.
+    Unattended, a brake stops it before it touches anything: it raises `BrakeError` and opens a task, for a day at most.
+    May run beside another one: every claim is conditional. `progress` is told how many are erased so far.
     """
     clock = running(now)
     found = plan(service, now)
@@ -181,7 +181,7 @@ def _store_time(service: Service) -> datetime | None:
 
 
 def _forget(service: Service, now: datetime) -> None:
-    """Let go of marks that no platform will repeat any more, of sessions that ran out, of whose old tokens were."""
+    """Forget marks that no platform will repeat any more, sessions that ran out, and whom old tokens belonged to."""
     before = now - REMEMBERED
     for forget in (service.inbox.forget_before, seen.forget_before, source_deletions.forget_before):
         while True:

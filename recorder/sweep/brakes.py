@@ -29,7 +29,7 @@ def clock_brakes(now: datetime, seconds: Mapping[str, datetime | None], latest_e
         for name, moment in seconds.items()
         if moment is not None and abs(now - moment) > MAX_DISAGREEMENT
     ]
-    # Entries written while a sweep begins, or by a machine a little ahead, are no clock gone back.
+    # Entries written while a sweep begins, or by a machine a little ahead, do not mean that our clock went back.
     if latest_entry is not None and latest_entry - now > MAX_DISAGREEMENT:
         behind = _seconds(latest_entry - now)
         brakes.append(Brake("behind_audit", f"our clock is {behind} s behind the last entry of the audit log"))

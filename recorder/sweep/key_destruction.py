@@ -77,7 +77,7 @@ def _release(service: Service, name: KeyName, now: datetime) -> bool:
 
 
 def _let_go_some(service: Service, name: KeyName, now: datetime) -> bool:
-    """Let go of a slice of a key's calls; once there are none, of the rest: then False."""
+    """Let go of a slice of a key's calls; once none are left, let go of the rest and return False."""
     with service.database.write() as connection:
         call_ids = sweeping.calls_of(connection, name.id, disposal.BATCH)
         if call_ids:
@@ -89,7 +89,7 @@ def _let_go_some(service: Service, name: KeyName, now: datetime) -> bool:
 
 
 def _let_go_of(service: Service, connection: Connection, name: KeyName, call_ids: Sequence[str], now: datetime) -> None:
-    """What nobody can open any more is not kept half: calls go whole."""
+    """Let these calls go whole: what nobody can open any more is not kept in part."""
     relatives.lock(connection, call_ids)
     for call, recording in sweeping.never_stored(connection, name.id, call_ids):
         data = personal.left_of(service, call, recording, now)

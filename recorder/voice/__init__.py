@@ -54,8 +54,8 @@ def welcome(service: Service, started: Event, now: datetime) -> Answer:
 def after_key(service: Service, answered: Event, now: datetime) -> Answer:
     """The answer to the key: recording starts only after a yes to a question this line asks.
 
-    Our own question names the script it played in the address it is answered at; an answer that names none was given
-    to the line's script of the day, and says so from then on.
+    Our own question names the script it played in the address of its answer. An answer that names none was given to the
+    line's script of the day, which is then written into it.
     """
     line = _asking_line(service, answered)
     named = answered.data.get("script")

@@ -54,7 +54,7 @@ def greeting(name: str, language: str, action_url: str) -> str:
 
 
 def answer(service: Service, query: Mapping[str, str], key: str, now: datetime) -> str:
-    """What is said to who pressed a key. The request's signature has been checked."""
+    """What is said to whoever pressed a key. The request's signature has been checked."""
     language = _spoken(query.get("language", ""))
     if key != KEY:
         return response("<Hangup/>")
