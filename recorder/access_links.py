@@ -5,8 +5,8 @@ right code counts as an opening and only a wrong one as a failure. A code belong
 asked for it: a scanner that pressed the button first must not lock the person out. Every limit is a conditional
 update under the link's row lock.
 
-Tokens and codes are kept nowhere and yet can be said again: they are made of a random id, a number that grows with
-every minting, and a key of the ring (docs/adr/0015). Only a hash of the present one is in the row.
+Tokens and codes are kept nowhere and yet can be sent again: each is derived from a random id, a number that grows with
+every minting, and a key of the ring (docs/adr/0015). Only a hash of the current one is in the row.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Try:
-    """What became of a code that was typed in. `token` is the new session's, where it was right."""
+    """What became of a code that was typed in. `token` is the new session's, if the code was right."""
 
     outcome: Literal["verified", "wrong", "malformed", "no_code", "locked"]
     left: int = 0
@@ -125,10 +125,10 @@ def open_link(service: Service, token: str, now: datetime) -> str:
 
 
 def send_code(service: Service, cookie: str, now: datetime, by: Way = "sms") -> Way | None:
-    """Have a code sent, or read aloud; returns which. None where that must wait: three an hour, five a day.
+    """Have a code sent or read aloud; returns which, or None where the limits say wait: three an hour, five a day.
 
-    Asked again within the minute, nothing more is sent, and how the first one comes is returned. Raises `LinkError`
-    where the session leads to no living link.
+    Asked again within the minute, it sends nothing and returns how the first one comes. Raises `LinkError` where the
+    session leads to no living link.
     """
     way: Way = by if service.caller else "sms"
     with service.database.write() as connection:
@@ -204,7 +204,7 @@ def known(service: Service, cookie: str | None, now: datetime) -> bool:
 
 
 def keep_open(service: Service, seen: Visit, now: datetime) -> datetime:
-    """Listening keeps a session from running out. Says until when they may be away: the link's own end is the last."""
+    """Keep a listener's session from running out; returns until when they may be away, at most the link's own end."""
     until = now + SESSION_LIFE
     if until - seen.session.expires_at < RENEW_AFTER:
         return seen.ends_at
@@ -240,7 +240,7 @@ def _entered(connection: Connection, cookie: str, now: datetime, *, lock: bool =
     link = links.get(connection, session.link_id, lock=lock)
     if link is None or not alive(link, now):
         raise LinkError
-    # A used-up link still serves those who are in; it lets nobody in.
+    # A used-up link still serves those who are in; it lets nobody else in.
     if not session.verified and link.openings >= OPENINGS:
         raise LinkError
     return session, link
@@ -284,5 +284,5 @@ def _secret(service: Service, label: str, row_id: str, version: int) -> bytes:
 
 
 def _code_hash(service: Service, code_id: str, digits: str) -> bytes:
-    """Keyed with what the database does not hold: of a plain hash all million codes are tried in a second."""
+    """Keyed with a secret the database does not hold: against a plain hash, all million codes take a second to try."""
     return hmac.digest(service.keyring.service_key("codes"), f"{code_id}\0{digits}".encode(), sha256)

@@ -1,4 +1,4 @@
-"""Who does things: whoever an act in the audit log is put down to."""
+"""Actors: to whom an act in the audit log is attributed."""
 
 from __future__ import annotations
 

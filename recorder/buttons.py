@@ -62,7 +62,7 @@ def _press(
 
 
 def _platform(service: Service, platform_call_id: str, now: datetime) -> str:
-    """Whose call it is, as of everything we have been told: its start may lie in the inbox still."""
+    """The platform whose call it is. Applies what has come in about it first: its start may still lie in the inbox."""
     with service.database.write() as connection:
         for name in service.platforms:
             if calls.apply_call(service, connection, ref(service.keyring, name, platform_call_id), now):

@@ -1,4 +1,4 @@
-"""What waits for a person, and that they have seen to it."""
+"""Tasks that wait for a person, and taking them off the list."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from storage import audit
 from storage.catalogue import source_deletions, tasks
 from storage.catalogue.tasks import Task
 
-SHOWN = 200  # after a platform was away there are as many as recordings
+SHOWN = 200  # after a platform was away there may be one for every recording
 
 
 def open_chores(service: Service) -> list[Task]:
-    """The oldest of them."""
+    """The oldest open tasks, at most `SHOWN`."""
     with service.database.read() as connection:
         return tasks.open_tasks(connection, limit=SHOWN)
 

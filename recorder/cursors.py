@@ -1,4 +1,4 @@
-"""Where a long list goes on: a place in it, sealed, so that it can be made by nobody and continues this list only."""
+"""Where a long list goes on: a place in it, sealed so that nobody else can make one and it continues this list only."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from recorder.segments import CUSTOMER_TYPES
 from recorder.settings import Settings, is_confidential
 
 COLUMNS = ("phone", "account", "email", "mobile", "customer_type", "language")
-CACHE_SECONDS = 60.0  # bursts of one call and one page; not long enough to be a copy
+CACHE_SECONDS = 60.0  # for the bursts of one call or one page; too short to be a copy
 CACHE_SIZE = 1024
 TIMEOUT_S = 5.0
 MAX_ANSWER_BYTES = 65_536
@@ -45,7 +45,7 @@ def directory_for(settings: Settings) -> Directory:
 
 
 class CsvDirectory:
-    """`phone,account,email,mobile,customer_type,language`. A changed file is read anew; no file is nobody."""
+    """`phone,account,email,mobile,customer_type,language`. A changed file is read anew; no file means nobody."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

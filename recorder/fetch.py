@@ -28,7 +28,7 @@ PORTS = {"http": 80, "https": 443}
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 30.0  # a peer that sends nothing for so long is away
 TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
-METADATA = ipaddress.ip_address("fd00:ec2::254")  # the one cloud's that is not link-local
+METADATA = ipaddress.ip_address("fd00:ec2::254")  # the one cloud metadata address that is not link-local
 
 
 def origin_of(url: str) -> str:
@@ -229,7 +229,7 @@ def allowed(address: str, *, private_ok: bool) -> bool:
 
 
 def _led_to(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The IPv4 address that the kernel or a translator of the network's makes of it, if there is one."""
+    """The IPv4 address that the kernel or a translator in the network turns it into; else the address itself."""
     if any(ip in network for network in TRANSLATED):
         return ipaddress.IPv4Address(ip.packed[-4:])
     return ip.ipv4_mapped or ip.sixtofour or ip

@@ -54,7 +54,7 @@ class Found:
     """A recording with what this reader may know of it. `personal` is opened from its sealed column."""
 
     recording: Recording
-    personal: dict[str, Any] = field(repr=False)  # of INTERFACES' names: phone, account, agent, case, …
+    personal: dict[str, Any] = field(repr=False)  # by the names of INTERFACES: phone, account, agent, case, …
     consent: Consent | None
     holds: Sequence[Hold] = ()
 
@@ -73,9 +73,9 @@ def search(
 ) -> FoundPage:
     """Recordings by the start of their call, newest first. Past its time a recording is found by nobody.
 
-    A walk by cursors meets everything that is there from its beginning to its end once, whatever else comes or goes;
-    a page may hold fewer than `limit` and not be the last. Raises `ForbiddenError` where the role may not look for
-    that, `InvalidInputError` naming the field, `CursorError` for a cursor that continues another search.
+    Following the cursors meets, once, everything that is there all the while, whatever else comes or goes; a page with
+    fewer than `limit` need not be the last. Raises `ForbiddenError` where the role may not look for that,
+    `InvalidInputError` naming the field, `CursorError` for a cursor that continues another search.
     """
     query = _checked(query)
     allow(actor, query)
@@ -165,7 +165,7 @@ def _for_reader(service: Service, dressed: Dressed, actor: Actor, now: datetime)
 
 
 def _of_a_linked_call(service: Service, found: Found, call: Call | None, now: datetime) -> Consent | None:
-    """The yes that something is kept by, where none was given in its own call."""
+    """The yes a stored recording is kept by, where none was given in its own call."""
     if call is None or found.recording.state != "stored":
         return None
     with service.database.read() as connection:

@@ -81,7 +81,7 @@ class Lines:
 def _version(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
-    except OSError:  # what is there and cannot be read, `_load` says
+    except OSError:  # `_load` reports a file that is there but cannot be read
         return (0, 0)
     return (status.st_mtime_ns, status.st_size)
 

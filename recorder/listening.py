@@ -1,4 +1,4 @@
-"""Hearing a recording: who, for what, and that it is written down before the first byte. Handles plaintext audio."""
+"""Hearing a recording: who may, for what purpose, and noting it before the first byte. Handles plaintext audio."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Act = Literal["listened", "downloaded"]
 
 @dataclass(frozen=True)
 class Listening:
-    """Audio that may be heard now. A stream asks `recheck` while it lasts: it raises once that is over."""
+    """Audio that may be heard now. A stream calls `recheck` while it lasts; it raises once that is no longer so."""
 
     reader: SealedReader
     size: int

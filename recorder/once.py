@@ -23,20 +23,20 @@ from storage.catalogue.idempotency import Asked
 from storage.clock import new_id
 from storage.columns import place
 
-LEASE = timedelta(seconds=60)  # who died at it is taken over from then on
+LEASE = timedelta(seconds=60)  # after that, the work of a process that died is taken over
 REMEMBERED = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
 class Once:
-    """An act's leave to happen. Its transaction calls `done`, and is rolled back where somebody else did it."""
+    """Permission for an act to happen. Its transaction calls `done`, and is rolled back where somebody else did it."""
 
     mark: bytes | None = None
     lease: str = ""
 
     @property
     def name(self) -> str | None:
-        """The same for every asking under one key, for acts that are told apart by a name."""
+        """For acts that are told apart by a name: the same each time one key is used; None without a key."""
         return None if self.mark is None else self.mark.hex()
 
     def done(self, connection: Connection, subject_id: str) -> None:

@@ -76,7 +76,7 @@ def of_recording(service: Service, call: Call, recording: Recording, now: dateti
 def left_of(service: Service, call: Call, recording: Recording, now: datetime) -> dict[str, Any]:
     """As `of_recording`; nothing where its key is gone or a row is damaged.
 
-    For who looks at many, or lets go of it: one that does not open must not hide others, nor stay for that.
+    For looking at many, or letting go of one: one that does not open must neither hide others nor be kept for it.
     """
     try:
         return of_recording(service, call, recording, now)
@@ -88,7 +88,7 @@ def left_of(service: Service, call: Call, recording: Recording, now: datetime) -
 
 
 def customer_number(direction: str | None, data: dict[str, Any]) -> str | None:
-    """The customer's number: the caller's when called, the called one's when calling; None where withheld."""
+    """The customer's number: the caller's on an inbound call, the called one's on an outbound; None where withheld."""
     number: str | None = data.get({"inbound": "from", "outbound": "to"}.get(direction or "", ""))
     return number
 

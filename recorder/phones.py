@@ -13,7 +13,7 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 SPELLED = ("+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253")
 WITHHELD = {"anonymous", "restricted", "blocked", "unknown", "unavailable", "private", "withheld", *SPELLED}
 COSTLY = frozenset([phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.SHARED_COST])
-CONTEXT = re.compile(r"(?:^|;)phone-context=(\+[0-9]+)")  # RFC 3966: where a number without country code is one
+CONTEXT = re.compile(r"(?:^|;)phone-context=(\+[0-9]+)")  # RFC 3966: the country code of a number without one
 HOME = "DK"  # whose numbers come without a country code
 MAX_LENGTH = 256  # a SIP address may be long; nothing longer is looked at
 
@@ -27,7 +27,7 @@ def normalise(text: str) -> str | None:
     if len(text) > MAX_LENGTH:
         return None
     text = _user_part(text.strip())
-    # Zeros stand for a number withheld, and of names the parser would take the digits: agent20123456 is nobody's.
+    # Zeros stand for a withheld number; and the parser would take the digits of a name: agent20123456 is nobody's.
     if text.lower() in WITHHELD or not text.strip("0") or any(character.isalpha() for character in text):
         return None
     if E164.fullmatch(text):  # the form platforms send: not worth a parser

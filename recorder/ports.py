@@ -1,4 +1,4 @@
-"""What the use cases are handed: the far sides as protocols, and the bundle `service.build` makes of them."""
+"""What the use cases are handed: the far sides as protocols, and the bundle `service.opened` makes of them."""
 
 from __future__ import annotations
 
@@ -75,15 +75,16 @@ class Platform(Protocol):
         ...
 
     def delete(self, source: Source) -> bool:
-        """Delete the recording at the platform; gone already is done. Raises `PlatformError` to be tried again.
+        """Delete the recording at the platform, if it is not gone already. Raises `PlatformError` to be tried again.
 
         False where that is not for us to do: it has no copy we know of, or deletes none when asked.
         """
         ...
 
     def recordings(self, call_id: str, now: datetime) -> Listing:
-        """Ask what was recorded of a call that our answer told it to record. Raises `PlatformError`, as for one that
-        cannot be asked. A recording's event has the key its own message has: whichever comes second is a repetition.
+        """Ask what was recorded of a call that our answer told it to record. Raises `PlatformError`, also where the
+        platform cannot be asked. Each event has the dedupe key of the platform's own message about it, so whichever
+        comes second is a repetition.
         """
         ...
 
@@ -135,7 +136,7 @@ class Caller(Protocol):
 
 @dataclass(frozen=True)
 class Service:
-    """Everything a use case may need, built once by `recorder.service.build`."""
+    """Everything a use case may need, built once by `recorder.service.opened`."""
 
     settings: Settings
     database: Database

@@ -1,7 +1,7 @@
-"""After a restore: what a backup brings back though it was erased goes again, and what it no longer knows goes too.
+"""After a restore: what a backup brings back although it was erased goes again, and objects it knows nothing of go too.
 
-Both look at what lies in the key ring and in the store, neither of which is restored with the database, so neither has
-to be told that there was a restore; where there was none they find nothing.
+Both go by the key ring and the store, which are not restored with the database. So they need not be told that there was
+a restore; where there was none, they find nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def erase_again(service: Service, now: datetime) -> int:
             back += erasing.standing(connection, ids)
     for recording_id in back:
         note = notes.read(service, noted[recording_id])
-        # Another replica that was started at the same time may have been through with it.
+        # Another replica that was started at the same time may have done it already.
         with suppress(RecordingNotFoundError), service.database.write() as connection:
             order = Order(note.reason, note.ordered_by, now)
             entries = erasure.again(service, connection, recording_id, order, now)
@@ -60,7 +60,7 @@ def erase_again(service: Service, now: datetime) -> int:
 def clear_past_days(service: Service, now: datetime) -> int:
     """Delete objects of days that are over and that no recording knows; returns how many there were.
 
-    Captured, or moved for a hold, after the backup that was restored, they can be opened by nobody: their data keys
+    They were captured, or moved for a hold, after the restored backup was made. Nobody can open them: their data keys
     went with their rows, or with their day. Raises `StorageError`.
     """
     cleared = 0

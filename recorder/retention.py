@@ -31,7 +31,7 @@ def policy_days(settings: Retention, segment: str, told: Iterable[int]) -> int:
 
 
 def sooner(recording: Recording, days: int, now: datetime) -> datetime | None:
-    """The earlier end that a policy of so many days gives what is kept, never one behind us; or None."""
+    """The earlier expiry, but not before now, that a policy of so many days gives a recording; None if not earlier."""
     begun = anchor(recording.call_ended_at, recording.ended_at, recording.call_started_at)
     if begun is None or recording.expires_at is None:
         return None
@@ -57,9 +57,9 @@ def purposes(
 
     `consented` are the purposes of every standing yes, none after a withdrawal; `held_for` the kinds of its open
     holds. A restriction closes it to all but the holds' own purposes; so does a dispute or the law once the consent
-    is withdrawn or the time is over. The person's own access opens it as long as nothing of that stands. Nothing where
-    it is held and nobody has said for what. Raises `RecordingNotFoundError` where it is gone or its time is over,
-    whatever has or has not been swept yet.
+    is withdrawn or the time is over. As long as none of that applies, the person may hear it too (`access`). Nothing is
+    returned where it is held and `held_for` does not say for what. Raises `RecordingNotFoundError` where it is gone or
+    its time is over, whether or not it has been swept yet.
     """
     if recording.state != "stored" or recording.dek is None:
         raise RecordingNotFoundError

@@ -32,7 +32,7 @@ NO_STORE = "not a store; use file:///folder or s3://bucket/prefix"  # not the UR
 
 
 class Bell:
-    """Lets a use case say that there is work, before and whether or not anybody listens."""
+    """Lets a use case say that there is work, whether or not anybody listens yet."""
 
     def __init__(self) -> None:
         self.answer: Callable[[str], None] | None = None
@@ -70,7 +70,7 @@ def opened(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> It
 
 
 def _require_parts(settings: Settings) -> None:
-    """Raise `ConfigurationError` naming at once whatever no part can be made of; nothing is made or asked yet."""
+    """Raise one `ConfigurationError` for all settings no part can be made of, before any place is made or asked."""
     places = {
         "RECORDER_STORE__URL": settings.store_url,
         "RECORDER_KEYS__URL": settings.keys_url,
@@ -131,7 +131,7 @@ def _assembled(settings: Settings, database: Database, clock: Callable[[], datet
 
 
 def _in_use(database: Database) -> bool:
-    """Whether there was a start before. Then a folder that is not there is away, and is not made anew."""
+    """Whether there was a start before. If so, a folder that is missing is only away, and is not made anew."""
     with database.read() as connection:
         return bool(scripts.list_scripts(connection))  # a first start writes them once it has made stores and keys
 
@@ -147,8 +147,8 @@ def rings_for(settings: Settings, *, in_use: bool = False) -> tuple[ObjectStore,
 
 
 def _require_keys(ring: ObjectStore, mirror: ObjectStore | None) -> None:
-    """Raise where a ring that was in use holds no key: it is away, and filled from the mirror it would be a copy that
-    nobody destroys keys in once the real one is back."""
+    """Raise where a ring that was in use holds no key: the real one is away. If this one were filled from the mirror,
+    nobody would destroy the keys in it once the real one is back."""
     with suppress(StoreMissingError):
         if not _is_empty(ring):
             return

@@ -1,7 +1,7 @@
-"""A policy that became shorter, brought to all that is kept already, after a look at what it does (DESIGN §7).
+"""Applies a policy that became shorter to all that is kept already, after a look at what that would do (DESIGN §7).
 
-A longer one never reaches what is kept: whoever said yes was told less. The keys stay where they are, so backups made
-before open until the day they always did; certificates say so.
+A longer one never reaches what is kept: whoever said yes was told less. The keys stay where they are, so earlier
+backups stay readable until the same day as before; certificates say so.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def plan(service: Service, now: datetime) -> list[Shortening]:
 
 
 def shorten(service: Service, actor: Actor, now: datetime, progress: Callable[[int], None] = lambda _: None) -> int:
-    """Let what is kept expire by policies that are shorter by now; returns how many do. A sweep takes what is due."""
+    """Let what is kept expire by policies that have become shorter; returns how many do. A sweep takes what is due."""
     done = 0
     for segment in SEGMENTS:
         for changed in _in_batches(service, segment, actor, now):

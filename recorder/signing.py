@@ -1,5 +1,5 @@
-"""Signatures of Standard Webhooks: what others sign for us by shared secret (`whsec_`, `v1`), and we for others by such
-a secret or the secret half of a key pair (`whsk_`, `v1a`).
+"""Signatures of Standard Webhooks. Others sign for us with a shared secret (`whsec_`, `v1`); we sign for others with
+such a secret or with the secret half of a key pair (`whsk_`, `v1a`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What lies at a platform is deleted there: when it is kept here, refused, or never was ours. Handles personal data.
+"""Deletes what lies at a platform once it is kept here, was refused, or never was ours. Handles personal data.
 
-What is none of ours is never fetched. The note of a copy is made in the transaction that decides about the recording,
+What is not ours is never fetched. The note of a copy is made in the transaction that decides about the recording,
 and goes when the platform has said that the copy is gone.
 """
 
@@ -29,7 +29,7 @@ from storage.errors import KeyDestroyedError, RecorderError, StorageError
 
 LEASE = timedelta(seconds=60)
 FIRST_WAIT_S, LONGEST_WAIT_S = 10, 3600
-ONCE_LATE = timedelta(days=1)  # inbox keys live for eight
+ONCE_LATE = timedelta(days=1)  # inbox keys live for eight days
 FAILED = "source_deletion_failed"
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ def leave(
     *,
     recording: Recording | None = None,
 ) -> None:
-    """Note the copy an event tells of, which is none of ours."""
+    """Note the copy an event tells of, where its recording is gone here or never was ours."""
     source = Source(
         event.platform, event.call_id, str(event.recording_id), event.data.get("url"), event.data.get("content_type")
     )
@@ -96,7 +96,7 @@ def delete_at_sources(service: Service, now: datetime, limit: int = 50) -> int:
     """Delete what is due at the platforms; returns how many copies are gone. What fails is tried again, for days."""
     done = 0
     for _ in range(limit):
-        with service.database.write() as connection:  # this lasts, and with it what says that the copy must go
+        with service.database.write() as connection:  # makes this durable, and all before it that says the copy must go
             one = source_deletions.claim(connection, now, now + LEASE)
         if one is None:
             break
@@ -136,9 +136,9 @@ def _opened(service: Service, one: SourceDeletion, now: datetime) -> Source:
 
 
 def _try_later(service: Service, one: SourceDeletion, now: datetime) -> None:
-    """Put it off, under today's key: the one it was noted under lives for days only.
+    """Put a deletion off, under today's key: the one it was noted under lives for days only.
 
-    One that will not go for days is a task too; it is tried on until it goes, or people say that they saw to it.
+    A copy that will not go for days is a task too; tries go on until it is gone, or people say that they saw to it.
     """
     late = now - one.created_at >= timedelta(days=service.settings.capture.source_delete_days)
     wait = ONCE_LATE if late else timedelta(seconds=min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(one.tries - 1, 20)))
@@ -161,7 +161,7 @@ def _under_todays_key(service: Service, one: SourceDeletion, now: datetime) -> d
 
 
 def _give_up(service: Service, one: SourceDeletion, now: datetime) -> None:
-    """Nobody knows any more where it lies."""
+    """Give up a copy: the key is gone, so nobody knows any more where it lies."""
     with service.database.write() as connection:
         if not source_deletions.change(connection, one, state="failed", body=None, key_id=None):
             return

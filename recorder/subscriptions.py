@@ -1,7 +1,7 @@
 """Telling other systems what happened, by random ids only: outgoing Standard Webhooks.
 
 What is to be told is written down by the transaction of the act itself, and told at least once, in no promised
-order. What it is about is asked of the API, with a token and a role.
+order. Subscribers ask the API what it is about, with a token and a role.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def deliver(service: Service, limit: int = LIMIT) -> bool:
 
     A subscriber that does not answer is left alone for the rest of the run, so that nobody waits for it but itself.
     """
-    answering = deque(sorted(_subscribed(service)))  # each in turn: of several at once, all that is due would be sorted
+    answering = deque(sorted(_subscribed(service)))  # in turn: a claim for several would sort all that is due
     for _ in range(limit):
         now = service.clock()  # each message is stamped when it leaves: receivers refuse what is minutes old
         if not answering:
@@ -65,7 +65,7 @@ def deliver(service: Service, limit: int = LIMIT) -> bool:
 
 
 def _subscribed(service: Service) -> set[str]:
-    """Everybody who has not said 410; who did is told again once a person has closed the task."""
+    """Every subscriber that has not answered 410; one that has is told again once a person has closed the task."""
     names = set(service.settings.subscribers)
     if not names:
         return names

@@ -18,7 +18,7 @@ from storage.clock import new_id
 ROLES = ("platform", "agent", "reviewer", "dpo", "operator", "auditor")
 DAYS = 90
 LONGEST_DAYS = 365
-KEPT = timedelta(days=365)  # after its end: so long the audit log's random ids can be told to be somebody's
+KEPT = timedelta(days=365)  # after its end: for so long the audit log's random ids can be traced to people
 
 
 def create(
@@ -63,7 +63,7 @@ def list_tokens(service: Service) -> list[TokenInfo]:
 
 
 def revoke(service: Service, token_id: str, now: datetime, *, actor: Actor) -> None:
-    """Revoke a token and end what was signed in to with it; once is enough. Raises `NotFoundError`."""
+    """Revoke a token and end the sessions opened with it; again, it does nothing. Raises `NotFoundError`."""
     with service.database.write() as connection:
         if catalogue.by_id(connection, token_id) is None:
             raise NotFoundError("no such token")

@@ -57,7 +57,7 @@ def _deliver(service: Service) -> bool:
 
 
 def _codes(service: Service) -> bool:
-    """Beside the mail: somebody waits for a code, and a slow relay is not their concern."""
+    """Apart from the mail: somebody is waiting for a code, and must not wait for a slow mail relay."""
     return delivery.deliver_next(service, service.clock(), delivery.CODES) is not None
 
 
@@ -139,7 +139,7 @@ class Jobs:
 
     def __init__(self, service: Service, jobs: Sequence[Job] = JOBS) -> None:
         captures = service.settings.capture.workers
-        # A thread for each: those who wait for an outside party that is away must not keep one that does not.
+        # A thread for each: a job that waits for an outside party that is away must not hold up the others.
         self._pool = ThreadPoolExecutor(len(jobs), thread_name_prefix="job")
         self._captures = ThreadPoolExecutor(captures, thread_name_prefix="capture")
         self._leases = Leases(service)

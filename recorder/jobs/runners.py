@@ -93,10 +93,10 @@ class Leases:
 
     @contextmanager
     def taken(self, name: str) -> Iterator[Service | None]:
-        """The service for whoever holds the lease, None where that is another.
+        """The service to work with while we hold the lease; None where another process holds it.
 
-        Whoever sleeps past the end of the lease, and finds that another has it, changes nothing any more: every
-        transaction of this service looks first, and raises `LeaseLostError`.
+        A worker that sleeps past the end of its lease and has lost it to another changes nothing any more: every
+        transaction of this service that writes checks first, and raises `LeaseLostError`.
         """
         service = self._service
         with service.database.write() as connection:

@@ -1,6 +1,6 @@
 """What is said to the people recorded, in mail and SMS: the words of the two languages, and how a mail is built.
 
-A mail has at most one link, nothing remote, nothing that counts, and says nothing that a stranger could use. Its
+A mail has at most one link, nothing remote, no tracking, and says nothing that a stranger could use. Its
 Message-ID is the outbox row's: a repeated mail is the same mail, and a bounce says which one came back.
 """
 

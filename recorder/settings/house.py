@@ -60,7 +60,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Settings:
-        """What no setting shows by itself, every fault of it: whoever mends one is not to be told of the next."""
+        """Check what no setting shows by itself, and name all faults at once: nobody is to find them one by one."""
         faults = [*self._brand_faults(), *self._party_faults(), *self._file_faults()]
         if faults:
             raise ValueError("; ".join(faults))
@@ -117,7 +117,7 @@ class Settings(Section):
         return "sms", twilio.rest_url, TWILIO_REGIONS.get(twilio.region, twilio.region)
 
     def declared_countries(self) -> list[tuple[str, str]]:
-        """Who is spoken to beyond this machine, and where they said to be."""
+        """Whom we speak to beyond this machine, and the country declared for each."""
         return [(name, country) for name, url, country in self._outside_parties() if country and not is_loopback(url)]
 
     def organisation_for(self, brand: str | None) -> Organisation:

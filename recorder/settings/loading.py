@@ -37,7 +37,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
 def _validated(tree: dict[str, Any], faults: list[str]) -> Settings | None:
     """The settings a tree spells, its faults noted.
 
-    What is wrong by itself hides what several settings say together: it is noted, taken out, and the rest looked at.
+    A setting that is wrong by itself hides faults of several together: it is noted, taken out, and the rest checked.
     """
     while True:
         try:
@@ -91,7 +91,7 @@ def _place(tree: dict[str, Any], name: str, value: str, faults: list[str]) -> No
 
 
 def _variable(location: tuple[str | int, ...]) -> str:
-    """`RECORDER_…: `; a place also says which of several types was tried, as `name[…]`. Empty for all together."""
+    """`RECORDER_…: `, without the `name[…]` that says which of several types was tried. Empty for all together."""
     parts = [part.upper() for part in location if isinstance(part, str) and "[" not in part]
     return f"{PREFIX}{'__'.join(parts)}: " if parts else ""
 

@@ -30,7 +30,7 @@ def is_confidential(url: str) -> bool:
 
 
 def asked_at(url: str, endpoint_url: str) -> str:
-    """Who is asked for a URL: of a bucket, whoever answers at the endpoint."""
+    """Whom we speak to for a URL: for a bucket, the endpoint where one is set."""
     return endpoint_url or url if url.startswith("s3:") else url
 
 

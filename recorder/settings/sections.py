@@ -273,5 +273,5 @@ class Subscriber(Section):
 
     @property
     def signers(self) -> list[signing.Signer]:
-        """One for each secret. Handles key material; raises `ValueError` where one is none."""
+        """One for each secret. Handles key material; raises `ValueError` where one is malformed."""
         return [signing.signer(secret.get_secret_value()) for secret in self.secrets]
