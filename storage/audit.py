@@ -56,7 +56,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """`size` entries are vouched for by the counter; `faults` are what does not fit, first ones first."""
+    """The counter vouches for `size` entries; `faults` lists what does not fit, `MAX_FAULTS` at most."""
 
     size: int
     ok: bool
@@ -79,7 +79,7 @@ def append(
 def append_many(connection: Connection, entries: Sequence[Entry], *, now: datetime) -> range:
     """Append a run of entries as the last thing before the commit; returns their numbers.
 
-    Their time is `now`, or that of the latest entry where a clock went back. Raises `ValueError` or
+    Their time is `now`, or the latest entry's time where a clock has gone back. Raises `ValueError` or
     `TypeError` for a body that two JSON writers would write differently.
     """
     if not entries:
@@ -127,7 +127,7 @@ def canonical(value: object) -> str:
 
 
 def entry_text(seq: int, at: datetime, kind: str, actor: str, subject: str, body: str) -> str:
-    """An entry whole, as its leaf hashes it and as it is exported; `body` is canonical JSON already."""
+    """The whole entry as it is hashed into its leaf and as it is exported; `body` is canonical JSON already."""
     return (
         f'{{"actor":{json.dumps(actor, ensure_ascii=False)},"at":"{rfc3339(at)}","body":{body},"seq":{seq},'
         f'"subject":{json.dumps(subject, ensure_ascii=False)},"type":{json.dumps(kind, ensure_ascii=False)}}}'
@@ -142,8 +142,8 @@ def leaf(text: str) -> bytes:
 def verify(database: Database, progress: Callable[[int], None] | None = None) -> AuditReport:
     """Read the whole log and name whatever does not fit: gaps, entries altered, moved, added or cut off.
 
-    Appending may go on meanwhile. What nothing here can see is a log rewritten from some entry to its end, counter
-    included: that takes a copy of the log kept out of the database's reach.
+    Appending may go on meanwhile. It cannot detect a log that was rewritten from some entry to its end, counter
+    included: for that, one needs a copy of the log kept out of the database's reach.
     """
     with database.read() as connection:
         size, latest_at = _head(connection)
@@ -229,7 +229,7 @@ def _rows(database: Database, size: int) -> Iterator[Row[Any]]:
 
 
 def _outside() -> Any:
-    """Entries the counter knows nothing of, compared with the counter of the same moment."""
+    """Entries whose numbers the counter does not cover; read in one statement, so both are of the same moment."""
     size = func.coalesce(select(func.max(head.c.size)).scalar_subquery(), 0)
     return select(audit.c.seq).where(or_(audit.c.seq < 1, audit.c.seq > size)).order_by(audit.c.seq).limit(MAX_FAULTS)
 

@@ -1,4 +1,4 @@
-"""`column IN (ids)` with the ids in one parameter: a thousand of them take longer to write out than to look up."""
+"""`column IN (ids)` with the ids in one parameter: writing out a thousand of them takes longer than looking them up."""
 
 from __future__ import annotations
 

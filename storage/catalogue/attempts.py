@@ -1,4 +1,4 @@
-"""Uploads of renditions: on record before their first byte, so that whatever was written can be found and erased."""
+"""Uploads of renditions: recorded before their first byte, so that whatever was written can be found and erased."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ _OF_RECORDING = select(attempts).where(attempts.c.recording_id == bindparam("rec
 _KEPT = _OF_RECORDING.where(attempts.c.state == "kept")
 _LOST = (
     select(attempts)
-    .where(attempts.c.state == literal_column("'lost'"))  # of its index
-    .order_by(func.random())  # those that will not go must not stand before the others for ever
+    .where(attempts.c.state == literal_column("'lost'"))  # written out, as in its partial index
+    .order_by(func.random())  # those that cannot be erased must not block the others for ever
     .limit(bindparam("limit"))
 )
 _LOST_OF_RECORDING = _OF_RECORDING.where(attempts.c.state == "lost").limit(bindparam("limit"))
@@ -69,7 +69,7 @@ _HELD_AWAY = (
     .where(_holds.c.released_at.is_(None), _recordings.c.state == "stored", attempts.c.state == "kept", _AWAY)
     .group_by(attempts.c.recording_id)
 )
-_UNSHELTERED = _HELD_AWAY.order_by(func.random()).limit(bindparam("limit"))  # as with the lost
+_UNSHELTERED = _HELD_AWAY.order_by(func.random()).limit(bindparam("limit"))  # for the same reason as `_LOST`
 _LOSE_KEPT = update(attempts).where(attempts.c.id.in_(_IDS), attempts.c.state == "kept").values(state="lost")
 _LOSE_COPIES = (
     update(attempts)
@@ -90,7 +90,7 @@ def add(connection: Connection, *rows: Attempt) -> None:
 
 
 def keep(connection: Connection, rows: Iterable[Attempt]) -> None:
-    """Say that these renditions are whole and read from now on."""
+    """Mark these renditions as whole: they are read from now on."""
     connection.execute(_CHANGE, [{"attempt": row.id, **vars(row), "state": "kept"} for row in rows])
 
 
@@ -101,36 +101,36 @@ def kept(connection: Connection, recording_id: str) -> dict[str, Attempt]:
 
 
 def lose(connection: Connection, recording_id: str, *, kept: bool, but: Collection[str] = ()) -> None:
-    """Give up the open attempts at a recording and, with `kept`, those read from, except the ones with these ids."""
+    """Give up a recording's open attempts, with `kept` also those read from, except the ones whose ids are in `but`."""
     states = ["open", "kept"] if kept else ["open"]
     connection.execute(_LOSE, {"recording": recording_id, "states": states, "ids": list(but)})
 
 
 def lose_all(connection: Connection, recording_ids: Collection[str]) -> None:
-    """Give up everything that was begun or kept of recordings that never will be."""
+    """Give up every open or kept attempt at recordings that will never be stored."""
     theirs = among(attempts.c.recording_id, recording_ids) & attempts.c.state.in_(("open", "kept"))
     connection.execute(update(attempts).where(theirs).values(state="lost"))
 
 
 def lose_these(connection: Connection, ids: Collection[str]) -> None:
-    """Give up attempts that nobody reads from."""
+    """Give up those of these attempts that are still open: nobody reads from them."""
     connection.execute(_LOSE_THESE, {"ids": list(ids)})
 
 
 def unsheltered(connection: Connection, limit: int) -> list[str]:
-    """Recordings that a hold keeps and whose objects still lie where a bucket's rule may delete them."""
+    """Held recordings with objects that still lie where a bucket's lifecycle rule may delete them."""
     return list(connection.execute(_UNSHELTERED, {"limit": limit}).scalars())
 
 
 def still_unsheltered(connection: Connection, recording_ids: Collection[str]) -> set[str]:
-    """Those of these recordings that `unsheltered` may give."""
+    """Those of these recordings that `unsheltered` could still return."""
     return set(connection.execute(_HELD_AWAY.where(among(attempts.c.recording_id, recording_ids))).scalars())
 
 
 def begin_copies(connection: Connection, recording_id: str, copies: Collection[Attempt], moment: datetime) -> None:
-    """Say which copies are about to be made; those a process that died had begun are given up.
+    """Record which copies are about to be made, and give up those that a process began before it died.
 
-    Those begun before the moment of which nothing is left are forgotten: nobody can still be writing them.
+    Copies begun before `moment` of which nothing is left are forgotten: nobody can still be writing them.
     """
     connection.execute(_LOSE_COPIES, {"recording": recording_id})
     connection.execute(_FORGET_COPIES, {"recording": recording_id, "moment": moment})
@@ -138,7 +138,10 @@ def begin_copies(connection: Connection, recording_id: str, copies: Collection[A
 
 
 def take_over(connection: Connection, copies: Mapping[str, Attempt]) -> bool:
-    """Read from these copies, by the id of what each was copied from; False where those are not read from any more."""
+    """Read from these copies from now on, each given by the id of the attempt it was copied from.
+
+    False where a copy was given up meanwhile, or an original is no longer read from.
+    """
     alive = connection.execute(_KNOWN.where(attempts.c.state == "open"), {"ids": [one.id for one in copies.values()]})
     if len(alive.all()) < len(copies):
         return False
@@ -149,7 +152,7 @@ def take_over(connection: Connection, copies: Mapping[str, Attempt]) -> bool:
 
 
 def buried(connection: Connection, rows: Collection[Attempt]) -> list[Attempt]:
-    """Those of which nothing is known any more: their recording was erased meanwhile."""
+    """Those of these attempts that have no row any more: their recording was erased meanwhile."""
     known = set(connection.execute(_KNOWN, {"ids": [row.id for row in rows]}).scalars())
     return [row for row in rows if row.id not in known]
 
@@ -164,15 +167,15 @@ def lost(connection: Connection, limit: int, *, recording_id: str | None = None)
 
 
 def known(connection: Connection, object_keys: Collection[str]) -> set[str]:
-    """Those of these objects that an attempt still on record may have written."""
+    """Those of these objects that belong to an attempt still on record."""
     found = select(attempts.c.object_key).where(attempts.c.object_key.in_(object_keys))
     return set(connection.execute(found).scalars())
 
 
 def gone(connection: Connection, ids: Collection[str]) -> None:
-    """Say that nothing is left of these. Their rows stay until the erasure, which looks once more.
+    """Note that nothing is left of these objects. Their rows stay until the erasure, which looks once more.
 
-    What was discarded is never erased: of it they are forgotten, for they say when it was.
+    A discarded recording is never erased, so its rows are deleted here: they would tell when it was made.
     """
     connection.execute(_GONE, {"ids": list(ids)})
     connection.execute(_FORGET_NEVER, {"ids": list(ids)})

@@ -1,4 +1,4 @@
-"""Calls of which nothing is kept any more: a day and a class remain of them, to be counted."""
+"""Blanks calls of which nothing is kept any more: their day and codes such as the class remain, to be counted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _calls = metadata.tables["calls"]
 _legs = metadata.tables["legs"]
 _attempts = metadata.tables["attempts"]
 
-EVIDENCE = ("consents", "parties", "spans", "legs")  # what goes with a call, by `call_id`
+EVIDENCE = ("consents", "parties", "spans", "legs")  # deleted with a call, by `call_id`
 
 _BLANK_RECORDING: dict[str, object] = dict.fromkeys(
     (
@@ -60,13 +60,14 @@ _OPENED_ON = type_coerce(_OPENED_AT - _OPENED_AT % DAY_US, Instant)
 
 
 def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:
-    """Blank calls whose last recording goes: key, evidence and times. A day and a class remain, to be counted.
+    """Blank those of these calls that no recording needs any more: key, evidence and times go.
 
-    A call that is still going on stays: what is said after a new consent may be kept.
+    Their day and codes such as the class remain, to be counted. A call that is still going on stays as it is: what is
+    said after a new consent may be kept.
     """
     needed = exists().where(_recordings.c.call_id == _calls.c.id, _recordings.c.state.in_(NEEDING_THEIR_CALL))
     over = or_(_calls.c.state != "open", _calls.c.opened_at <= now - LONGEST_CALL)
-    # Not `id NOT IN (…)`: to look that up for each of a few calls, PostgreSQL would rather read all there ever were.
+    # Not `id NOT IN (…)`: for that, even with few calls, PostgreSQL would read every recording there ever was.
     unneeded = select(_calls.c.id, _calls.c.ref).where(
         among(_calls.c.id, call_ids), ~needed, _calls.c.state != "blank", over
     )
@@ -84,7 +85,7 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
 
 
 def _remember(connection: Connection, refs: Mapping[str, bytes | None], now: datetime) -> None:
-    """That these calls were, and in which of them, under whatever id, somebody said no."""
+    """Remember that these calls existed, and in which of them somebody said no: those under each of their ids."""
     noes = relatives.refused(connection, refs)
     after = max(noes.values(), default=now)
     plain = [ref for call_id, ref in refs.items() if ref is not None and call_id not in noes]
@@ -96,9 +97,9 @@ def _remember(connection: Connection, refs: Mapping[str, bytes | None], now: dat
 
 
 def blank_or_settle(connection: Connection, call_ids: Collection[str], now: datetime) -> None:
-    """Blank those of these calls that nothing waits for.
+    """Blank these calls, except those that an undecided recording of a linked call still waits for.
 
-    Whom a call's yes covers is decided while its numbers are known: until then it stays, and is settled later.
+    Whom a call's yes covers can be decided only while its numbers are known: such a call stays and is settled later.
     """
     staying = relatives.waited_for(connection, call_ids)
     over = among(_calls.c.id, staying) & (_calls.c.state == "over")
@@ -107,7 +108,10 @@ def blank_or_settle(connection: Connection, call_ids: Collection[str], now: date
 
 
 def _blank_discarded(connection: Connection, call_ids: Sequence[str], now: datetime) -> None:
-    """Of what was never kept there remain a class, a reason and a day; what its uploads still left goes by itself."""
+    """Blank recordings that were never kept, down to a day, the reason and codes such as the class.
+
+    Uploads that are not gone yet keep their rows: they are erased on their own.
+    """
     discarded = and_(among(_recordings.c.call_id, call_ids), _recordings.c.state == "discarded")
     refs = connection.execute(select(_recordings.c.ref).where(discarded, _recordings.c.ref.is_not(None))).scalars()
     seen.add_all(connection, refs, "recording", now)

@@ -1,4 +1,4 @@
-"""Rows of what subscribers are to be told: claimed with a lease, gone once told or given up."""
+"""Rows of what subscribers are to be told: claimed with a lease, deleted once told or given up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _bulletins = metadata.tables["bulletins"]
 
 @dataclass(frozen=True)
 class Bulletin:
-    """`id` is told too, the same at every try: by it a subscriber knows a repetition."""
+    """`id` is sent along, the same at every try, so that a subscriber can recognise a repetition."""
 
     id: str
     subscriber: str
@@ -33,14 +33,14 @@ class Bulletin:
 def add(
     connection: Connection, kind: str, told: Sequence[dict[str, str]], subscribers: Collection[str], now: datetime
 ) -> None:
-    """Have every one of these told to every one of those."""
+    """Queue one bulletin for each of `told` and each of `subscribers`."""
     rows = [vars(Bulletin(new_id("evt"), name, kind, data, now, now)) for data in told for name in subscribers]
     if rows:
         connection.execute(insert(_bulletins), rows)
 
 
 def claim(connection: Connection, subscriber: str, now: datetime, until: datetime) -> Bulletin | None:
-    """Take what waits longest for a subscriber, for as long as the lease says; None where nothing is due."""
+    """Take the bulletin that has been due longest for a subscriber, leased until `until`; None where nothing is due."""
     due = (
         select(_bulletins)
         .where(
@@ -61,7 +61,7 @@ def claim(connection: Connection, subscriber: str, now: datetime, until: datetim
 
 
 def put_off(connection: Connection, bulletin: Bulletin, until: datetime) -> None:
-    """Try again later, unless the lease has gone to another."""
+    """Put a bulletin off until later, unless another worker has the lease by now."""
     ours = (_bulletins.c.id == bulletin.id) & (_bulletins.c.lease == bulletin.lease)
     values = {"tries": bulletin.tries + 1, "next_try_at": until, "lease": None, "lease_until": None}
     connection.execute(update(_bulletins).where(ours).values(**values))

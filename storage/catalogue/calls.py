@@ -1,6 +1,6 @@
 """Rows of calls and their legs. Knows how a call is found and changed, not what a call means.
 
-Every event comes through here: the statements are made once, and only their parameters differ.
+Every event comes through here, so the statements are built once and only their parameters differ.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ class Leg:
 
 _CALL = select(*(calls.c[name] for name in Call.__dataclass_fields__))
 _BY_ID = _CALL.where(calls.c.id == bindparam("call"))
-# Not one or the other of two conditions: for that, PostgreSQL reads every call there ever was.
+# Not two conditions joined by OR: for that, PostgreSQL reads every call there ever was.
 _NAMED = union_all(
     select(calls.c.id).where(calls.c.ref == bindparam("ref")),
     select(legs.c.call_id).where(legs.c.ref == bindparam("ref")),
 )
-# Who waited for one that was blanked meanwhile finds, by the state alone, that it is not there any more.
+# Whoever waited for a call that was blanked meanwhile can tell only by its state that it is gone.
 _BY_REF = _CALL.where(calls.c.id.in_(_NAMED), calls.c.state != literal_column("'blank'"))
 _LOCK_BY_ID, _LOCK_BY_REF = _BY_ID.with_for_update(), _BY_REF.with_for_update()
 _LOCK_FREE_BY_ID, _LOCK_FREE_BY_REF = (
@@ -115,7 +115,7 @@ def get(connection: Connection, call_id: str) -> Call | None:
 def lock(connection: Connection, call_id: str, *, wait: bool = True) -> Call | None:
     """The call, its row locked until the transaction ends. Calls are locked before recordings.
 
-    Without `wait`, None too where another has it locked.
+    Without `wait`, also None where another transaction has it locked.
     """
     return _one(connection, _LOCK_BY_ID if wait else _LOCK_FREE_BY_ID, call=call_id)
 
@@ -126,14 +126,14 @@ def by_ref(connection: Connection, ref: bytes) -> Call | None:
 
 
 def lock_by_ref(connection: Connection, ref: bytes, *, wait: bool = True) -> Call | None:
-    """The same, locked as by `lock`. Where there is none, whoever else asks for it waits for this transaction's end.
+    """The same, locked as by `lock`. Where there is none, others who lock this ref wait until this transaction ends.
 
-    Without `wait`, raises `DatabaseBusyError` where another is at it.
+    Without `wait`, raises `DatabaseBusyError` where another transaction has the call or the ref locked.
     """
     locking = _LOCK_BY_REF if wait else _LOCK_FREE_BY_REF
     call = _one(connection, locking, ref=ref)
     if call is None and connection.dialect.name == "postgresql":
-        # What is not there has no row to lock: two who both find nothing would both open it, and apply its events.
+        # A missing call has no row to lock: two that both find nothing would both open it and apply its events.
         unknown = _LOCK_UNKNOWN if wait else _LOCK_FREE_UNKNOWN
         if connection.execute(unknown, {"number": int.from_bytes(ref[:8], "big", signed=True)}).scalar() is False:
             raise DatabaseBusyError
@@ -144,12 +144,12 @@ def lock_by_ref(connection: Connection, ref: bytes, *, wait: bool = True) -> Cal
 
 
 def insert(connection: Connection, call: Call) -> bool:
-    """Add a call, unless one with its ref is already there: then read that one by its ref."""
+    """Add a call. False where one with its ref is already there: read that one by its ref."""
     return bool(insert_new(connection, calls, [vars(call)], conflict=["ref"]))
 
 
 def change(connection: Connection, call_id: str, *, when: Mapping[str, object] | None = None, **values: object) -> bool:
-    """Set columns; with `when`, only if these columns still hold these values. Says whether it did."""
+    """Set columns; with `when`, only if those columns still hold those values. Returns whether it did."""
     statement, expected = narrowed(_CHANGE, calls, when or {})
     return connection.execute(statement, {"call": call_id, **expected, **values}).rowcount == 1
 
@@ -169,7 +169,7 @@ def add_leg(connection: Connection, leg: Leg) -> None:
 
 
 def refs(connection: Connection, call: Call) -> list[bytes]:
-    """Every platform id, as refs, under which events of this call arrive."""
+    """The refs of all platform ids under which events of this call arrive."""
     rows = connection.execute(_REFS, {"call": call.id})
     return ([call.ref] if call.ref else []) + list(rows.scalars())
 
@@ -185,7 +185,7 @@ def family(connection: Connection, call_id: str) -> set[str]:
 
 
 def remove_leg(connection: Connection, ref: bytes) -> bool:
-    """From here on events under this id are no longer this call's; False where they were not."""
+    """Remove a leg: from here on, events under its id are no longer its call's. False where there was no such leg."""
     return connection.execute(delete(legs).where(legs.c.ref == ref)).rowcount == 1
 
 

@@ -15,7 +15,7 @@ canaries = CanaryRow.__table__
 
 @dataclass(frozen=True)
 class Canary:
-    """`failed` is the step that did, `why` in codes; None and empty where all went well."""
+    """`failed` is the step that failed and `why` gives codes for the reasons; None and empty where all went well."""
 
     line: str
     ran_at: datetime
@@ -24,7 +24,7 @@ class Canary:
 
 
 def put(connection: Connection, line: str, now: datetime, failed: str | None, why: Sequence[str]) -> None:
-    """Remember how a test call went, in place of the one before. One runs at a time."""
+    """Remember how a test call went, replacing the one before. Only one runs at a time."""
     row = {"ran_at": now, "failed": failed, "why": list(why)}
     if not connection.execute(update(canaries).where(canaries.c.line == line).values(row)).rowcount:
         connection.execute(insert(canaries).values(line=line, **row))

@@ -46,7 +46,7 @@ def latest_since(connection: Connection, link_id: str, moment: datetime) -> str 
 
 
 def mint(connection: Connection, code: Code, code_hash: bytes, expires_at: datetime) -> bool:
-    """Make this the one code that opens the link; minted again, tries stay taken. False where it was voided."""
+    """Make this the only code that opens the link; False where it is void or used. Minting anew gives no tries back."""
     minted = connection.execute(
         update(codes)
         .where(codes.c.id == code.id, codes.c.state.in_(("queued", "sent")))
@@ -67,7 +67,7 @@ def live(connection: Connection, link_id: str, now: datetime) -> Code | None:
 
 
 def take_try(connection: Connection, code_id: str, most: int) -> int | None:
-    """Take one of the tries and return its number; None where they are used up. Take it before comparing."""
+    """Use up one try and return its number; None where none is left. To be called before comparing codes."""
     statement = (
         update(codes)
         .where(codes.c.id == code_id, codes.c.state == "sent", codes.c.tries < most)
@@ -93,5 +93,5 @@ def void_of_link(connection: Connection, link_id: str) -> None:
 
 
 def forget_before(connection: Connection, moment: datetime) -> int:
-    """Forget codes that no limit counts any more."""
+    """Forget codes asked for before a moment: no limit counts them any more."""
     return connection.execute(delete(codes).where(codes.c.created_at < moment)).rowcount

@@ -1,4 +1,4 @@
-"""The rows of an erasure: claimed in one transaction, from which on nothing opens, and retired in another."""
+"""The rows of an erasure: claimed in one transaction, after which nothing opens, and retired in another."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _matches = metadata.tables["matches"]
 _sources = metadata.tables["source_deletions"]
 _links = metadata.tables["links"]
 
-SATELLITES = ("marks", "listenings", "spans")  # what goes with a recording at once, by `recording_id`
+SATELLITES = ("marks", "listenings", "spans")  # deleted as soon as a recording is claimed, by `recording_id`
 
 
 @dataclass(frozen=True)
 class Order:
-    """Why recordings are erased, for those that do not say so themselves yet."""
+    """Why recordings are erased. A row that already has a reason, an orderer or a due time of its own keeps it."""
 
     reason: str
     ordered_by: str
@@ -52,11 +52,11 @@ class Claimed:
 def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetime, *, expiring: bool) -> list[str]:
     """Turn stored or failed recordings to `erasing`: their data keys, marks, sessions and calls go at once.
 
-    With `expiring`, only those that are due and held by nobody. Returns the ids claimed; the others are another's,
-    or no longer what they were. From the commit on no read succeeds, and no backup made later opens.
+    With `expiring`, only those that are due and not held. Returns the ids claimed; others claimed the rest, or they
+    have changed meanwhile. From the commit on no read succeeds, and no backup made later opens.
     """
     concerned = connection.execute(select(_recordings.c.call_id).where(among(_recordings.c.id, ids))).scalars().all()
-    calls = relatives.lock(connection, concerned, skip_locked=expiring)  # a sweep has its next round
+    calls = relatives.lock(connection, concerned, skip_locked=expiring)  # a sweep gets locked ones next time
     free = sweeping.is_due(now) if expiring else (_recordings.c.state.in_(("stored", "failed")),)
     columns = (_recordings.c.id, _recordings.c.call_id, _recordings.c.expires_at)
     forecast = and_(_recordings.c.state == "stored", _recordings.c.holds == 0, _recordings.c.expires_at.is_not(None))
@@ -95,7 +95,7 @@ def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetim
 
 
 def name_certificate(connection: Connection, recording_id: str, certificate_id: str) -> None:
-    """Promise a certificate's number before the erasure is verified."""
+    """Note the id of a recording's certificate before the erasure is verified; one noted earlier stays."""
     connection.execute(
         update(_recordings)
         .where(_recordings.c.id == recording_id, _recordings.c.certificate_id.is_(None))
@@ -104,7 +104,7 @@ def name_certificate(connection: Connection, recording_id: str, certificate_id: 
 
 
 def postpone(connection: Connection, recording_id: str, order: Order, now: datetime) -> bool:
-    """Note that a held recording goes as soon as its last hold ends: it is due from now on. False where known."""
+    """Make a held recording due now: it goes as soon as its last hold ends. False where that was noted before."""
     noted = connection.execute(
         update(_recordings)
         .where(_recordings.c.id == recording_id, _recordings.c.state == "stored", _recordings.c.erase_reason.is_(None))
@@ -119,9 +119,9 @@ def postpone(connection: Connection, recording_id: str, order: Order, now: datet
 
 
 def take_unfinished(connection: Connection, now: datetime, until: datetime, limit: int) -> list[str]:
-    """Take on erasures that were begun and are to be tried again; until then they are left to whoever took them.
+    """Take on unfinished erasures that are due for another try; until `until` nobody else takes them.
 
-    No lease: erasing what another has erased harms nothing, and of two who finish one finds no row.
+    There is no lease: erasing twice does no harm, and of two workers that finish, one finds no row.
     """
     due = (
         select(_recordings.c.id)
@@ -136,13 +136,13 @@ def take_unfinished(connection: Connection, now: datetime, until: datetime, limi
 
 
 def standing(connection: Connection, ids: Sequence[str]) -> list[str]:
-    """Those of these recordings that are there, or may yet come to be."""
+    """Those of these recordings that are stored or failed, or may yet be captured."""
     query = select(_recordings.c.id).where(among(_recordings.c.id, ids), _recordings.c.state.in_(NEEDING_THEIR_CALL))
     return list(connection.execute(query.order_by(_recordings.c.id)).scalars())
 
 
 def rows(connection: Connection, ids: Sequence[str], *, lock: bool = False) -> list[Claimed]:
-    """The claimed ones among these, in one order everywhere."""
+    """Those of these recordings that are being erased, in the order of their ids, as everywhere."""
     columns = (_recordings.c[name] for name in Claimed.__dataclass_fields__)
     query = select(*columns).where(among(_recordings.c.id, ids), _recordings.c.state == "erasing")
     query = query.order_by(_recordings.c.id)
@@ -201,7 +201,7 @@ def retire(connection: Connection, gone: Sequence[Claimed], now: datetime) -> No
 
 
 def _close_links(connection: Connection, ids: Sequence[str]) -> None:
-    """Void links that lead to nothing else, and end who came in by them."""
+    """Void links that lead to no other stored recording, and end the sessions they opened."""
     approved = select(_matches.c.request_id).where(_matches.c.approved.is_(True))
     hit = set(connection.execute(approved.where(among(_matches.c.recording_id, ids))).scalars())
     if not hit:

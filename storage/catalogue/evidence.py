@@ -1,6 +1,7 @@
 """Rows of what was said and done in a call: consents, parties, and the edges of recorded spans.
 
-They are evidence: rows are added, never changed but in whose they are, and read as a set. All of it goes with the call.
+They are evidence: rows are added and read as a set, and never changed, except to move them to another call. All of
+them go with their call.
 """
 
 from __future__ import annotations
@@ -108,5 +109,5 @@ def move_consent(connection: Connection, consent_id: str, call_id: str, sealed: 
 
 
 def move_edges(connection: Connection, recording_id: str, call_id: str) -> None:
-    """Put the edges of a recording into the call it is of."""
+    """Put the edges of a recording into the call it belongs to."""
     connection.execute(_MOVE_EDGES, {"recording": recording_id, "call_id": call_id})

@@ -18,14 +18,14 @@ from storage.tables import metadata
 Values = dict[tuple[str, ...], float]
 Figures = dict[str, Values]
 
-LATE = timedelta(hours=1)  # P3: past its second by so much, no version of an object may be left
+LATE = timedelta(hours=1)  # P3: this long after its due second, no version of an object may be left
 
-# (name, help, labels): every label is a closed set, of the schema's own words or of our own lines' numbers.
-SLOW: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # as many rows as there are recordings are read for these
+# (name, help, labels): every label takes values of a closed set, the schema's own words or our own lines' numbers.
+SLOW: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # each of these reads one row per recording
     ("recordings", "recordings by state", ("state",)),
     ("stored_bytes", "bytes of audio kept", ()),
 )
-QUICK: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # read off an index of what waits, or a table of few rows
+QUICK: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # read from an index of what waits, or a table of few rows
     ("inbox_pending", "webhooks accepted and not yet applied", ()),
     ("inbox_oldest_seconds", "age of the oldest of them", ()),
     ("captures_waiting", "recordings available at their platform and not yet stored", ()),
@@ -72,7 +72,7 @@ def quick(connection: Connection, now: datetime) -> Figures:
 def _queues(connection: Connection, now: datetime) -> Figures:
     t = metadata.tables
     inbox, outbox, sources, recordings = t["inbox"], t["outbox"], t["source_deletions"], t["recordings"]
-    # Written out: only then do databases see that their partial indexes are meant.
+    # Values written out: only then do databases see that their partial indexes apply.
     new, unsent, there = (rows.c.state == literal_column("'new'") for rows in (inbox, outbox, sources))
     waiting = recordings.c.state.in_(("announced", "capturing")) & recordings.c.available_at.is_not(None)
     taken_in = _waiting(connection, new, inbox.c.received_at, now)
@@ -120,9 +120,9 @@ def _people(connection: Connection, now: datetime) -> Figures:
 
 
 def capture_seconds(connection: Connection, recording_ids: Collection[str]) -> list[float]:
-    """How long each of these waited from when it could be captured, announced and its call over, until it was stored.
+    """How long each of these took to be stored, once it was available and its call over.
 
-    Platforms' clocks are not ours: nothing took less than no time. What is gone by now is left out.
+    Never below zero, though platforms' clocks are not ours. Recordings that are gone by now are left out.
     """
     rows = metadata.tables["recordings"]
     columns = rows.c.stored_at, rows.c.available_at, rows.c.call_ended_at
@@ -132,9 +132,9 @@ def capture_seconds(connection: Connection, recording_ids: Collection[str]) -> l
 
 
 def first_answer_due(connection: Connection) -> datetime | None:
-    """When the first of the requests is due that nobody has answered; None where there is none.
+    """The earliest deadline of the requests that nobody has answered; None where there is none.
 
-    What is answered is in time; while the person is asked who they are, the deadline stands still.
+    An answered request has met its deadline; while a person is being asked who they are, the deadline stands still.
     """
     requests = metadata.tables["requests"]
     unanswered = requests.c.closed_at.is_(None), requests.c.state == "received", requests.c.identity_asked_at.is_(None)
@@ -143,7 +143,7 @@ def first_answer_due(connection: Connection) -> datetime | None:
 
 
 def by_state(connection: Connection) -> Values:
-    """How many recordings there are, by state: as many entries of an index are read."""
+    """How many recordings there are, by state. Reads one entry of an index per recording."""
     return _by(connection, "recordings", "state")
 
 
@@ -156,7 +156,7 @@ def _canaries(connection: Connection, now: datetime) -> Figures:
 
 
 def _keys(connection: Connection, now: datetime) -> Figures:
-    """Beside the destroyed ones, a row each and not read, there are a hundred or so."""
+    """Reads a hundred or so rows: those of destroyed keys stay too, but are not read."""
     keys, today = metadata.tables["keys"], utc_day(now)
     live = select(keys.c.purpose, keys.c.day, keys.c.state).where(keys.c.state.in_(("ready", "closing")))
     rows = connection.execute(live).all()
@@ -182,9 +182,9 @@ def _one(connection: Connection, statement: Select[Any]) -> Values:
 def _waiting(
     connection: Connection, which: ColumnElement[bool], since: ColumnElement[datetime], now: datetime
 ) -> tuple[Values, Values]:
-    """How many wait, and for how long the first of them has.
+    """How many wait, and how long the first of them has waited.
 
-    Asked at once: for the first alone, SQLite would go through an index of all that ever waited.
+    Asked in one statement: for the first alone, SQLite would go through an index of all that ever waited.
     """
     count, first = connection.execute(select(func.count(), func.min(since)).where(which)).one()
     return {(): float(count)}, _age(first, now)

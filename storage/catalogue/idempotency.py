@@ -15,7 +15,7 @@ _asked = metadata.tables["idempotency"]
 
 @dataclass(frozen=True)
 class Asked:
-    """`subject_id` says what was done, once it was; `lease_until` until when somebody is at it, None once answered."""
+    """`subject_id` says what was done, once it is; `lease_until` how long a worker may take, None once answered."""
 
     mark: bytes
     fingerprint: bytes
@@ -26,9 +26,9 @@ class Asked:
 
 
 def claim(connection: Connection, asked: Asked, *, forgotten: datetime) -> Asked:
-    """Take a key that nobody used since `forgotten`, or whose user died before doing anything.
+    """Take a key that nobody has used since `forgotten`, or whose user died before doing anything.
 
-    Gives what stands from then on: `asked` itself where it was taken.
+    The latter only for the same request. Returns what is on record afterwards: `asked` itself where the key was taken.
     """
     if insert_new(connection, _asked, [vars(asked)], conflict=["mark"]):
         return asked
@@ -42,13 +42,13 @@ def claim(connection: Connection, asked: Asked, *, forgotten: datetime) -> Asked
 
 
 def done(connection: Connection, mark: bytes, lease: str, subject_id: str) -> bool:
-    """Write down what was done; False where somebody else took over."""
+    """Record what was done; False where somebody else has taken over."""
     statement = update(_asked).where(_asked.c.mark == mark, _asked.c.lease == lease, _asked.c.subject_id.is_(None))
     return connection.execute(statement.values(subject_id=subject_id)).rowcount == 1
 
 
 def answer(connection: Connection, mark: bytes, lease: str, subject_id: str | None) -> None:
-    """Let go of a key: with what was done, or, where nothing was, so that it can be asked for again."""
+    """Let go of a key. What was done is kept; where nothing was done, the key may be used again."""
     ours = (_asked.c.mark == mark) & (_asked.c.lease == lease)
     if subject_id is None:
         connection.execute(delete(_asked).where(ours, _asked.c.subject_id.is_(None)))

@@ -1,4 +1,4 @@
-"""Calls whose platform is to be asked what it recorded of them, should it not say so itself."""
+"""Calls whose platform will be asked what it recorded of them, unless it tells us by itself."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add(connection: Connection, inquiry: Inquiry) -> None:
 
 
 def claim(connection: Connection, now: datetime, until: datetime) -> Inquiry | None:
-    """Take the call that is due longest, for as long as `until` says; None where none is due."""
+    """Take the call that has been due longest, until `until`; None where none is due."""
     due = (
         select(inquiries.c.call_ref)
         .where(inquiries.c.next_try_at <= now)

@@ -15,9 +15,9 @@ NOBODY = ""
 
 
 def take(connection: Connection, name: str, owner: str, now: datetime, seconds: int = 60) -> int | None:
-    """Take a lease nobody holds and return its fence, or None.
+    """Take a lease that nobody holds and return its fence, or None.
 
-    The fence grows with every taking: whoever slept past its lease finds with `held` that it has another.
+    The fence grows each time the lease is taken: a worker that slept past its lease learns from `held` that it is gone.
     """
     until = now + timedelta(seconds=seconds)
     row = {"name": name, "owner": owner, "until": until, "fence": 1}
@@ -43,7 +43,7 @@ def renew(connection: Connection, name: str, owner: str, fence: int, now: dateti
 
 
 def release(connection: Connection, name: str, owner: str, fence: int, now: datetime) -> None:
-    """Give a lease back, so that the next need not wait for its end; nothing where it is another's by now."""
+    """Give a lease back, so that the next owner need not wait for its end. Does nothing where another has it by now."""
     connection.execute(
         update(leases)
         .where(leases.c.name == name, leases.c.owner == owner, leases.c.fence == fence)

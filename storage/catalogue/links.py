@@ -70,7 +70,7 @@ def hand_over(
 
 
 def end(connection: Connection, link_ids: Collection[str], state: str) -> list[str]:
-    """Void, revoke or lock links that live (a locked one may still be voided or revoked); returns which it ended."""
+    """Void, revoke or lock live links (a locked one may still be voided or revoked); returns those it ended."""
     ending = (*ALIVE, "locked") if state != "locked" else ALIVE
     statement = (
         update(links)
@@ -82,7 +82,7 @@ def end(connection: Connection, link_ids: Collection[str], state: str) -> list[s
 
 
 def count_opening(connection: Connection, link_id: str, most: int, now: datetime) -> bool:
-    """Count a verified opening; False, counting nothing, where they are used up or the link has ended."""
+    """Count a verified opening. False, and nothing is counted, where `most` are used up or the link has ended."""
     statement = (
         update(links)
         .where(links.c.id == link_id, links.c.state == "open", links.c.expires_at > now, links.c.openings < most)
@@ -92,7 +92,7 @@ def count_opening(connection: Connection, link_id: str, most: int, now: datetime
 
 
 def count_failure(connection: Connection, link_id: str, most: int) -> int | None:
-    """Count a wrong code and return how many there were; None, counting nothing, beyond the limit."""
+    """Count a wrong code and return how many there were. None, and nothing is counted, beyond the limit."""
     statement = (
         update(links)
         .where(links.c.id == link_id, links.c.state == "open", links.c.failures < most)

@@ -1,7 +1,7 @@
-"""Rows of messages to hand over: claimed with a lease, finished only by who holds it.
+"""Rows of messages to hand over: claimed with a lease, finished only by whoever holds it.
 
-A message that carries a secret says in its body which minting of it (`version`), and whether that one was ever handed
-over with the answer unknown (`handed`): such a one may have arrived, and is repeated as it was.
+The body of a message with a secret says which minting of the secret it carries (`version`), and whether that one was
+ever handed over with the outcome unknown (`handed`): it may have arrived, so it is repeated with the same secret.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ outbox = metadata.tables["outbox"]
 
 @dataclass(frozen=True)
 class Message:
-    """Something to say, by ids: whom it goes to is asked of the directory when it is handed over."""
+    """A message in ids only: the directory is asked for the recipient when it is handed over."""
 
     id: str
     kind: str  # mail | sms | call
@@ -57,9 +57,9 @@ def add(
     not_before: datetime | None = None,
     body: Mapping[str, Any] | None = None,
 ) -> None:
-    """Queue a message, by ids and choices only; `not_before` lets it wait, in case it becomes needless.
+    """Queue a message of ids and choices only; `not_before` delays it, in case it becomes needless.
 
-    How late it is, and when it is given up, counts from when it was due.
+    How late it is, and when it is given up, is counted from when it was due.
     """
     due = not_before or now
     message = Message(new_id("msg"), kind, template, subject_id, due, due, body=dict(body or {}))
@@ -72,14 +72,14 @@ def get(connection: Connection, message_id: str) -> Message | None:
 
 
 def kind_of(connection: Connection, subject_id: str) -> str | None:
-    """How a code goes out."""
+    """The kind of a message about this subject: how a code goes out. None where there is none."""
     return connection.execute(
         select(outbox.c.kind).where(outbox.c.subject_id == subject_id).limit(1)
     ).scalar_one_or_none()
 
 
 def claim(connection: Connection, now: datetime, until: datetime, kinds: Collection[str]) -> Message | None:
-    """Take the message that waits longest, for as long as the lease says; None where nothing is due."""
+    """Take the message that has been due longest, leased until `until`; None where nothing is due."""
     due = (
         select(outbox)
         .where(
@@ -101,7 +101,7 @@ def claim(connection: Connection, now: datetime, until: datetime, kinds: Collect
 
 
 def finish(connection: Connection, message: Message, state: str, now: datetime) -> bool:
-    """Say what became of it; False where the lease has gone to another."""
+    """Record what became of a message; False where another worker has the lease by now."""
     sent_at = now if state == "sent" else None
     statement = update(outbox).where(outbox.c.id == message.id, outbox.c.lease == message.lease)
     return (
@@ -116,7 +116,7 @@ def bounced(connection: Connection, message_id: str) -> None:
 
 
 def put_off(connection: Connection, message: Message, until: datetime, *, anew: bool) -> bool:
-    """Try again later, `anew` with a new secret; False where the lease has gone to another."""
+    """Put a message off, with a new secret if `anew`; False where another worker has the lease by now."""
     statement = update(outbox).where(outbox.c.id == message.id, outbox.c.lease == message.lease)
     values: dict[str, Any] = {"tries": outbox.c.tries + 1, "next_try_at": until, "lease": None, "lease_until": None}
     if anew:
@@ -125,7 +125,7 @@ def put_off(connection: Connection, message: Message, until: datetime, *, anew: 
 
 
 def hand_over(connection: Connection, message: Message) -> bool:
-    """Note, before it leaves, that it may have left. False where the lease is not ours any more, or it was voided."""
+    """Note, before a message leaves, that it may have left. False where the lease is lost or the message was voided."""
     statement = update(outbox).where(
         outbox.c.id == message.id, outbox.c.lease == message.lease, outbox.c.state == "new"
     )
@@ -133,7 +133,7 @@ def hand_over(connection: Connection, message: Message) -> bool:
 
 
 def void(connection: Connection, subject_id: str, templates: Collection[str] = ()) -> None:
-    """Take back what has not been handed over about a link, a code or a request; of these letters only, if any."""
+    """Take back messages about a link, a code or a request not handed over yet; with `templates`, only those."""
     waiting = (outbox.c.subject_id == subject_id) & (outbox.c.state == "new")
     if templates:
         waiting &= outbox.c.template.in_(list(templates))
@@ -141,13 +141,13 @@ def void(connection: Connection, subject_id: str, templates: Collection[str] = (
 
 
 def waits(connection: Connection, subject_id: str) -> bool:
-    """Whether something about it is still to be handed over."""
+    """Whether a message about this subject is still to be handed over."""
     waiting = select(outbox.c.id).where(outbox.c.subject_id == subject_id, outbox.c.state == "new")
     return connection.execute(waiting.limit(1)).first() is not None
 
 
 def none_sent(connection: Connection, subject_ids: Collection[str]) -> bool:
-    """Whether something about these was to be handed over, and nothing was. Of what is forgotten, nobody can tell."""
+    """Whether messages about these subjects are on record and none was sent: forgotten ones say nothing."""
     states = set(connection.execute(select(outbox.c.state).where(outbox.c.subject_id.in_(list(subject_ids)))).scalars())
     return bool(states) and "sent" not in states
 

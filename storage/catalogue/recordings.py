@@ -17,7 +17,7 @@ from storage.tables import metadata
 recordings = metadata.tables["recordings"]
 marks = metadata.tables["marks"]
 
-Position = tuple[datetime, str]  # in a list: what it is sorted by, and the id of the last one shown
+Position = tuple[datetime, str]  # where a page of a list ended: the sort value and id of its last item
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def change(
 ) -> bool:
     """Set columns; with `when`, only if these columns still hold these values (a tuple: one of them).
 
-    Says whether it did: every step of a recording's life names the state, attempt or lease it starts from.
+    Returns whether it did. Every step of a recording's life names the state, attempt or lease it starts from.
     """
     statement, expected = narrowed(_CHANGE, recordings, when or {})
     return connection.execute(statement, {"recording": recording_id, **expected, **values}).rowcount == 1
@@ -140,7 +140,7 @@ def change_of_call(
 
 
 def look_again(connection: Connection, call_ids: Collection[str], at: datetime) -> None:
-    """Have what waits, or is stored, of these calls decided on anew."""
+    """Have the waiting and stored recordings of these calls decided on anew, at a given time."""
     waiting = recordings.c.call_id.in_(call_ids) & recordings.c.state.in_(("announced", "capturing", "stored"))
     locked = select(recordings.c.id).where(waiting).order_by(recordings.c.id).with_for_update()
     ids = list(connection.execute(locked).scalars())
@@ -173,7 +173,7 @@ def many(connection: Connection, recording_ids: Collection[str]) -> list[Recordi
 
 
 def kept_of(connection: Connection, segment: str, after: str, limit: int, *, lock: bool = False) -> list[Recording]:
-    """The next stored recordings of a class by their id, their rows locked where that is asked for."""
+    """The next stored recordings of a class, in the order of their ids; with `lock`, their rows are locked."""
     statement = RECORDING.where(
         recordings.c.state == "stored", recordings.c.segment == segment, recordings.c.id > after
     ).order_by(recordings.c.id)

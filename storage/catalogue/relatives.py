@@ -1,4 +1,4 @@
-"""Calls that came out of one another: what was said in one counts in all of them, also when it goes before they do."""
+"""Calls that came out of one another: what was said in one counts in all of them, even after that one is gone."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NO = ("refused", "withdrawn", "unanswered")
 
 
 def lock(connection: Connection, call_ids: Collection[str], *, skip_locked: bool = False) -> list[str]:
-    """Lock calls with all that are linked to them, in one order: what was said in one may go on in those.
+    """Lock calls and all calls linked to them, in the order of their ids: what was said in one may pass to the others.
 
-    Returns them; with `skip_locked`, only those of which, and of whose relatives, nobody else has any. Waits in that
-    order, so whoever has a call locked already takes those linked to it by `lock_others`.
+    Returns the calls asked for; with `skip_locked`, only those where nobody else has the call or any of its relatives
+    locked. It waits in that order, so whoever holds a call already must lock its relatives by `lock_others` instead.
     """
-    if connection.dialect.name == "sqlite":  # one writes at a time
+    if connection.dialect.name == "sqlite":  # only one writes at a time
         return list(call_ids)
     linked = _families(connection, call_ids)
     while True:
@@ -41,7 +41,7 @@ def lock(connection: Connection, call_ids: Collection[str], *, skip_locked: bool
         wanted = select(_calls.c.id).where(among(_calls.c.id, {*call_ids}.union(*linked.values())))
         wanted = wanted.order_by(_calls.c.id).with_for_update(skip_locked=skip_locked)
         locked = set(connection.execute(wanted).scalars())
-        before, linked = linked, _families(connection, call_ids)  # whoever was waited for may have linked some more
+        before, linked = linked, _families(connection, call_ids)  # those we waited for may have linked more calls
         if skip_locked or linked == before:
             savepoint.commit()
             return [one for one in call_ids if linked.get(one, {one}) <= locked]
@@ -49,16 +49,16 @@ def lock(connection: Connection, call_ids: Collection[str], *, skip_locked: bool
 
 
 def lock_others(connection: Connection, call_id: str) -> None:
-    """Lock all that are linked to a locked call too, waiting for nobody: two would wait for each other.
+    """Lock all calls linked to one that is locked already, without waiting: two would wait for each other.
 
-    Raises `DatabaseBusyError` where another has one of them.
+    Raises `DatabaseBusyError` where another transaction has one of them locked.
     """
     if len(family(connection, call_id)) > 1 and not lock(connection, [call_id], skip_locked=True):
         raise DatabaseBusyError
 
 
 def waited_for(connection: Connection, call_ids: Collection[str]) -> list[str]:
-    """Those of these calls that are linked to one of which something is recorded that nobody has decided on yet."""
+    """Those of these calls that are linked to another with a recording not decided on yet."""
     return [
         one
         for one in _linked(connection, call_ids)
@@ -67,10 +67,10 @@ def waited_for(connection: Connection, call_ids: Collection[str]) -> list[str]:
 
 
 def bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
-    """What was said in calls that go counts on in those they are linked to, and these stay linked to each other.
+    """Hand on what was said in calls that go to the calls linked to them, which stay linked to each other.
 
-    Only who said it goes with the call's key. An outsider who joined counts on too; other parties were its own. A yes
-    is handed on only to what was decided by it, for nobody can tell any more whose it was.
+    Only who said it is lost, with the call's key. An outsider who joined is handed on too; other parties were that
+    call's alone. A yes goes only to a call with recordings already decided: nobody can tell any more whose yes it was.
     """
     for dying in _linked(connection, call_ids):
         relatives = family(connection, dying) - set(call_ids)
@@ -90,7 +90,7 @@ def bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
 
 
 def refused(connection: Connection, call_ids: Collection[str]) -> dict[str, datetime]:
-    """Those of these calls that somebody said no in, and when we last heard one."""
+    """Those of these calls in which somebody said no, each with the time we last heard a no."""
     noes = select(_consents.c.call_id, func.max(_consents.c.received_at).label("heard")).where(
         among(_consents.c.call_id, call_ids), _consents.c.decision.in_(NO)
     )
@@ -98,9 +98,9 @@ def refused(connection: Connection, call_ids: Collection[str]) -> dict[str, date
 
 
 def inherit(connection: Connection, call_id: str, ref: bytes) -> bool:
-    """Let a no said in a call that is gone, or in one this was a leg of, count in this one; whether there was any.
+    """Let a no that `ref` is marked with count in this call; False where there is none.
 
-    When it was said is known no more, only that it was by then.
+    It was said in a call that is gone, or in one of which this was a leg. When is no longer known, only by when.
     """
     at = seen.refused_at(connection, ref)
     if at is None:
@@ -122,13 +122,13 @@ def _families(connection: Connection, call_ids: Collection[str]) -> dict[str, se
 def _linked(connection: Connection, call_ids: Collection[str]) -> list[str]:
     """Those of these calls that came out of others, or others out of them."""
     links = select(_legs.c.call_id, _legs.c.parent_call_id).where(_legs.c.parent_call_id.is_not(None))
-    # Not one or the other of two conditions: for that, PostgreSQL reads every leg there is.
+    # Not two conditions joined by OR: for that, PostgreSQL reads every leg there is.
     theirs = union_all(*(links.where(among(end, call_ids)) for end in (_legs.c.call_id, _legs.c.parent_call_id)))
     return sorted({one for link in connection.execute(theirs) for one in link} & set(call_ids))
 
 
 def _first_there(connection: Connection, call_ids: Collection[str]) -> str | None:
-    """Also one of which nothing is recorded yet: what is to come is decided by what was said before."""
+    """The first of these not yet blank, even with nothing recorded yet: what was said before decides on what comes."""
     there: ColumnElement[bool] = _calls.c.id.in_(call_ids) & (_calls.c.state != "blank")
     first: str | None = connection.execute(select(func.min(_calls.c.id)).where(there)).scalar_one()
     return first

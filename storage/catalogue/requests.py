@@ -25,7 +25,7 @@ _OPEN = select(requests).where(requests.c.closed_at.is_(None)).order_by(requests
 
 @dataclass(frozen=True)
 class Request:
-    """One request. `sealed` (whom it is about) is opened under the request key, that under the key `key_id` names."""
+    """One request. `sealed` (whom it is about) opens under the request key, and that under the key `key_id` names."""
 
     id: str
     kind: str
@@ -55,7 +55,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Match:
-    """A recording a request may be about. Unticked, it needs a person's eye: `doubt` is a code for why."""
+    """A recording a request may be about. If unticked, a person has to look at it: `doubt` is a code for why."""
 
     request_id: str
     recording_id: str
@@ -132,7 +132,7 @@ def listed(connection: Connection, request_id: str) -> list[Listed]:
 
 
 def tick(connection: Connection, request_id: str, recording_ids: Collection[str], chosen: Collection[str]) -> None:
-    """Of these matches, tick the chosen ones and no others; all others stay as they are."""
+    """Tick the chosen ones among these matches and untick the rest of them; other matches stay as they are."""
     those = update(matches).where(matches.c.request_id == request_id, among(matches.c.recording_id, recording_ids))
     connection.execute(those.values(ticked=among(matches.c.recording_id, chosen)))
 
@@ -162,7 +162,7 @@ def open_ones(connection: Connection) -> list[Request]:
 
 
 def open_page(connection: Connection, *, limit: int = 50, after: Position | None = None) -> Page:
-    """The same, so many of them; `after` is where the page before ended."""
+    """One page of the same, `limit` at most; `after` is where the page before ended."""
     statement = _OPEN.limit(limit + 1)
     if after is not None:
         due_at, request_id = after
@@ -174,12 +174,12 @@ def open_page(connection: Connection, *, limit: int = 50, after: Position | None
 
 
 def to_remind(connection: Connection, due_before: datetime) -> list[Request]:
-    """Unanswered requests whose deadline is near and that nobody was reminded of.
+    """Unanswered requests whose deadline is near and of which nobody has been reminded.
 
     While the person is asked who they are, the deadline stands still.
     """
     statement = select(requests).where(
-        requests.c.closed_at.is_(None),  # of its index
+        requests.c.closed_at.is_(None),  # as in its partial index
         requests.c.state == "received",
         requests.c.due_at < due_before,
         requests.c.reminded_at.is_(None),
@@ -189,13 +189,13 @@ def to_remind(connection: Connection, due_before: datetime) -> list[Request]:
 
 
 def ended_but_not_let_go(connection: Connection) -> list[str]:
-    """Requests that are over while their personal columns are not gone yet, or what was held to answer them still is.
+    """Requests that are over but still have personal columns, or still hold recordings to answer them.
 
-    The columns may go before the holds, with their key.
+    The columns may be gone before the holds: they go with their key.
     """
     ended = select(requests.c.id).where(requests.c.closed_at.is_not(None))
     holding = select(holds.c.request_id).where(holds.c.kind == "access", holds.c.released_at.is_(None))
-    # Two statements in one: for one or the other of two conditions, databases read every request there ever was.
+    # A union: for two conditions joined by OR, databases read every request there ever was.
     left = union(ended.where(requests.c.key_id.is_not(None)), ended.where(requests.c.id.in_(holding)))
     return list(connection.execute(left).scalars())
 

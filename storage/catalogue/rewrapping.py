@@ -1,4 +1,4 @@
-"""Moving a recording's secrets to another day's key: compare-and-set, so that no hold is lost to another."""
+"""Moves a recording's secrets to another day's key: compare-and-set, so that of two holds at once neither is lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Move:
 
 
 def apply(connection: Connection, recording: Recording, call: Call | None, move: Move) -> None:
-    """Put a move in place. Raises `ConflictError` where recording, call or key are not what it was made for any more.
+    """Put a move in place. Raises `ConflictError` where the recording, the call or a key has changed since it was made.
 
     The caller has made sure in the same transaction that the keys still take new wraps.
     """

@@ -1,6 +1,6 @@
-"""Marks of calls and recordings that once were, so that a replayed callback re-imports nothing.
+"""Marks of calls and recordings that are gone, so that a replayed callback re-imports nothing.
 
-Of a call somebody said no in, the mark says that much too: what it turns out to be linked to later must know.
+If somebody said no in a call, its mark says so too: calls that turn out to be linked to it later must know.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from storage.tables import SeenRow
 seen = SeenRow.__table__
 
 REFUSED = "refused"  # a call with a no in it, marked at a moment after that no
-LEG = "leg"  # a further id of such a call: it may turn out to be a call of its own, which then is not gone
+LEG = "leg"  # a further id of such a call; it may turn out to name a call of its own, so that one is not gone
 
 _KNOWN = select(seen.c.mark).where(seen.c.mark == bindparam("mark"), seen.c.kind != LEG)
 _REFUSED = select(seen.c.seen_at).where(seen.c.mark == bindparam("mark"), seen.c.kind.in_((REFUSED, LEG)))
@@ -46,7 +46,7 @@ def refused_at(connection: Connection, mark: bytes) -> datetime | None:
 
 
 def forget_leg(connection: Connection, mark: bytes) -> None:
-    """The leg has become a call, which will leave a mark of its own."""
+    """Forget a leg that has become a call of its own: that call will leave its own mark."""
     connection.execute(_FORGET_LEG, {"leg": mark})
 
 

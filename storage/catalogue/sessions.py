@@ -41,7 +41,7 @@ def start(
     verified: bool = False,
     language: str | None = None,
 ) -> tuple[str, Session]:
-    """Open a session; returns the token for the cookie, which is nowhere else, and the session."""
+    """Open a session; returns the token for the cookie, which is kept nowhere else, and the session."""
     token = secrets.token_urlsafe(32)
     session = Session(new_id("ses"), kind, link_id, token_id, verified, language, now, expires_at)
     connection.execute(sessions.insert().values(**session.__dict__, token_hash=_hash(token)))

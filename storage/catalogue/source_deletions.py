@@ -12,7 +12,7 @@ from storage.tables import metadata
 
 source_deletions = metadata.tables["source_deletions"]
 
-FIXED = frozenset(["recording_ref", "recording_id"])  # whatever turns up later, it is that copy, of that recording
+FIXED = frozenset(["recording_ref", "recording_id"])  # a copy that turns up again is still that copy, of that recording
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def add(connection: Connection, deletion: SourceDeletion) -> bool:
 
 
 def add_again(connection: Connection, deletion: SourceDeletion) -> None:
-    """Note a copy that has turned up: one whose deletion was done or given up is to be deleted once more."""
+    """Note a copy that has turned up; if its deletion was done or given up, it is to be deleted once more."""
     if add(connection, deletion):
         return
     again = {name: value for name, value in asdict(deletion).items() if name not in FIXED}
@@ -48,9 +48,9 @@ def add_again(connection: Connection, deletion: SourceDeletion) -> None:
 
 
 def claim(connection: Connection, now: datetime, until: datetime) -> SourceDeletion | None:
-    """Take the copy that is due longest, for as long as `until` says; None where nothing is due.
+    """Take the copy that has been due longest, until `until`; None where nothing is due.
 
-    Counts as a try, and the number of the try is the lease's: `change` by whoever comes late changes nothing.
+    This counts as a try, and the number of tries serves as the lease: a worker that comes late can `change` nothing.
     """
     due = (
         select(source_deletions.c.id)
@@ -78,14 +78,14 @@ def forget_before(connection: Connection, moment: datetime, limit: int = 1000) -
 
 
 def leave_to_people(connection: Connection, some_id: str) -> None:
-    """Try no more to delete a copy, or the copy of a recording: where it lies is forgotten."""
+    """Stop trying to delete a copy, named by its own id or its recording's; where it lies is forgotten."""
     named = or_(source_deletions.c.id == some_id, source_deletions.c.recording_id == some_id)
     waiting = update(source_deletions).where(named, source_deletions.c.state == "new")
     connection.execute(waiting.values(state="failed", body=None, key_id=None))
 
 
 def change(connection: Connection, before: SourceDeletion, **values: object) -> bool:
-    """Set columns of a deletion still as it was read; False where another worker has moved on with it."""
+    """Set columns if the deletion is still as it was read; False where another worker has moved on with it."""
     statement = (
         update(source_deletions)
         .where(

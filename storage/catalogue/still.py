@@ -1,4 +1,4 @@
-"""Updates that happen only while a row is as it was thought to be. Each is made once: making one costs more than it."""
+"""Updates of rows that still are as expected. Each statement is built once: building it costs more than running it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, Column, Table, Update, bindparam
 def narrowed(statement: Update, table: Table, when: Mapping[str, object]) -> tuple[Update, dict[str, object]]:
     """The update for rows whose columns still hold these values (a tuple: one of them), and its parameters.
 
-    `statement` is one of few, kept by its module.
+    Built statements are cached by `statement`, so that must be one of the few that a module keeps.
     """
     shape = tuple((name, None if value is None else isinstance(value, tuple)) for name, value in when.items())
     return _narrowed(statement, table, shape), {f"still_{name}": v for name, v in when.items() if v is not None}

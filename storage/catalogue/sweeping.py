@@ -1,4 +1,4 @@
-"""What is due, what was foreseen, and what still hangs on a key that must go."""
+"""What is due, what was foreseen, and what still depends on a key that must go."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ DAY_US = 86_400_000_000
 
 @dataclass(frozen=True)
 class Due:
-    """What is due at a moment, beside what was foreseen, by the UTC day of expiry and by class."""
+    """What is due at a moment (by UTC day of expiry, and by class), and what was foreseen (by day)."""
 
     found: dict[date, int]
     foreseen: dict[date, int]
@@ -52,7 +52,7 @@ class Due:
 
 
 def due(connection: Connection, now: datetime, today: date) -> Due:
-    """Count what a sweep would claim. Found and foreseen come from one statement, so they are of one moment."""
+    """Count what a sweep would claim. Found and foreseen come from one statement, so both are of the same moment."""
     day = cast(type_coerce(_recordings.c.expires_at, BigInteger) // DAY_US, String)
     found = (
         select(
@@ -93,7 +93,7 @@ def due_ids(connection: Connection, now: datetime, limit: int, *, key_id: str | 
 
 
 def settle_forecast(connection: Connection, today: date) -> None:
-    """Forget what was foreseen for days that are over, once a sweep went on in spite of a difference."""
+    """Forget the forecast of days that are over, once a sweep went on in spite of a difference; none stays below 0."""
     forecast.forget_before(connection, f"{today:%Y%m%d}")
     connection.execute(update(_forecast).where(_forecast.c.due < 0).values(due=0))
 
@@ -108,27 +108,30 @@ def unforesee(connection: Connection, expiries: Iterable[datetime]) -> None:
 
 
 def named_by_stored(connection: Connection, key_id: str) -> int:
-    """How many recordings that are to be kept still hang on a key."""
+    """How many stored recordings still depend on a key."""
     query = select(func.count()).where(_recordings.c.key_id == key_id, _recordings.c.state == "stored")
     return connection.execute(query).scalar_one()
 
 
 @dataclass(frozen=True)
 class LetGo:
-    """Calls that hung on a key that goes, by id: they can be opened by nobody from here on."""
+    """The ids of calls that depended on a key that goes: nobody can open them from here on."""
 
     calls: list[str]
     recordings: list[str]  # that never came to be stored
 
 
 def calls_of(connection: Connection, key_id: str, limit: int) -> list[str]:
-    """Some of the calls that still hang on a key."""
+    """Some of the calls that still depend on a key, `limit` at most."""
     query = select(_calls.c.id).where(_calls.c.key_id == key_id).limit(limit)
     return list(connection.execute(query).scalars())
 
 
 def never_stored(connection: Connection, key_id: str, call_ids: Collection[str]) -> list[tuple[Call, Recording]]:
-    """What was announced of these calls of a key, and never came to be kept here: it may lie at its platform."""
+    """Recordings that were announced but never stored, each with its call: they may lie at their platform.
+
+    Only of those of these calls that the key still seals.
+    """
     waiting = recordings.RECORDING.where(_never_stored(key_id, call_ids))
     found = [Recording(*row) for row in connection.execute(waiting)]
     its_call = calls.many(connection, {one.call_id for one in found}) if found else {}
@@ -136,7 +139,7 @@ def never_stored(connection: Connection, key_id: str, call_ids: Collection[str])
 
 
 def let_go_of_calls(connection: Connection, key_id: str, call_ids: Collection[str]) -> LetGo:
-    """Blank what a key sealed of these calls. Lock them first; one that another key has by now is left out."""
+    """Blank what a key sealed of these calls. Lock them first; those that another key seals by now are left out."""
     discarded = (
         update(_recordings)
         .where(_never_stored(key_id, call_ids))
@@ -151,7 +154,8 @@ def let_go_of_calls(connection: Connection, key_id: str, call_ids: Collection[st
 def let_go_of_rest(connection: Connection, key_id: str, day: date) -> list[str]:
     """Blank everything else a key of this day sealed: from here on it could not be opened anyway.
 
-    Requests, notes of copies at a platform, webhooks never applied; returns the ids of those.
+    That is recordings not stored, requests, notes of copies at a platform, and webhooks never applied. Returns the ids
+    of those webhooks.
     """
     gone = {"key_id": None, "sealed": None}
     connection.execute(
@@ -186,7 +190,7 @@ def count_erasing(connection: Connection) -> int:
 def is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     """What the sweep may claim: stored, past its moment, held by nobody.
 
-    The constants are written out: only then does a database see that its partial index is meant.
+    The constants are written out: only then does a database see that its partial index applies.
     """
     return (
         _recordings.c.state == literal_column("'stored'"),

@@ -48,7 +48,7 @@ def any_open(connection: Connection, kinds: Collection[str], subject_id: str) ->
 
 
 def open_tasks(connection: Connection, *, kind: str | None = None, limit: int | None = None) -> list[Task]:
-    """What is open, oldest first; of one kind, or the first so many, where there may be any number."""
+    """Open tasks, oldest first: all, those of one `kind`, or only the first `limit`, as there may be any number."""
     wanted = tasks.c.closed_at.is_(None) if kind is None else tasks.c.closed_at.is_(None) & (tasks.c.kind == kind)
     found = connection.execute(
         select(tasks.c.id, tasks.c.kind, tasks.c.subject_id, tasks.c.opened_at)

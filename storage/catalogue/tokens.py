@@ -57,7 +57,7 @@ def revoke(connection: Connection, token_id: str, now: datetime) -> bool:
 
 
 def forget_before(connection: Connection, moment: datetime) -> int:
-    """Forget whose the tokens were that ended before a moment."""
+    """Forget tokens that ended before a moment, and with them whose they were."""
     ended = func.coalesce(tokens.c.revoked_at, tokens.c.expires_at) < moment
     return connection.execute(delete(tokens).where(ended)).rowcount
 

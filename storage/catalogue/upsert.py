@@ -25,7 +25,7 @@ def insert_new(
     where: ColumnElement[bool] | None = None,
     returning: Sequence[Column[Any]] | None = None,
 ) -> list[Row[Any]]:
-    """Insert `rows`, leaving those alone that clash on the unique columns `conflict`; return the rows inserted.
+    """Insert `rows`, skipping those that clash on the unique columns `conflict`; return the rows inserted.
 
     Rows may clash with each other too: the first wins. `where` names the condition of a partial unique index;
     `returning` the columns to return, by default those of the conflict.
@@ -37,7 +37,7 @@ def insert_new(
     else:
         columns = list(returning or (table.c[name] for name in conflict))
         statement = _leaving(connection.dialect.name, table, conflict, where).returning(*columns)
-    # A list of one would be taken apart and put together again as a batch is.
+    # One row is passed bare: SQLAlchemy would take a list of one apart and put it together again, as it does a batch.
     return list(connection.execute(statement, rows[0] if len(rows) == 1 else list(rows)))
 
 
