@@ -30,7 +30,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 def utc_now() -> datetime:
-    """The clock of the edge; everything below it is handed `now`."""
+    """The time, read at the edge of the program: everything below it is handed `now`."""
     return datetime.now(UTC)
 
 

@@ -50,7 +50,7 @@ def plain_size(sealed: int) -> int:
 
 
 class Sealer:
-    """Seals one stream. A crashed one is started over, never continued: state is not for keeping."""
+    """Seals one stream. After a crash it is started over, never continued: its state is not meant to be kept."""
 
     def __init__(self, dek: bytes, ctx: bytes) -> None:
         self._encryptor = Cobblestone256Encryptor(dek, ctx)
@@ -60,7 +60,7 @@ class Sealer:
         """Seal up to `FEED` bytes. The result lies in a reused buffer: use it before the next call."""
         most = HEAD + (len(data) // CHUNK + 2) * SEALED_CHUNK
         if most > len(self._buffer):
-            self._buffer = bytearray(most)  # clearing it takes longer than sealing, where there is little to seal
+            self._buffer = bytearray(most)  # no longer than that: clearing it can take longer than sealing
         return memoryview(self._buffer)[: self._encryptor.update_into(data, self._buffer)]
 
     def finalize(self) -> bytes:
@@ -98,7 +98,7 @@ class Opener:
         return HEAD + first * SEALED_CHUNK, sealed_stop
 
     def opening(self, start: int, stop: int) -> Opening:
-        """A start at opening the bytes of `covering(start, stop)`."""
+        """An `Opening` for the bytes of `covering(start, stop)`."""
         sealed_start, sealed_stop = self.covering(start, stop)
         return Opening(self, start, stop, sealed_stop - sealed_start)
 
@@ -114,7 +114,7 @@ class Opener:
         opening.finish()
 
     def decrypt(self, index: int, chunk: Block, into: memoryview) -> None:
-        """Chunk number `index`. Raises `InvalidTag`, or `ValueError` for a chunk of another length than `into` has."""
+        """Decrypt chunk `index`. Raises `InvalidTag`, or `ValueError` for a chunk whose length does not fit `into`."""
         nonce = (self._base_nonce ^ index).to_bytes(12, "big")
         self._aead.decrypt_into(nonce, chunk, None, into)
 
@@ -122,7 +122,7 @@ class Opener:
 class Opening:
     """One range being opened from front to back: sealed blocks of any length in, plaintext out.
 
-    It never waits for anything: 256 KiB take some 60 µs, less than a change of threads.
+    It never waits for anything: 256 KiB take some 60 µs, less than switching threads does.
     """
 
     def __init__(self, opener: Opener, start: int, stop: int, sealed_bytes: int) -> None:
@@ -135,9 +135,9 @@ class Opening:
         self._buffer = memoryview(b"")
 
     def feed(self, block: Block, *, reuse: bool = False) -> memoryview:
-        """The plaintext of the chunks that end in this block; with `reuse`, over the plaintext given before.
+        """The plaintext of the chunks that end in this block; with `reuse`, it overwrites the plaintext given before.
 
-        Raises `IntegrityError` at the first byte that is not authentic, and for bytes behind the end.
+        Raises `IntegrityError` at the first byte that is not authentic, and for bytes past the end.
         """
         data = memoryview(self._rest + bytes(block) if self._rest else block)
         self._left -= len(block)

@@ -2,9 +2,9 @@
 
 On SQLite every write passes one lock, whatever process it is in, and acceptance of webhooks goes first: SQLite has one
 writer anyway, and waiting here is fair where its own busy loop is not. On PostgreSQL there is no such lock, and
-acceptance has a connection of its own. Lock order everywhere: lease, calls by their ids with all that are linked to
-them, recordings by theirs, audit counter last before commit. A call found to be linked only once others are locked is
-never waited for: it is locked at once, or all is rolled back and done again (`catalogue.relatives`).
+acceptance has a connection of its own. Lock order everywhere: lease, calls and all calls linked to them by their ids,
+recordings by theirs, audit counter last before commit. A call found to be linked when others are locked already is
+never waited for: it is locked at once, or everything is rolled back and done again (`catalogue.relatives`).
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from storage.errors import (
 from storage.writelock import WriteLock
 
 BUSY_SECONDS = 10
-PATIENCE_SECONDS = 0.05  # what may wait lets crowds pass for so long
-READER_SECONDS = 0.02  # until a look whether an old reader has gone
+PATIENCE_SECONDS = 0.05  # how long work that may wait lets crowds pass
+READER_SECONDS = 0.02  # between two looks whether an old reader has gone
 TIDY_EVERY = 1024  # background transactions between two copies of the write-ahead log: each delays a flush
-SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}  # of PostgreSQL; SQLite has no other
-BACKSTOP_PAGES = 30_000  # of that log, before a webhook must copy it after all
+SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}  # on PostgreSQL; SQLite has no other
+BACKSTOP_PAGES = 30_000  # of that log; beyond that even a webhook's commit must copy it
 
 
 class Database:
     """Connections to one database. Thread-safe; `read` and `write` translate driver errors."""
 
     def __init__(self, url: str) -> None:
-        """Raises `ConfigurationError` where the address cannot be read, or its files not be opened by this user."""
+        """Raises `ConfigurationError` where the address cannot be read, or this user cannot open its files."""
         self.url = url
         self.sqlite = url.startswith("sqlite:")
         with _usable():
             self.engine = _sqlite(url) if self.sqlite else postgresql.engine(url)
-            # Whatever else is going on, events are taken in: they wait for no connection.
+            # Events are taken in whatever else is going on: on PostgreSQL they have a connection of their own.
             self._accepting = self.engine if self.sqlite else postgresql.engine(url, size=1, most=1, autocommit=True)
             self._lock = WriteLock(_path(url)) if self.sqlite else None
         self._reading = self.engine if self.sqlite else self.engine.execution_options(**SNAPSHOT)
@@ -71,9 +71,9 @@ class Database:
     def write(self, *, accepting: bool = False, lasting: bool = True) -> Iterator[Connection]:
         """A transaction that commits when the block ends and rolls back when it raises.
 
-        One that is not `lasting` is for work that may wait, would be done again from rows that last, and that nobody
-        outside is told of before `flush` (docs/adr/0013). It lets crowds of webhooks pass first, and its commit does
-        not wait for the disk: a power failure may take it back, the death of the process does not.
+        One that is not `lasting` is for work that may wait, that would be done again from rows that last, and of which
+        nobody outside is told before `flush` (docs/adr/0013). It lets crowds of webhooks pass first, and its commit
+        does not wait for the disk: a power failure may undo it, the death of the process does not.
 
         With `accepting`, webhooks are taken in: before everybody else, and on PostgreSQL each statement commits alone.
         """
@@ -118,7 +118,7 @@ class Database:
             if self.sqlite:
                 connection.rollback()
             else:
-                connection.commit()  # nothing was written; a rollback would cost psycopg all it has prepared
+                connection.commit()  # nothing was written; a rollback would make psycopg drop its prepared statements
 
     def server_time(self) -> datetime | None:
         """The database server's clock, where there is a server: a second opinion on ours."""
@@ -131,14 +131,14 @@ class Database:
     def give_way(self) -> None:
         """From now on, offer the processor to others after every statement: for a process whose work may wait.
 
-        Linux lets who is running finish a slice of some milliseconds, however much nicer it is than those who wake up
-        meanwhile. Answers to webhooks, woken several times each, would wait for it every time.
+        Linux lets a running process finish its slice of some milliseconds, even if it is much nicer than one that wakes
+        up meanwhile. Every answer to a webhook needs several wake-ups, and each of them would wait that long.
         """
         if offer := getattr(os, "sched_yield", None):
             event.listen(self.engine, "after_cursor_execute", lambda *_: offer())
 
     def crowd(self, *, present: bool) -> None:
-        """Say whether webhooks are coming in crowds: what may wait, in any process, lets them pass."""
+        """Say whether webhooks are coming in crowds: work that may wait, in any process, then lets them pass."""
         if self._lock is not None:
             self._lock.crowd(present=present)
 
@@ -146,7 +146,7 @@ class Database:
         """Make every commit so far last. Holds nobody up."""
         if self._lock is None:
             with translated(), self.engine.begin() as connection:
-                connection.execute(text("SELECT pg_current_xact_id()"))  # a transaction without one is never written
+                connection.execute(text("SELECT pg_current_xact_id()"))  # a transaction without an id writes no commit
             return
         with suppress(FileNotFoundError), Path(f"{_path(self.url)}-wal").open("rb") as log:
             os.fsync(log.fileno())
@@ -162,7 +162,7 @@ class Database:
             while busy and time.monotonic() < deadline:
                 with self._lock.hold(accepting=False):
                     busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
-                if busy:  # somebody is reading an older state: no webhook waits for that
+                if busy:  # somebody is reading an older state: webhooks must not wait for that
                     time.sleep(READER_SECONDS)
 
     def close(self) -> None:
@@ -200,7 +200,7 @@ def _usable() -> Iterator[None]:
 
 @contextmanager
 def _not_waiting(connection: Connection) -> Iterator[None]:
-    """Have SQLite say that it is busy at once, instead of waiting with a lock in its hands."""
+    """Have SQLite say that it is busy at once, instead of waiting while we hold the write lock."""
     connection.exec_driver_sql("PRAGMA busy_timeout = 0")
     try:
         yield
@@ -235,7 +235,7 @@ def _sqlite(url: str) -> Engine:
 
 
 def _make(path: Path) -> None:
-    """A new database is for its owner alone; SQLite would let everybody read it, and its logs with it."""
+    """Create a new database for its owner alone; SQLite would let everybody read it, and its logs with it."""
     with suppress(OSError):  # where it cannot be made, opening it says why
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
@@ -275,7 +275,7 @@ def translated() -> Iterator[None]:
 
 
 def was_cut_off(error: DatabaseUnavailableError) -> bool:
-    """Whether a connection was lost that had been made; another one may do at once."""
+    """Whether an established connection was lost: a new one may work at once."""
     return isinstance(error.__cause__, DBAPIError) and error.__cause__.connection_invalidated
 
 

@@ -1,4 +1,4 @@
-"""The inbox: what a platform tells us is on disk, sealed, before it is answered.
+"""The inbox: what a platform tells us is sealed and on disk before we answer.
 
 One writer takes whatever is queued, commits it in one transaction and only then settles the futures, so that a
 hundred webhooks cost one flush of the disk. A row's body goes once it is applied; its dedupe mark stays 100 days.
@@ -29,10 +29,10 @@ from storage.tables import InboxRow
 
 inbox = InboxRow.__table__
 
-MAX_BATCH = 500  # rows per transaction; beyond that the flush is paid for and answers only get later
+MAX_BATCH = 500  # rows per transaction; more would hardly save a flush, and answers would only come later
 GATHER_SECONDS = 0.0005  # under load the writer naps while events still pour in: fewer flushes, more answers
 GATHER_ROUNDS = 10
-QUIET_SECONDS = 0.02  # nothing for so long, and the crowd is over
+QUIET_SECONDS = 0.02  # after so long without an event, the crowd is over
 MAX_QUEUED = 5_000  # events waiting for the writer
 MAX_QUEUED_BYTES = 64 * 2**20
 
@@ -91,12 +91,12 @@ _DONE = (
 
 
 def ref(keyring: KeyRing, platform: str, value: str) -> bytes:
-    """What a platform's own id of a call or recording is known by in our rows."""
+    """The HMAC that stands in our rows for a platform's own id of a call or recording."""
     return hmac.digest(keyring.service_key("refs"), f"{platform}\0{value}".encode(), "sha256")
 
 
 def dedupe_mark(keyring: KeyRing, platform: str, key: str) -> bytes:
-    """What an event is known by, long after its body is gone."""
+    """The HMAC by which an event is recognised, long after its body is gone."""
     return hmac.digest(keyring.service_key("dedupe"), f"{platform}\0{key}".encode(), "sha256")
 
 
@@ -128,7 +128,8 @@ class Inbox:
         """Queue one event; the future says after the commit whether it was new, or fails with a `StorageError`.
 
         Handles personal data: `body` is plaintext and is sealed before it is written. Raises `InboxFullError` at
-        once where too much is waiting. The future cannot be cancelled: the event is kept whoever still listens.
+        once where too much is waiting or the inbox is closed. The future cannot be cancelled: the event is kept even if
+        nobody listens any more.
         """
         future: Future[bool] = Future()
         future.set_running_or_notify_cancel()
@@ -147,36 +148,36 @@ class Inbox:
 
     @staticmethod
     def oldest(connection: Connection, limit: int, *, after: datetime | None = None) -> list[InboxItem]:
-        """The oldest `limit` events not yet applied, or of those received after a moment.
+        """The oldest `limit` events not yet applied; with `after`, only of those received later than that.
 
-        Nothing is locked: the call's row is, by whoever applies (lock order: call first).
+        Locks nothing: whoever applies an event locks its call's row (lock order: call first).
         """
         return [InboxItem(*row) for row in connection.execute(_OLDEST, {"limit": limit, "after": after or EPOCH})]
 
     @staticmethod
     def pending(connection: Connection, *call_refs: bytes, limit: int = MAX_BATCH) -> list[InboxItem]:
-        """What has not been applied of a call that goes by these, oldest first."""
+        """The events not yet applied of a call known by these refs, oldest first."""
         return [InboxItem(*row) for row in connection.execute(_PENDING, {"refs": call_refs, "limit": limit})]
 
     @staticmethod
     def done(connection: Connection, ids: Sequence[str]) -> None:
-        """These are applied: their bodies go."""
+        """Mark these as applied: their bodies go."""
         connection.execute(_DONE, {"ids": list(ids)})
 
     @staticmethod
     def failed(connection: Connection, inbox_id: str) -> None:
-        """This one cannot be applied and is tried again by `retry_failed` alone; its body stays as long as its key."""
+        """Note that this one cannot be applied: only `retry_failed` has it tried again. Its body stays with its key."""
         connection.execute(update(inbox).where(inbox.c.id == inbox_id).values(state="failed", tries=inbox.c.tries + 1))
 
     @staticmethod
     def tried(connection: Connection, inbox_id: str) -> None:
-        """This one was not applied, and is to be again: `InboxItem.tries` says that people may have been told."""
+        """Note that this one was not applied and will be tried again: with `tries`, people may have been told of it."""
         connection.execute(update(inbox).where(inbox.c.id == inbox_id).values(tries=inbox.c.tries + 1))
 
     @staticmethod
     def retry_failed(connection: Connection) -> None:
         """Have everything that could not be applied tried once more: what was wrong may have been mended since."""
-        mendable = inbox.c.state == literal_column("'failed'"), inbox.c.body.is_not(None)  # of its index
+        mendable = inbox.c.state == literal_column("'failed'"), inbox.c.body.is_not(None)  # as in its partial index
         connection.execute(update(inbox).where(*mendable).values(state="new"))
 
     @staticmethod
@@ -259,7 +260,7 @@ class Inbox:
         except DatabaseUnavailableError as exc:
             if not was_cut_off(exc):
                 raise
-            return self._inserted(rows)  # what the first had kept without saying so is found by its id
+            return self._inserted(rows)  # rows the first try kept without saying so are found by their ids
 
     def _inserted(self, rows: list[_Sealed]) -> list[bool]:
         """One statement for all: each call into the driver hands the interpreter to the event loop and back."""

@@ -21,7 +21,7 @@ from storage.keyobjects import KeyName, KeyObjects
 from storage.tables import KeyRow
 
 ATTEMPTS = 8
-BATCH = 16  # keys per transaction: fewer transactions, yet seldom two processes at the same ones
+BATCH = 16  # keys per transaction: few transactions, yet two processes are seldom at the same keys
 
 keys = KeyRow.__table__
 
@@ -33,9 +33,9 @@ def make(
     now: datetime,
     pinned_by: KeyName | None = None,
 ) -> int:
-    """Make those of the wanted (purpose, folder) that are missing; gives how many this call made ready.
+    """Make those of the wanted keys (purpose, folder) that are missing; returns how many this call made ready.
 
-    `pinned_by` is checked before anything is called ready: once its object is gone, the root key was changed.
+    `pinned_by` is checked before anything is called ready: if its object is gone, the root key was changed.
     """
     own, made = _claim(database, wanted, now), 0
     for _ in range(ATTEMPTS):
@@ -81,11 +81,11 @@ def _unfinished(database: Database, wanted: Sequence[tuple[str, str]]) -> list[K
 
 
 def _write(database: Database, objects: KeyObjects, name: KeyName, now: datetime, own: set[str]) -> KeyName | None:
-    """The claim's key, its object in place; None where somebody else has just taken the claim over."""
+    """Put the object of a claimed key in place; None where somebody else has just taken the claim over."""
     if objects.written(name):
         try:
             objects.read(name)
-        except ObjectNotFoundError:  # removed by who wrote it, whose claim was taken over meanwhile
+        except ObjectNotFoundError:  # removed by its writer, whose claim was taken over meanwhile
             return None
         return name
     if name.id not in own:
@@ -95,8 +95,8 @@ def _write(database: Database, objects: KeyObjects, name: KeyName, now: datetime
             taken = connection.execute(update(keys).where(claim).values(id=name.id, created_at=now))
         if taken.rowcount != 1:
             return None
-    # What the owner may have written is left to it: were it alive, we would pull the object from under its hands.
-    # An object nobody names is destroyed with the keys of its day.
+    # Whatever the claim's first owner has written we leave alone: if it is still alive, it may be using the object.
+    # An object that no row names is destroyed with the keys of its day.
     objects.create(name)
     return name
 
@@ -108,6 +108,6 @@ def _finish(database: Database, objects: KeyObjects, names: Sequence[KeyName]) -
         made = connection.execute(claims).rowcount
         known = set(connection.execute(select(keys.c.id).where(keys.c.id.in_(ids))).scalars())
     for name in names:
-        if name.id not in known:  # taken over while we wrote: nobody will ever name this object
+        if name.id not in known:  # taken over while we wrote: no row will ever name this object
             objects.remove(name)
     return made

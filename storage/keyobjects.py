@@ -1,6 +1,6 @@
 """Keys as objects in the ring and its mirror: `<yyyymmdd>/<key id>.<root id>`, sealed by the root key.
 
-Knows no rows: which id counts, and when it may go, is the key ring's to say. Handles key material.
+Knows no rows: the key ring says which id counts and when it may go. Handles key material.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class KeyObjects:
         return material
 
     def note(self, name: KeyName, content: bytes) -> None:
-        """Keep something that is no key, sealed like one. Raises where any store fails; may be repeated."""
+        """Keep something that is not a key, sealed like one. Raises where any store fails; may be repeated."""
         for store in self.stores:
             _share(store, self._key(name), self.root.seal(name, content))
 
@@ -92,7 +92,7 @@ class KeyObjects:
         return all(_has(store, self._key(name)) for store in self.stores)
 
     def require(self, pin: KeyName) -> None:
-        """Raise unless the key that pins this root is there, to be asked after writing: a change of root removes it."""
+        """Raise unless the key that pins this root is there. Called after writing: a change of root removes it."""
         if not self.written(pin):
             raise KeyUnavailableError("the root key was changed; start again with the new one")
 
@@ -128,7 +128,7 @@ class KeyObjects:
             store.delete(self._key(name))
 
     def keep_only_own(self) -> None:
-        """Remove what other roots sealed of the keys that this root opens."""
+        """Remove other roots' objects of the keys that this root opens."""
         for store in self.stores:
             for key, name, root_id in _listed(store):
                 if root_id != self.root.id and self.written(name):
@@ -153,7 +153,7 @@ def _write(store: ObjectStore, key: str, blob: bytes) -> None:
 
 
 def _share(store: ObjectStore, key: str, blob: bytes) -> None:
-    """Write what others may be writing at this moment, in a seal of their own: whose is there first stays."""
+    """Write what others may be writing at this moment too, sealed by themselves: the first to arrive stays."""
     if not _has(store, key):
         with suppress(ConflictError):
             _write(store, key, blob)

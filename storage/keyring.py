@@ -34,7 +34,7 @@ __all__ = ["DAYS_AHEAD", "INBOX_DAYS", "INBOX_DAYS_AHEAD", "Key", "KeyRing", "lo
 
 DAYS_AHEAD = 97  # 90 days kept, and a week in which the ring may be away
 INBOX_DAYS_AHEAD = 7
-PURPOSES = frozenset({"service", "day", "inbox"})  # of keys; what else lies in the ring are notes
+PURPOSES = frozenset({"service", "day", "inbox"})  # of keys; whatever else lies in the ring is a note
 
 _STATE = select(keys.c.state).where(keys.c.id == bindparam("key")).with_for_update(read=True)
 _READY = select(keys.c.id).where(
@@ -64,7 +64,7 @@ class KeyRing:
 
     @property
     def places(self) -> list[ObjectStore]:
-        """The ring and its mirror, to be asked what they are."""
+        """The ring and its mirror, for asking the stores what they do."""
         return list(self._stores)
 
     # -- starting
@@ -72,9 +72,9 @@ class KeyRing:
     def open(self, now: datetime) -> None:
         """Check that ring, root key and database belong together; make the pinned service key of an empty ring.
 
-        Raises `ConfigurationError` where they do not. Copies what ring or mirror lack of each other.
+        Raises `ConfigurationError` where they do not. Copies to ring and mirror what one has and the other lacks.
         """
-        # The ring before the database, and the database once: others may be starting, and they pin the root key first.
+        # Look at the ring first, then at the database, once: others may be starting, and they pin the root key first.
         lying = any(name.purpose != "service" for name in self._objects.names())
         ready = self._rows("ready")
         if not any(name.purpose == "service" for name in ready):
@@ -93,11 +93,11 @@ class KeyRing:
                 raise KeyRingMissingError from exc
             raise ConfigurationError("not the root key of this key ring") from exc
         if len(self._stores) > 1:
-            with suppress(StoreUnavailableError):  # keys are then not made, but those in the other store still open
+            with suppress(StoreUnavailableError):  # then no keys are made, but those in the other store still open
                 self._objects.mend([*self._rows("ready"), *self._notes()])
 
     def ensure(self, now: datetime) -> int:
-        """Make every key that the coming days need, and have the inbox keys at hand; gives how many were made."""
+        """Make every key that the coming days need, and load the inbox keys; returns how many keys were made."""
         today = utc_day(now)
         days = [today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1)]
         inbox_days = [today + timedelta(days=ahead) for ahead in range(-1, INBOX_DAYS_AHEAD + 1)]
@@ -174,7 +174,7 @@ class KeyRing:
             raise KeyDestroyedError
 
     def due_for_destruction(self, now: datetime) -> list[KeyName]:
-        """Keys whose time is over: by their rows, and by what lies in ring and mirror without a row, if they answer."""
+        """Keys whose time is over: those with a row, and those that ring or mirror have without one, if they answer."""
         self._cache.prune(now)
         today = utc_day(now)
         names = set(self._rows("claimed", "ready", "closing"))
@@ -183,9 +183,9 @@ class KeyRing:
         return sorted((name for name in names if _is_over(name, today)), key=lambda name: (name.folder, name.id))
 
     def destroy(self, key_id: str, now: datetime, note: Callable[[Connection], None] | None = None) -> None:
-        """Remove a key from ring and mirror, for good; `note` writes that down in the transaction that says so.
+        """Remove a key from ring and mirror, for good; `note` is called in the transaction that marks it destroyed.
 
-        Idempotent; raises, and stays `closing`, where a store fails.
+        Idempotent. Where a store fails this raises, and the key stays `closing`.
         """
         with self._database.write() as connection:
             connection.execute(
@@ -199,7 +199,7 @@ class KeyRing:
         with self._database.write() as connection:
             closing = update(keys).where(keys.c.id == key_id, keys.c.state == "closing")
             ended = connection.execute(closing.values(state="destroyed", destroyed_at=now))
-            if note and (ended.rowcount or folder is None):  # of two who destroy a key one writes it down
+            if note and (ended.rowcount or folder is None):  # if two destroy the same key, only one notes it
                 note(connection)
 
     def rotate_root(self, new_root: bytes, saved: Callable[[], None]) -> None:
@@ -220,7 +220,7 @@ class KeyRing:
     # -- notes
 
     def note(self, name: KeyName, content: bytes) -> None:
-        """Keep a few sealed bytes beside the keys of a day, until that day is over; the first of a name stays.
+        """Keep a few sealed bytes beside the keys of a day, until that day is over; the first note of a name stays.
 
         For what must not be forgotten when the database is restored from a backup: the ring never is. Raises
         `KeyUnavailableError` where another process has changed the root key: nobody could read the note.

@@ -71,5 +71,5 @@ class KeyCache:
 
 
 def _is_fresh(key: Key, read_at: datetime, now: datetime) -> bool:
-    # A clock that went back makes nothing fresh either.
+    # If the clock went back, a key read in what is now the future is not fresh either.
     return timedelta() <= now - read_at < KEY_LIVES and (key.purpose == "inbox" or utc_day(now) <= key.day)

@@ -11,7 +11,7 @@ from storage.probe import StoreTruth
 
 BLOCK = 16 * 16_400  # bytes per block read: whole sealed chunks, so that a reader need not regroup them
 
-HELD = "hold/"  # out of reach of any rule by which a store deletes by itself
+HELD = "hold/"  # keys under it are out of reach of any rule by which a store deletes by itself
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*", re.ASCII)
 
@@ -39,8 +39,8 @@ class Upload(Protocol):
     def commit(self) -> int:
         """Make the object visible; gives its size as the store has it. Raises `ConflictError` where the key is taken.
 
-        Of two writers at the same moment one is refused only where `StoreTruth.conditional_writes` says so. So a key
-        has one writer: whoever calls makes it random, or claims it by a unique row first.
+        Of two writers at the same moment, one is sure to be refused only where `StoreTruth.conditional_writes` says so.
+        A key must therefore have one writer: the caller makes it random, or claims it by a unique row first.
         """
         ...
 
@@ -53,11 +53,11 @@ class Cached(Protocol):
     """An object that may lie in this machine's memory, so that an event loop can read it without waiting."""
 
     def read(self, at: int, size: int) -> memoryview | None:
-        """Bytes from `at`, fewer than `size` where no more are at hand; None for none. Good until the next call."""
+        """Bytes from `at`, fewer than `size` where no more are at hand; None for none. Valid until the next call."""
         ...
 
     def close(self) -> None:
-        """Once is enough."""
+        """Let go of the object; more than once does no harm."""
         ...
 
 
@@ -65,17 +65,17 @@ class ObjectStore(Protocol):
     """Objects by key, written once and never overwritten. Thread-safe.
 
     Methods raise `StoreUnavailableError` when the store does not answer, and never mistake a store that is away for
-    an empty one: an erasure is believed where `delete` or `delete_many` returns.
+    an empty one: when `delete` or `delete_many` returns, the erasure is believed.
     """
 
     name: str
 
     def truth(self, *, anew: bool = False) -> StoreTruth:
-        """What the store was found to do. Asks it once for the process (many requests, one small object) or `anew`."""
+        """What the store was found to do. It is asked once per process, or `anew`: many requests, two small objects."""
         ...
 
     def create(self, key: str, tags: Mapping[str, str], upload_id: str | None = None) -> Upload:
-        """Start an object. `upload_id` (32 random hex digits) is for who has it on record before the first byte."""
+        """Start an object. `upload_id` (32 random hex digits) is for callers that record it before the first byte."""
         ...
 
     def copy(self, source: str, target: str, tags: Mapping[str, str]) -> int:
@@ -90,7 +90,7 @@ class ObjectStore(Protocol):
         ...
 
     def cached(self, key: str) -> Cached | None:
-        """What this very machine may have in memory; None where the object lies elsewhere. May open, never reads.
+        """The object, if this machine may have it in memory; None where it lies elsewhere. May open it, never reads it.
 
         Raises `ObjectNotFoundError`.
         """
@@ -109,16 +109,16 @@ class ObjectStore(Protocol):
         ...
 
     def delete(self, key: str) -> int:
-        """Remove every version, marker and unfinished upload of the key; say how many went. Nothing there is done.
+        """Remove every version, marker and unfinished upload of the key; returns how many went (0: nothing was there).
 
-        Looks again before it returns, and raises where anything is left: `StoreRefusedError` where the store will not.
+        Looks again before it returns and raises where anything is left: `StoreRefusedError` where the store refuses.
         """
         ...
 
     def delete_many(self, keys: Sequence[str]) -> dict[str, int]:
         """`delete` for many keys in as few requests as the store allows: for each key, how many went.
 
-        Raises where any of them could not be deleted; the others may be gone, and asking again is how to go on.
+        Raises where any of them could not be deleted; the others may be gone. To go on, call it again.
         """
         ...
 

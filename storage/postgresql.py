@@ -1,7 +1,7 @@
 """How we connect to a PostgreSQL server, and what its errors mean to us.
 
-Every wait has an end: one who is paused or cut off in the middle of a transaction must not keep the rows it has locked
-from the others for longer than a lease lasts, and nobody waits for a server that is away.
+Every wait has an end: a process that is paused or cut off in the middle of a transaction must not keep others from the
+rows it has locked for longer than a lease lasts, and nobody waits for a server that is away.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STAYING, AT_MOST = 6, 18  # connections of a process: kept open, and open while 
 SESSION = {  # seconds
     "statement_timeout": 60,
     "lock_timeout": 10,
-    "idle_in_transaction_session_timeout": 20,  # less than a lease: another may go on with what it has locked
+    "idle_in_transaction_session_timeout": 20,  # less than a lease, so that another may go on with the locked rows
 }
 SILENCE = {  # the network's: after about half a minute without an answer, nobody is there
     "keepalives_idle": 10,
@@ -27,11 +27,11 @@ SILENCE = {  # the network's: after about half a minute without an answer, nobod
 }
 BUSY = frozenset(["40001", "40P01", "55P03", "57014"])  # not serializable, deadlock, no lock in time, no answer in time
 FULL = frozenset(["53100"])
-UNUSABLE = "42"  # the class of tables, columns and rights that are not there
+UNUSABLE = "42"  # the class of errors for tables, columns and rights that are not there
 
 
 def engine(url: str, *, size: int = STAYING, most: int = AT_MOST, autocommit: bool = False) -> Engine:
-    """A pool of connections, each tried before it is used. The URL may set anything of ours differently.
+    """A pool of connections, each tried before it is used. The URL may override any of our settings.
 
     With `autocommit`, every statement is a transaction and no connection is tried: one trip to the server, not four.
     """
@@ -62,7 +62,7 @@ def is_busy(error: BaseException) -> bool:
 
 
 def is_unusable(error: BaseException) -> bool:
-    """Whether the server lets us in and has nothing for us: another schema, too few rights."""
+    """Whether the server lets us in, but has another schema or gives us too few rights."""
     return _sqlstate(error).startswith(UNUSABLE)
 
 

@@ -1,4 +1,4 @@
-"""What a store was found to do, and what of it would break a promise. Pure: `objects_s3` asks, people and starts read.
+"""What a store was found to do, and what of it would break a promise. Pure: `objects_s3` asks, others read the answers.
 
 Stores accept what they then do not do (tags dropped, conditions ignored, deletions that only hide), so nothing here
 is taken from a manual.

@@ -43,7 +43,7 @@ def save_root_key(path: Path, root: bytes) -> None:
 
 
 def _generate(path: Path) -> None:
-    """Whoever links first wins; the others read that one."""
+    """Make the file. Whoever links first wins; the others read that one."""
     part = _written(path, secrets.token_bytes(KEY_BYTES))
     try:
         os.link(part, path)

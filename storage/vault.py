@@ -87,7 +87,7 @@ class SealedReader:
         return self._opener.open(start, stop, self._objects.read(self._object_key, *self._opener.covering(start, stop)))
 
     def stream(self, start: int, stop: int) -> SealedStream:
-        """The same in two steps, for who must not wait in one place: getting sealed blocks, and opening them."""
+        """The same in two steps, fetching sealed blocks and opening them: only the first may wait."""
         span = self._opener.covering(start, stop)
         return SealedStream(self._objects, self._object_key, span, self._opener.opening(start, stop))
 
@@ -95,7 +95,7 @@ class SealedReader:
 class SealedStream:
     """One range on its way out. Raises as `SealedReader.read` does.
 
-    A block may be opened while the next are fetched; else only one of its methods at a time, in whatever thread.
+    A block may be opened while the next are fetched; otherwise call one method at a time, from whatever thread.
     """
 
     def __init__(self, objects: ObjectStore, object_key: str, span: tuple[int, int], opening: Opening) -> None:
@@ -132,13 +132,13 @@ class SealedStream:
             blocks.append(block)
             self._at += len(block)
         if self.ended:
-            next(self._blocks, b"")  # to its own end: a store's connection is free for the next only then
+            next(self._blocks, b"")  # runs it to its end: only then is the store's connection free for others
         return blocks
 
     def at_hand(self) -> Block | None:
-        """The next block where that needs no waiting, else None. It is overwritten by the one after it.
+        """The next block where that needs no waiting, else None. The one after it will overwrite it.
 
-        Once there was none, the rest is for `fetch`.
+        After the first None, only `fetch` gives the rest.
         """
         block = self._cached.read(self._at, min(AT_HAND, self._stop - self._at)) if self._cached else None
         if block is None:
@@ -148,11 +148,11 @@ class SealedStream:
         return block
 
     def open(self, block: Block, *, reuse: bool) -> memoryview:
-        """The plaintext of a block, in their order; with `reuse`, over the plaintext given before. Never waits."""
+        """The plaintext of the next block; with `reuse`, it overwrites the plaintext given before. Never waits."""
         return self._opening.feed(block, reuse=reuse)
 
     def close(self) -> None:
-        """Let go of the object, whatever was read of it. Once is enough, also before the first block."""
+        """Let go of the object, however much of it was read, even nothing. More than once does no harm."""
         self._let_go()
         if isinstance(self._blocks, Generator):
             self._blocks.close()
@@ -210,7 +210,7 @@ class Vault:
         return f"{segment}/{expiry:%Y%m%d}/{secrets.token_hex(16)}"
 
     def upload_id(self) -> str:
-        """A new id for an upload, to be on record before there is one."""
+        """A new id for an upload, to be recorded before the upload begins."""
         return secrets.token_hex(16)
 
     def writer(
@@ -256,7 +256,7 @@ class Vault:
         return self.objects.delete_many(object_keys)
 
     def answers(self) -> bool:
-        """Whether the store is there at all: what it refuses of one object is then about that object."""
+        """Whether the store is there at all: if so, what it refuses of one object is about that object."""
         try:
             self.objects.remaining("nothing/at/all")
         except StorageError:

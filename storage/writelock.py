@@ -1,8 +1,8 @@
 """One writer at a time among all threads and processes that share a SQLite file, webhooks first.
 
-SQLite itself lets a second writer sleep and look again, a little longer each time. These are locks of the kernel's:
-whoever waits is woken at once, and those of a process that dies are free that moment. They only put writers in order:
-a program that does not know them still meets SQLite's own lock.
+SQLite itself lets a second writer sleep and look again, a little longer each time. These locks are the kernel's:
+whoever waits is woken at once, and the locks of a process that dies are free at that moment. They only put writers in
+order: a program that does not know them still meets SQLite's own lock.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class WriteLock:
     """
 
     def __init__(self, beside: Path) -> None:
-        # A lane has files opened for itself alone: to the kernel, two lanes of a process are two processes.
+        # Each lane opens its files for itself: to the kernel, two lanes of one process are like two processes.
         self._lanes = {accepting: _Lane(beside) for accepting in (False, True)}
         self._holder: int | None = None
 
@@ -46,7 +46,7 @@ class WriteLock:
                 lane.leave()
 
     def crowd(self, *, present: bool) -> None:
-        """Tell every process that webhooks are coming in faster than they can be taken in one by one, or no more."""
+        """Tell every process whether webhooks are coming in faster than they can be taken in one by one."""
         self._lanes[True].crowd(present=present)
 
     def let_pass(self, seconds: float) -> None:
@@ -63,8 +63,8 @@ class WriteLock:
 class _Lane:
     """The threads of one process that have the same right of way.
 
-    Whoever accepts stands in the `door` while it waits for the `desk`; who may wait gives the desk back when it finds
-    somebody in the door.
+    A thread at the `desk` writes. One that accepts webhooks stands in the `door` while it waits for the desk; one that
+    may wait gives the desk back when it finds somebody in the door.
     """
 
     def __init__(self, beside: Path) -> None:

@@ -2,9 +2,9 @@
 
 `python -m storage.migrations "what changes"` drafts the next step from the difference between the two.
 
-Replicas are upgraded in turn, so code of the release before runs on the schema of this one, and may be started on it.
-A step therefore only adds; what it takes away, no code may have used since the release before. Each step names the
-`oldest` code, by its last step, that can work on the schema as the step leaves it (docs/adr/0018).
+Replicas are upgraded in turn, so code of the previous release runs, and may be started, on the schema of this one.
+A step therefore only adds; it may take away only what the previous release's code no longer uses. Each step names the
+`oldest` code (by the last step it knows) that can work on the schema as the step leaves it (docs/adr/0018).
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from storage.tables import CompatibilityRow
 compatibility = CompatibilityRow.__table__
 
 LOCK = 0x7265_636F_7264_6572  # "recorder": PostgreSQL's advisory lock for whoever migrates
-PATIENCE_SECONDS = 10  # for a table that is in use; whoever wants it meanwhile waits behind the one who migrates
+PATIENCE_SECONDS = 10  # for a table that is in use: others who want it meanwhile wait behind the migration
 
 
 def migrate(database: Database, settings: Config | None = None) -> None:
-    """Bring the schema to this version in one transaction; nothing where it is there already, or further.
+    """Bring the schema to this version in one transaction; do nothing where it is there already, or further.
 
     May be called by several processes at once: one works, the others wait and find it done. Raises
-    `ConfigurationError` where a newer version has made the database into something this one cannot work on.
-    `settings` are those of another set of steps.
+    `ConfigurationError` where a newer version has changed the database so that this one cannot work on it.
+    `settings` may name another set of steps.
     """
     settings = settings or config()
     with database.read() as connection:
@@ -84,7 +84,7 @@ def _is_ready(connection: Connection, settings: Config) -> bool:
 
 
 def _wait_for_turn(connection: Connection) -> None:
-    """Of several processes one works. It may take its time, but not keep a table locked that others wait for."""
+    """Wait until no other process migrates. Ours may take its time, but not keep others waiting for a table."""
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})

@@ -40,7 +40,7 @@ class CachedFile:
             self._buffer = memoryview(bytearray(size))
         try:
             got = os.preadv(self._fd, [self._buffer[:size]], at, NOWAIT)
-        except OSError:  # not in memory, or a file system that cannot tell: for who can wait to find out
+        except OSError:  # not in memory, or a file system that cannot tell: left to callers that can wait
             return None
         return self._buffer[:got] or None
 
@@ -53,7 +53,7 @@ class CachedFile:
 class FolderStore:
     """An `ObjectStore` in one folder. Readable by the owner only.
 
-    A missing folder is made unless `in_use`: then its volume is not mounted, and until it is every method raises
+    A missing folder is made, except with `in_use`: then its volume is not mounted, and until it is, every method raises
     `StoreMissingError`.
     """
 
@@ -133,7 +133,7 @@ class FolderStore:
         with translated():
             files = _files_of(paths.values())
             for path in paths.values():
-                with suppress(OSError):  # the others are not to wait for it
+                with suppress(OSError):  # one that stays must not keep the others
                     _remove(path, files[path])
             for folder in {path.parent for path in paths.values()}:  # one sync for all that went from it
                 if folder.exists():

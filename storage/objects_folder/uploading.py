@@ -84,7 +84,7 @@ class FolderUpload:
                 json.dump(self._tags, file)
 
     def _write_back(self, fd: int) -> None:
-        """Have the disk begin, or the flush at the end waits for all of it: Linux takes this advice as that order."""
+        """Make the disk begin, or the final flush waits for everything: Linux takes this advice as that order."""
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(fd, self._under_way, self._written - self._under_way, os.POSIX_FADV_DONTNEED)
         self._under_way = self._written

@@ -129,7 +129,7 @@ def _range(bucket: Bucket, key: str) -> bool:
 
 
 def _versioning(bucket: Bucket, key: str) -> Versioning:
-    """By what it says; where it may not be asked, by what became of a key written twice."""
+    """As the bucket says; where it may not be asked, judged by what became of a key written twice."""
     try:
         status = bucket.ask("get_bucket_versioning").get("Status")
     except WONT:
@@ -166,7 +166,7 @@ def _replicated(answer: Mapping[str, Any]) -> bool:
 
 
 def _public(bucket: Bucket, key: str) -> bool:
-    """By asking as anybody may: what stores say about their own policies is not always so."""
+    """Whether anybody may read or list, by trying it: what stores say about their own policies is not always true."""
     anybody = bucket.for_anybody()
     for operation, arguments in (("head_object", {"Key": bucket.full(key)}), ("list_objects_v2", {"MaxKeys": 1})):
         with suppress(*WONT, ObjectNotFoundError):

@@ -47,7 +47,7 @@ READ_TIMEOUT_S = 20  # per wait for bytes, not per request
 ATTEMPTS = 3
 MAX_SKEW = timedelta(minutes=5)
 FRESH_S = 60.0
-MODELS = Loader()  # reading what S3 is takes a tenth of a second: once is enough for store, ring and mirror
+MODELS = Loader()  # loading botocore's model of S3 takes a tenth of a second: once does for store, ring and mirror
 
 
 class OutOfRangeError(StoreUnavailableError):
@@ -88,7 +88,7 @@ class Bucket:
         self._told: tuple[datetime, float] | None = None
 
     def for_anybody(self) -> Bucket:
-        """The same bucket as somebody meets it who shows no credentials."""
+        """The same bucket, asked without credentials."""
         other = copy(self)
         other._client = _client(*self._place, aws=self.aws, signed=False)  # noqa: SLF001 -- our own
         return other
@@ -107,14 +107,14 @@ class Bucket:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Errors of boto3, of what it cannot read (a `ValueError`), and of bodies that break off, as ours."""
+        """Errors of boto3 as ours, also those for answers it cannot read (a `ValueError`) and bodies that break off."""
         try:
             yield
         except (BotoCoreError, ClientError, urllib3.exceptions.HTTPError, OSError, ValueError) as exc:
             raise self._error(exc) from None  # its text may name keys
 
     def time(self) -> datetime | None:
-        """The store's time by its last answer, within a minute; None where it has not said anything since."""
+        """The store's time, going by its last answer; None where that is more than a minute old, or there was none."""
         with self._lock:
             told = self._told
         if told is None or time.monotonic() - told[1] > FRESH_S:
@@ -151,16 +151,16 @@ class Bucket:
         return StoreUnavailableError(f"the store answered {code}")
 
     def _skewed(self) -> bool:
-        """An answer without a body does not say why, but when."""
+        """Whether our clocks differ too much: an answer without a body gives no reason, but a date."""
         said = self.time()
         return said is not None and abs(said - utc_now()) > MAX_SKEW
 
 
 def onward(page: Mapping[str, Any], before: Mapping[str, str], **names: str) -> dict[str, str]:
-    """Where a listing goes on, by what is asked and what it is told by; empty where it has ended.
+    """The arguments for a listing's next page, named by `names` (argument → field of the answer); empty at its end.
 
-    Raises `StoreUnavailableError` for what is no listing, or goes on where it was: an answer that says nothing is not
-    taken for nothing being there, and one that goes nowhere would never end.
+    Raises `StoreUnavailableError` for an answer that is no listing, as it must not be taken for an empty one, and for
+    one that goes on where it was, as it would never end.
     """
     if "IsTruncated" not in page:
         raise StoreUnavailableError("the store's answer is not a listing")

@@ -13,7 +13,7 @@ DAYS = 91  # counted from the upload, which is never before the end of the call:
 
 
 def set_backstop(bucket: Bucket, prefixes: Sequence[str], days: int = DAYS) -> bool:
-    """See to our rules for these prefixes, leaving those of others; says whether anything had to be written."""
+    """Set our rules for these prefixes, leaving those of others alone; returns whether anything had to be written."""
     wanted = [rule for prefix in prefixes for rule in _rules(bucket.full(prefix), days)]
     ids = {rule["ID"] for rule in wanted}
     present = _present(bucket)
@@ -40,7 +40,7 @@ def state(bucket: Bucket) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
 
 
 def _rules(prefix: str, days: int) -> Iterator[dict[str, Any]]:
-    """Two, because markers cannot be named together with days. What they hide goes a day after it was hidden."""
+    """Two, because one rule cannot name both markers and days. What a marker hides goes a day after it was hidden."""
     common = {"Status": "Enabled", "Filter": {"Prefix": prefix}}
     yield common | {
         "ID": f"recorder:{prefix}expire",

@@ -20,7 +20,7 @@ from storage.probe import StoreTruth
 
 
 class S3Store:
-    """Thread-safe. Says what its bucket does on the first question that hangs on it, and remembers for the process."""
+    """Thread-safe. Finds out what its bucket does when that first matters, and remembers it while the process lives."""
 
     def __init__(self, bucket: str, prefix: str = "", *, endpoint_url: str = "", region: str = "") -> None:
         self.bucket = Bucket(bucket, prefix, endpoint_url=endpoint_url, region=region)
@@ -70,7 +70,7 @@ class S3Store:
                         yield block
             except StoreUnavailableError:
                 if at == began:
-                    raise  # else it was going well: a connection that waited too long for a slow listener
+                    raise  # else it went well until a slow listener kept the connection waiting too long
 
     def cached(self, key: str) -> None:
         """Never: nothing of a bucket lies here."""
@@ -110,7 +110,7 @@ class S3Store:
                 return
 
     def clock(self) -> datetime | None:
-        """By the store's last answer, within a minute; asks only where there was none."""
+        """Going by the store's last answer; asks only where there was none within a minute."""
         if self.bucket.time() is None:
             self._present()
         return self.bucket.time()
@@ -123,7 +123,7 @@ class S3Store:
             raise StoreUnavailableError("there is no such bucket") from None
 
     def _opened(self, full: str, start: int, stop: int | None) -> tuple[Any, int]:
-        """The body of a range and where it ends: an empty one where it begins behind the end of the object."""
+        """The body of a range and where it ends; an empty one where it begins past the end of the object."""
         last = "" if stop is None else stop - 1
         try:
             answer = self.bucket.ask("get_object", Key=full, Range=f"bytes={start}-{last}")
@@ -135,7 +135,7 @@ class S3Store:
         return answer["Body"], start + int(answer["ContentLength"])
 
     def _block(self, body: Any, size: int) -> bytes:
-        """Exactly so many bytes. Raises where the body ends before."""
+        """Exactly `size` bytes. Raises where the body ends earlier."""
         with self.bucket.translated():
             block: bytes = body.read(size)
             while len(block) < size:

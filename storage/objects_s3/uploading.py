@@ -1,7 +1,7 @@
 """One object on its way into a bucket: in one request where it is small, in parts of constant memory where it is not.
 
 A part is kept until the store has acknowledged it, so that what is sent again is the same ciphertext. The object
-carries the id of its upload: so a lost answer to the last request is no doubt, and no object of another's is taken
+carries the id of its upload: a lost answer to the last request then leaves no doubt, and nobody else's object is taken
 for ours.
 """
 
@@ -162,7 +162,7 @@ class Target:
         self._finish("complete_multipart_upload", conditional, UploadId=self._multipart, MultipartUpload=parts)
 
     def copy(self, source: str) -> None:
-        """From a full key. Stores do not know conditions for copies."""
+        """Copy from a full key. Stores support no conditions for copies."""
         place = {"Bucket": self._bucket.name, "Key": source}
         directives = {"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
         self._finish("copy_object", False, CopySource=place, **directives, **self._given())
@@ -182,7 +182,7 @@ class Target:
         return int(seen["ContentLength"])
 
     def drop(self) -> None:
-        """Remove what is ours of the key, as far as there is anything."""
+        """Remove whatever we have put under the key, if there is anything."""
         if self._multipart:
             versions.abort(self._bucket, self._key, self._multipart)
         if self._finishing and self._ours():
@@ -196,9 +196,9 @@ class Target:
         return tags(self._bucket, self._full)
 
     def _finish(self, operation: str, conditional: bool, **arguments: Any) -> None:
-        """The request that makes the object visible: refused where there is one, by the store or, failing that, by us.
+        """Send the request that makes the object visible; if the key is taken, the store refuses it, or else we do.
 
-        Sent again after a lost answer it meets our own object.
+        A request that is sent again after a lost answer finds our own object there: that is no conflict.
         """
         if conditional:
             arguments["IfNoneMatch"] = "*"
@@ -217,7 +217,7 @@ class Target:
 
 
 def look(bucket: Bucket, full: str) -> dict[str, Any] | None:
-    """The object's head, None where there is none (or no bucket: a head does not say)."""
+    """The object's head; None where there is no object (or no bucket: an answer to HEAD does not say which)."""
     try:
         return bucket.ask("head_object", Key=full)
     except ObjectNotFoundError:

@@ -31,7 +31,7 @@ class Piece:
 
 
 def found(bucket: Bucket, keys: Sequence[str]) -> list[Piece]:
-    """What there is of exactly these keys; others that begin alike are nobody's business."""
+    """Everything there is under exactly these keys; others that merely begin alike are left out."""
     return [*_versions(bucket, keys), *_uploads(bucket, keys)] if keys else []
 
 
@@ -73,11 +73,11 @@ def _versions(bucket: Bucket, keys: Sequence[str]) -> Iterator[Piece]:
             if after == len(wanted):
                 return
             if wanted[after][:-1] > last:
-                marker = {"KeyMarker": wanted[after][:-1]}  # the listing begins behind its marker
+                marker = {"KeyMarker": wanted[after][:-1]}  # the listing begins after its marker
 
 
 def _uploads(bucket: Bucket, keys: Sequence[str]) -> Iterator[Piece]:
-    """Of these there are few in the whole bucket."""
+    """The unfinished uploads of these keys; there are few in the whole bucket."""
     wanted = sorted({bucket.full(key) for key in keys})
     marker: dict[str, str] = {}
     while True:
@@ -91,7 +91,7 @@ def _uploads(bucket: Bucket, keys: Sequence[str]) -> Iterator[Piece]:
 
 
 def _common(wanted: Sequence[str]) -> str:
-    """What all of these, in order, begin with."""
+    """What all of these begin with; they are sorted."""
     first, last = wanted[0], wanted[-1]
     length = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
     return first[:length]
@@ -124,7 +124,7 @@ def _remove(bucket: Bucket, pieces: Sequence[Piece], *, batch: bool) -> None:
 
 
 def abort(bucket: Bucket, key: str, upload_id: str) -> None:
-    """Drop an unfinished upload. Unknown is done."""
+    """Drop an unfinished upload; one that the store does not know counts as dropped."""
     try:
         bucket.ask("abort_multipart_upload", Key=bucket.full(key), UploadId=upload_id)
     except ObjectNotFoundError:

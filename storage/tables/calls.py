@@ -72,8 +72,8 @@ class CallRow(Table, table=True):
     started_at: datetime | None = instant()
     ended_at: datetime | None = instant()
     opened: bool = False  # its first webhook came; until then events that overtook it wait here
-    settle_at: datetime | None = instant(index=True)  # when to look whether it is kept or blanked
-    # Smallest received-minus-stamped seen: bounds how far the platform's clock is off.
+    settle_at: datetime | None = instant(index=True)  # when to decide whether it is kept or blanked
+    # Smallest difference seen between received and stamped: bounds how far the platform's clock is off.
     skew_us: int | None = Field(default=None, sa_type=BigInteger)
     key_id: str | None = Field(default=None, index=True)
     call_key: bytes | None = blob()

@@ -16,7 +16,7 @@ class RecordingRow(Table, table=True):
     __table_args__ = (
         Index(
             "ix_recordings_due",
-            "state",  # the first two say nothing more; without statistics SQLite would prefer another index
+            "state",  # the condition fixes the first two; without statistics SQLite would prefer another index
             "holds",
             "expires_at",
             "id",
@@ -109,7 +109,7 @@ class MarkRow(Table, table=True):
 
 
 class KeyUseRow(Table, table=True):
-    """A day key that ever wrapped a recording's data key; certificates say `unreadable_in_backups_from` by the last."""
+    """Day keys that ever wrapped a recording's data key; the last sets a certificate's `unreadable_in_backups_from`."""
 
     __tablename__ = "key_uses"
     recording_id: str = Field(primary_key=True)

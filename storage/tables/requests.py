@@ -1,4 +1,4 @@
-"""Requests of those who were recorded, what they are sent, and how they come in."""
+"""Requests of people who were recorded, what they are sent, and how they get in."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class SessionRow(Table, table=True):
 
 
 class OutboxRow(Table, table=True):
-    """A message to hand over. Holds ids, never an address: that is asked of the directory when it is sent."""
+    """A message to hand over. Holds ids, never an address: the directory is asked for it when the message is sent."""
 
     __tablename__ = "outbox"
     __table_args__ = (

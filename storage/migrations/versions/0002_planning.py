@@ -1,9 +1,9 @@
-"""What SQLite plans by, and an index of what is held.
+"""Statistics for SQLite to plan by, and an index of held recordings.
 
-SQLite keeps no statistics of its own, and without any takes ten rows for the most that share a value. Of a million
-recordings that are stored, it would go through all of them rather than look up the one it has the id of. So it is told
-once what a house of a million looks like, as https://sqlite.org/lang_analyze.html has it ("Fixed Results of ANALYZE"):
-the same plans everywhere, from the first row on. PostgreSQL counts for itself.
+SQLite gathers no statistics by itself, and without any it assumes that at most ten rows share a value. With a million
+stored recordings, it would go through all of them rather than look one up by its id. So it is told once what a house of
+a million looks like, as https://sqlite.org/lang_analyze.html describes ("Fixed Results of ANALYZE"): that gives the
+same plans everywhere, from the first row on. PostgreSQL gathers its own.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def upgrade() -> None:
     held = sa.text("state = 'stored' AND holds > 0")
     op.create_index("ix_recordings_held", "recordings", ["expires_at"], sqlite_where=held, postgresql_where=held)
     if op.get_context().dialect.name == "sqlite":
-        op.execute("ANALYZE sqlite_schema")  # looks at no row, but makes the table
+        op.execute("ANALYZE sqlite_schema")  # looks at no row, but makes the table sqlite_stat1
         for index, (table, *figures) in HOUSE.items():
             told = {"table": table, "index": index, "stat": " ".join(map(str, figures))}
             op.execute(sa.text("INSERT INTO sqlite_stat1 VALUES (:table, :index, :stat)").bindparams(**told))
-        op.execute("ANALYZE sqlite_schema")  # has them read
+        op.execute("ANALYZE sqlite_schema")  # makes SQLite read them

@@ -1,4 +1,4 @@
-"""An index of the events that could not be applied: every start looks for them, in a table of every event there was."""
+"""An index of the events that could not be applied: every start looks for them, in a table of all events."""
 
 from __future__ import annotations
 

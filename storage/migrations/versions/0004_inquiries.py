@@ -1,4 +1,4 @@
-"""Calls whose platform is asked for the recordings it did not tell of."""
+"""Calls whose platform is asked for recordings that it did not tell us of."""
 
 from __future__ import annotations
 

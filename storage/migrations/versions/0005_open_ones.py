@@ -1,4 +1,4 @@
-"""Indexes of what is open among all that ever was asked for, and of what is old enough to be forgotten."""
+"""Indexes of requests that are open or sealed and of standing holds, and of messages and codes by age."""
 
 from __future__ import annotations
 
