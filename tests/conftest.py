@@ -34,21 +34,21 @@ MEMORY = Path("/dev/shm")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests write their files to memory where there is some: hundreds of them start with a hundred synced keys."""
+    """Have tests write their files to memory where possible: hundreds of them start by syncing a hundred keys."""
     if config.option.basetemp is None and os.access(MEMORY, os.W_OK):
         config.option.basetemp = Path(tempfile.mkdtemp(prefix="recorder-tests-", dir=MEMORY))
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
 
 
 def pytest_collection_finish() -> None:
-    """Hundreds of full garbage collections need not look at everything that was imported, every time."""
+    """Spare hundreds of full garbage collections from looking at everything that was imported, every time."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _logs_as_found() -> Iterator[None]:
-    """Logging set up in a test goes to a stream that closes with it: the next one must not write there."""
+    """Undo logging set up in a test: its stream closes with the test, and the next test must not write there."""
     server = logging.getLogger("aiohttp.server")
     handlers, propagate = server.handlers[:], server.propagate
     yield
@@ -136,7 +136,7 @@ class Prepared:
 
 @pytest.fixture(scope="session")
 def prepare(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[str], Prepared]:
-    """Makes a first start once for all tests on a kind of database."""
+    """Make a first start once per kind of database, for all tests."""
 
     @functools.cache
     def prepared(kind: str) -> Prepared:
@@ -180,7 +180,7 @@ def environment(
     if prepared.database_url is None:
         yield named
         return
-    # Time is injected, the server's as ours; test_sweep has what happens where the two differ.
+    # Time is injected, the server's like ours; test_sweep covers what happens where the two differ.
     monkeypatch.setattr("storage.database.Database.server_time", lambda _: clock())
     running: Server = request.getfixturevalue("postgresql_server")
     url = running.create(prepared.database_url)

@@ -1,4 +1,4 @@
-"""What a service does all day, each of it once."""
+"""Everything a service does in a day, once each."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def everything(service: Service, clock: MovingClock) -> None:
 
 
 def ask_about_a_call(service: Service, clock: MovingClock) -> None:
-    """Of which no recording was heard: looked up, asked of a platform that is off, and put off."""
+    """A call of which no recording was heard: it is looked up, its platform (which is off) asked, and it is put off."""
     told = Event("consent.granted", "twilio", "CA1", "CA1:consent", clock.now)
     with service.database.write() as connection:
         inquiring.note(service, connection, told, clock.now)
@@ -68,7 +68,7 @@ def ask_about_a_call(service: Service, clock: MovingClock) -> None:
 
 
 def answer_a_customer(service: Service, clock: MovingClock) -> None:
-    """Who asks for a copy, gets one, has everything deleted, and is told so."""
+    """A customer asks for a copy and gets one, then asks to have everything deleted, is refused, and told so."""
     granted(service, clock)
     visit = visiting(service, clock)
     access_links.keep_open(service, visit, clock.now)
@@ -83,7 +83,7 @@ def answer_a_customer(service: Service, clock: MovingClock) -> None:
 
 
 def erase_of_two(service: Service, clock: MovingClock) -> None:
-    """Calls that came out of one another: what was said in the one that goes counts on in the other."""
+    """Erase one of two linked calls: what was said in it still counts in the other."""
     stays, goes = (store(service, clock.now, call=store_call(service, clock.now)) for _ in range(2))
     with service.database.write() as connection:
         call_rows.add_leg(connection, Leg(new_id("leg"), goes.call_id, parent_call_id=stays.call_id))

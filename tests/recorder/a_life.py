@@ -36,7 +36,7 @@ TROUBLE = {"away": DeliveryError, "refuses": DeliveryRefusedError, "silent": Del
 
 
 def month_end(day: date, months: int) -> datetime:
-    """Regulation 1182/71: the same date so many months on, to its last second, or the month's last day."""
+    """The last second of the same date so many months on, or of that month's last day (Regulation 1182/71)."""
     year, month = day.year + (day.month - 1 + months) // 12, (day.month - 1 + months) % 12 + 1
     last = min(day.day, calendar.monthrange(year, month)[1])
     return datetime.combine(date(year, month, last), time(23, 59, 59), COPENHAGEN).astimezone(UTC)
@@ -44,7 +44,7 @@ def month_end(day: date, months: int) -> datetime:
 
 @dataclass(frozen=True)
 class Clock:
-    """By when a request is to be answered, and whether somebody is waited for."""
+    """By when a request must be answered, and whether we are waiting for somebody."""
 
     due_at: datetime
     extended: bool = False
@@ -73,7 +73,7 @@ class Letter:
 
 @dataclass
 class World:
-    """One house, its post and its clock. `dies_in` transactions from now the process does."""
+    """One house, its post and its clock. The process dies `dies_in` transactions from now."""
 
     service: Service
     clock: MovingClock
@@ -83,7 +83,7 @@ class World:
     dies_in: int = 0
 
     def send(self, _to: str, message: bytes | str) -> None:
-        """The post: of codes, and of mail as far as it is well."""
+        """The post: it takes codes always, and mail according to its mood."""
         if isinstance(message, str):
             self.texts += re.findall(r"^.*?(\d{6})", message)
             return
@@ -135,7 +135,7 @@ class World:
         return "done"
 
     def works(self) -> None:
-        """What runs by itself, once each."""
+        """Do everything that runs by itself, once each."""
         now = self.clock()
         self.service.keyring.ensure(now)
         subject_requests.due(self.service, now)
@@ -144,7 +144,7 @@ class World:
         sweep.sweep(self.service, now, unattended=False)
 
     def passes(self, days: int, stride: int = 3) -> None:
-        """What runs by itself runs on some of these days only; that is enough to tell what became of things."""
+        """Let days pass. What runs by itself does so only every `stride` days: enough to see what became of things."""
         until = self.clock() + timedelta(days=days)
         while self.clock() < until:
             self.clock.now = min(until, self.clock() + timedelta(days=stride))
@@ -181,7 +181,7 @@ def world(house: House, prepared: Any) -> Iterator[World]:
                     raise DiedError
 
         patched.setattr(service.database, "write", write)
-        # Ids are random elsewhere; here what is told twice must go the same way twice.
+        # Ids are random elsewhere; here the same story, told twice, must go the same way twice.
         patched.setattr("storage.clock.secrets", SimpleNamespace(token_bytes=Random(0).randbytes))
         yield here
     if url:

@@ -43,7 +43,7 @@ def matches(service: Service, request_id: str) -> list[Match]:
 
 
 def many(service: Service, request_id: str, count: int) -> None:
-    """So many further matches, their recordings gone meanwhile."""
+    """Add `count` matches whose recordings are gone by now."""
     with service.database.write() as connection:
         rows = [vars(Match(request_id, new_id("rec"))) for _ in range(count)]
         connection.execute(insert(metadata.tables["matches"]), rows)
@@ -104,7 +104,7 @@ def wrong(right: str) -> str:
 
 
 def visiting(service: Service, clock: MovingClock) -> Visit:
-    """Link and code shown."""
+    """A visit by somebody who has shown both link and code."""
     cookie = access_links.open_link(service, token(service), clock())
     tried = access_links.verify_code(service, cookie, code(service, clock, cookie), clock())
     assert tried.token is not None

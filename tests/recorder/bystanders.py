@@ -1,6 +1,6 @@
-"""As much of everything else as a crowd has recordings: rows made of nothing but their columns' types.
+"""Rows for all other tables, as many as a crowd has recordings, made up from nothing but their columns' types.
 
-All of it is over: answered, sent, released, destroyed. What waits among it is for the tests to add.
+Everything in them is over: answered, sent, released, destroyed. Tests add what is to wait among them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from storage.database import Database
 from storage.tables import metadata
 from tests.bench.crowd import micros
 
-FEW = frozenset(  # however many calls a house has had
+FEW = frozenset(  # these stay small, however many calls a house has had
     ("audit_head", "canaries", "compatibility", "forecast", "keys", "leases", "scripts", "tokens")
 )
 CROWD = frozenset(("attempts", "calls", "consents", "key_uses", "marks", "recordings"))  # filled by `crowd`
 GROWING = sorted(metadata.tables.keys() - FEW)
 OVER = {"inbox": "done", "source_deletions": "done", "outbox": "sent", "codes": "used"}
 PAST = ("due_at", "review_at")
-NOT_TO_BE_FORGOTTEN = timedelta(days=60)  # what is old is, by everybody who comes by
+NOT_TO_BE_FORGOTTEN = timedelta(days=60)  # as what is old is by any job that comes by
 
 
 def fill(database: Database, now: datetime) -> None:

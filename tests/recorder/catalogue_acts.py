@@ -1,4 +1,4 @@
-"""Every function of the catalogue, called with arguments made up of nothing but their types; and which were missed."""
+"""Calls every function of the catalogue with arguments made up from their types, and tells what was not run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, event
 from storage import catalogue
 from storage.database import Database
 
-READING_ALL = frozenset({"slow", "by_state"})  # figures that say so
+READING_ALL = frozenset({"slow", "by_state"})  # figures that are known to
 GIVEN = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
 STORAGE = Path(catalogue.__path__[0]).parent
 RUNNING_STATEMENTS = (*STORAGE.glob("catalogue/*.py"), STORAGE / "inbox.py")
@@ -29,9 +29,9 @@ Line = tuple[str, int]
 
 
 def do_all(database: Database, now: datetime) -> None:
-    """Call them one after the other, each twice: with all that it takes, and with as little as it can do with.
+    """Call each of them twice: with every argument it takes, and with as few as it can do with.
 
-    That much of it makes no sense, and is refused, does not matter: `unheard` tells what did not run.
+    Much of this makes no sense and is refused. That does not matter: `unheard` tells what did not run.
     """
     for act in _acts(now):
         with suppress(Exception), database.write() as connection:
@@ -40,7 +40,7 @@ def do_all(database: Database, now: datetime) -> None:
 
 @contextmanager
 def unheard() -> Iterator[set[Line]]:
-    """After the block: file and line of whatever runs a statement in the catalogue and was not run in it."""
+    """After the block: file and line of every place in the catalogue that runs statements but ran none in the block."""
     missed: set[Line] = set()
     heard: set[Line] = set()
 

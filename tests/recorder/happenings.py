@@ -43,7 +43,7 @@ class Happenings(RuleBasedStateMachine):
         self.visits: list[tuple[Visit, Letter]] = []
         self.asked_for: set[tuple[str, str]] = set()  # by whom, and still unanswered
         self.shortened = False
-        self.once: set[str] = set()  # what would otherwise end every story early
+        self.once: set[str] = set()  # happenings that occur once at most: they would end every story early
 
     # What is there
 
@@ -79,7 +79,9 @@ class Happenings(RuleBasedStateMachine):
         does: Callable[[Any], object],
         after: Callable[[Any], Clock],
     ) -> None:
-        """Do something to a request; its clock is then as it was, or as the act says: so where it is done."""
+        """Do something to a request and check its clock: changed as `after` says if the act was done, unchanged if it
+        was refused, either of these if the process died.
+        """
         wish = self.one_of(self.requests(*states), n)
         if wish is None:
             return
@@ -107,7 +109,7 @@ class Happenings(RuleBasedStateMachine):
     @precondition(lambda self: len(self.kept) < 4)
     @rule(hours=some)
     def call(self, hours: int) -> None:
-        """Some are captured late: their call was before a request that is open by now."""
+        """Some are captured late: the call took place before a request that is open by now."""
         ago = timedelta(hours=hours)
         self.kept[self.world.keep(ago)] = Kept(self.now - ago + timedelta(days=90))
 
@@ -263,7 +265,7 @@ class Happenings(RuleBasedStateMachine):
     @precondition(lambda self: "taken back" not in self.once)
     @rule(which=some)
     def caller_takes_it_back(self, which: int) -> None:
-        """News of the call that comes late: nobody can be asked whether a copy comes first."""
+        """A withdrawal in the call that we hear of late: nobody can be asked whether a copy comes first."""
         self.once.add("taken back")
         recording_id = self.recording(which)
         if (
@@ -319,7 +321,7 @@ class Happenings(RuleBasedStateMachine):
             self.kept[one].withdrawn = True
 
     def took_back_by_now(self) -> None:
-        """A process that died had perhaps done it."""
+        """Note withdrawals from the rows: a process that died may have done them."""
         for recording_id, one in self.kept.items():
             row, stones = self.row(recording_id), self.world.rows("tombstones", recording_id=recording_id)
             reasons = {stone["reason"] for stone in stones} | ({row["erase_reason"]} if row else set())

@@ -1,4 +1,4 @@
-"""The post goes: everything that waits in the outbox, as the jobs would hand it over."""
+"""Lets the post go: hands over everything that waits in the outbox, as the jobs would."""
 
 from __future__ import annotations
 

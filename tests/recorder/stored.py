@@ -1,4 +1,4 @@
-"""Stored recordings made of real parts, without a platform: what capture leaves behind, for those who come after it."""
+"""Stored recordings made of real parts, without a platform: what capture leaves behind, for tests of later steps."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def row(service: Service, recording_id: str) -> Recording:
 
 
 def hear(service: Service, recording: Recording, now: datetime) -> bytes:
-    """The original as the vault opens it from a row: raises where data key, object or day key is gone."""
+    """The original's audio, opened by the vault from a row. Raises where data key, object or day key is gone."""
     assert recording.key_id is not None
     assert recording.dek is not None
     dek = service.vault.unwrap_dek(recording.id, recording.key_id, recording.dek, now)

@@ -76,7 +76,7 @@ def open_tasks(service: Service) -> set[tuple[str, str]]:
 
 
 def left_at_source(service: Service, at: datetime) -> list[str]:
-    """Why copies are to be deleted at their platforms; takes them on."""
+    """The reasons of all copies to be deleted at their platforms by now; claims them."""
     with service.database.write() as connection:
         claims = iter(lambda: source_deletions.claim(connection, at, at + timedelta(seconds=1)), None)
         return [one.reason for one in claims if one is not None]

@@ -1,4 +1,4 @@
-"""Somebody between us and an HTTP server, who loses requests, answers, and the ends of bodies when told to."""
+"""A proxy between us and an HTTP server that loses requests, answers, and the ends of bodies when told to."""
 
 from __future__ import annotations
 

