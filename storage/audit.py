@@ -142,7 +142,7 @@ def leaf(text: str) -> bytes:
 def verify(database: Database, progress: Callable[[int], None] | None = None) -> AuditReport:
     """Read the whole log and name whatever does not fit: gaps, entries altered, moved, added or cut off.
 
-    Appending may go on meanwhile. It cannot detect a log that was rewritten from some entry to its end, counter
+    Appending may go on meanwhile. This cannot detect a log that was rewritten from some entry to its end, counter
     included: for that, one needs a copy of the log kept out of the database's reach.
     """
     with database.read() as connection:
@@ -229,7 +229,7 @@ def _rows(database: Database, size: int) -> Iterator[Row[Any]]:
 
 
 def _outside() -> Any:
-    """Entries whose numbers the counter does not cover; read in one statement, so both are of the same moment."""
+    """Entries whose numbers the counter does not cover; one statement, so both are of the same moment."""
     size = func.coalesce(select(func.max(head.c.size)).scalar_subquery(), 0)
     return select(audit.c.seq).where(or_(audit.c.seq < 1, audit.c.seq > size)).order_by(audit.c.seq).limit(MAX_FAULTS)
 

@@ -171,7 +171,7 @@ class Inbox:
 
     @staticmethod
     def tried(connection: Connection, inbox_id: str) -> None:
-        """Note that this one was not applied and will be tried again: with `tries`, people may have been told of it."""
+        """Count a try that failed: the event will be tried again. If there were tries, people may have been told."""
         connection.execute(update(inbox).where(inbox.c.id == inbox_id).values(tries=inbox.c.tries + 1))
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""What a store was found to do, and what of it would break a promise. Pure: `objects_s3` asks, others read the answers.
+"""What a store was found to do, and what of it would break a promise.
 
-Stores accept what they then do not do (tags dropped, conditions ignored, deletions that only hide), so nothing here
-is taken from a manual.
+Pure: `objects_s3` asks the store; people, and the service when it starts, read the answers. Stores accept what they
+then do not do (tags dropped, conditions ignored, deletions that only hide), so nothing here is taken from a manual.
 """
 
 from __future__ import annotations

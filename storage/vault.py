@@ -87,7 +87,7 @@ class SealedReader:
         return self._opener.open(start, stop, self._objects.read(self._object_key, *self._opener.covering(start, stop)))
 
     def stream(self, start: int, stop: int) -> SealedStream:
-        """The same in two steps, fetching sealed blocks and opening them: only the first may wait."""
+        """The same in two steps, fetching sealed blocks and opening them: only the first may have to wait."""
         span = self._opener.covering(start, stop)
         return SealedStream(self._objects, self._object_key, span, self._opener.opening(start, stop))
 

@@ -85,7 +85,7 @@ def blank_calls(connection: Connection, call_ids: Sequence[str], now: datetime) 
 
 
 def _remember(connection: Connection, refs: Mapping[str, bytes | None], now: datetime) -> None:
-    """Remember that these calls existed, and in which of them somebody said no: those under each of their ids."""
+    """Remember that these calls existed, and in which somebody said no: those under each of their ids."""
     noes = relatives.refused(connection, refs)
     after = max(noes.values(), default=now)
     plain = [ref for call_id, ref in refs.items() if ref is not None and call_id not in noes]

@@ -98,9 +98,10 @@ def refused(connection: Connection, call_ids: Collection[str]) -> dict[str, date
 
 
 def inherit(connection: Connection, call_id: str, ref: bytes) -> bool:
-    """Let a no that `ref` is marked with count in this call; False where there is none.
+    """Carry a no over to this call from the mark of `ref`; False where that has none.
 
-    It was said in a call that is gone, or in one of which this was a leg. When is no longer known, only by when.
+    The no was said in a call, now gone, that had `ref` as its own id or as a leg's. When it was said is no longer
+    known, only by when.
     """
     at = seen.refused_at(connection, ref)
     if at is None:
@@ -128,7 +129,7 @@ def _linked(connection: Connection, call_ids: Collection[str]) -> list[str]:
 
 
 def _first_there(connection: Connection, call_ids: Collection[str]) -> str | None:
-    """The first of these not yet blank, even with nothing recorded yet: what was said before decides on what comes."""
+    """The first of these not yet blank, even with nothing recorded yet: what was said before counts for what comes."""
     there: ColumnElement[bool] = _calls.c.id.in_(call_ids) & (_calls.c.state != "blank")
     first: str | None = connection.execute(select(func.min(_calls.c.id)).where(there)).scalar_one()
     return first

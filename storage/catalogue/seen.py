@@ -16,7 +16,7 @@ from storage.tables import SeenRow
 seen = SeenRow.__table__
 
 REFUSED = "refused"  # a call with a no in it, marked at a moment after that no
-LEG = "leg"  # a further id of such a call; it may turn out to name a call of its own, so that one is not gone
+LEG = "leg"  # a further id of such a call; it may turn out to name a call of its own, which then is not gone
 
 _KNOWN = select(seen.c.mark).where(seen.c.mark == bindparam("mark"), seen.c.kind != LEG)
 _REFUSED = select(seen.c.seen_at).where(seen.c.mark == bindparam("mark"), seen.c.kind.in_((REFUSED, LEG)))

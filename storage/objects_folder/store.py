@@ -133,7 +133,7 @@ class FolderStore:
         with translated():
             files = _files_of(paths.values())
             for path in paths.values():
-                with suppress(OSError):  # one that stays must not keep the others
+                with suppress(OSError):  # one that cannot be removed must not hold up the others
                     _remove(path, files[path])
             for folder in {path.parent for path in paths.values()}:  # one sync for all that went from it
                 if folder.exists():

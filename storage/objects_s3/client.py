@@ -58,7 +58,7 @@ class UnsupportedError(StoreUnavailableError):
     """The store does not know this request, or not so."""
 
 
-# Codes of bodies, statuses of answers without one. The first that fits counts: most codes come with status 400 or 403.
+# Error codes, and statuses of answers without a body. The first match counts: most codes come with status 400 or 403.
 MEANING: dict[frozenset[str], type[StorageError | ConflictError]] = {
     frozenset({"NoSuchKey", "NoSuchVersion", "NoSuchUpload"}): ObjectNotFoundError,
     frozenset({"NoSuchBucket"}): StoreUnavailableError,

@@ -9,7 +9,7 @@ from storage.errors import ObjectNotFoundError, StoreRefusedError
 from storage.objects import HELD
 from storage.objects_s3.client import Bucket, UnsupportedError
 
-DAYS = 91  # counted from the upload, which is never before the end of the call: always after our own deletion
+DAYS = 91  # from the upload, which is never before the end of the call: so always after our own deletion
 
 
 def set_backstop(bucket: Bucket, prefixes: Sequence[str], days: int = DAYS) -> bool:

@@ -70,7 +70,7 @@ class S3Store:
                         yield block
             except StoreUnavailableError:
                 if at == began:
-                    raise  # else it went well until a slow listener kept the connection waiting too long
+                    raise  # else ask again: the connection had waited too long for a slow listener
 
     def cached(self, key: str) -> None:
         """Never: nothing of a bucket lies here."""

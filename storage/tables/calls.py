@@ -100,7 +100,7 @@ class PartyRow(Table, table=True):
 
 
 class ConsentRow(Table, table=True):
-    """One answer to the question, as evidence. Goes with the recording."""
+    """One answer to the question, as evidence. Goes with the call."""
 
     __tablename__ = "consents"
     id: str = Field(primary_key=True)
