@@ -108,7 +108,8 @@ def test_p3_nothing_that_is_back_opens_while_the_store_is_away(
         raise StoreUnavailableError
 
     with monkeypatch.context() as patch:
-        patch.setattr(FolderStore, "remaining", away)
+        for asking in ("delete_many", "remaining"):
+            patch.setattr(FolderStore, asking, away)
         with house.running() as service:
             assert row(service, recording.id).dek is None
             assert row(service, recording.id).state == "erasing"
