@@ -1,4 +1,4 @@
-"""The JSON of INTERFACES: what clients send and get, as types. Handlers read and write by them and `/openapi.json`
+"""What clients send and get as JSON, as types. Handlers read and write by them and `/openapi.json`
 is made from them, so that the two cannot differ.
 """
 

@@ -54,7 +54,7 @@ class Found:
     """A recording with what this reader may know of it. `personal` is opened from its sealed column."""
 
     recording: Recording
-    personal: dict[str, Any] = field(repr=False)  # by the names of INTERFACES: phone, account, agent, case, …
+    personal: dict[str, Any] = field(repr=False)  # by the names in `/openapi.json`: phone, account, agent, case, …
     consent: Consent | None
     holds: Sequence[Hold] = ()
 

@@ -1,4 +1,4 @@
-"""Applies a policy that became shorter to all that is kept already, after a look at what that would do (DESIGN §7).
+"""Applies a policy that became shorter to all that is kept already, after a look at what that would do.
 
 A longer one never reaches what is kept: whoever said yes was told less. The keys stay where they are, so earlier
 backups stay readable until the same day as before; certificates say so.

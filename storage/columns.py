@@ -1,7 +1,7 @@
 """Personal columns: wrapped under a key of the ring, or sealed under a secret that is itself wrapped.
 
 Every blob is bound to its place (table, column, row), so that one copied to another row does not open. The layout is
-docs/format.md, "Wrapped secrets and sealed columns". Handles keys and subject identifiers.
+docs/format.md, "Sealed values". Handles keys and subject identifiers.
 """
 
 from __future__ import annotations

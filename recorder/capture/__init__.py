@@ -1,4 +1,4 @@
-"""Capture: decide, fetch, cut, seal, upload, commit, and note the platform's copy for deletion (DESIGN §4).
+"""Capture: decide, fetch, cut, seal, upload, commit, and note the platform's copy for deletion.
 
 Whoever holds the lease works; every finishing step depends on it, so that of two workers only one can keep what it
 made. A process that dies anywhere leaves an attempt on record: the next one starts over and erases what the first had

@@ -1,4 +1,4 @@
-"""Whether a recording may be kept, and what of it: the rules of DESIGN §4 as one pure function of what is known.
+"""Whether a recording may be kept, and what of it: one pure function of what is known (docs/adr/0006).
 
 The facts are a set: their order and repetition mean nothing. Times are compared only within one clock, or across
 clocks with a guard where the platform's is known to agree with ours; what cannot be proven is not covered.

@@ -123,7 +123,7 @@ def finish_erasures(service: Service, now: datetime) -> int:
 
 
 def certificate(service: Service, some_id: str) -> dict[str, object]:
-    """The certificate, in the form of INTERFACES, by the id of its recording or its own.
+    """The certificate, in the form that `/openapi.json` shows, by the id of its recording or its own.
 
     Raises `ErasingError` while the erasure is not verified, `RecordingNotFoundError` where nothing was erased.
     """

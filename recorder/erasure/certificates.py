@@ -21,7 +21,7 @@ NUMBERS = "certificates"  # the service key that numbers them
 
 @dataclass(frozen=True)
 class Certificate:
-    """The certificate of INTERFACES. Times are RFC 3339: a date and time, or after an expiry the date alone."""
+    """The certificate as clients get it. Times are RFC 3339: a date and time, or after an expiry the date alone."""
 
     certificate_id: str
     recording_id: str

@@ -1,4 +1,4 @@
-"""What a hold does to an erasure (DESIGN §7), as a table. Pure: who asked and which holds stand are arguments."""
+"""What a hold does to an erasure, as a table. Pure: who asked and which holds stand are arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Canonical events: the vocabulary any exchange can speak, checked field by field (INTERFACES, canonical events).
+"""Canonical events: the vocabulary any exchange can speak, checked field by field.
 
 Unknown fields are ignored, so that a sender may know more than we do; an unknown type is refused, so that nobody
 believes we acted on it.

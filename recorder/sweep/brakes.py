@@ -1,4 +1,4 @@
-"""What stops an unattended sweep (DESIGN §7). Pure decisions: clocks and counts are arguments.
+"""What stops an unattended sweep. Pure decisions: clocks and counts are arguments.
 
 A brake protects recordings from our own mistakes, so it holds for a day at most: after that the promise to the
 person comes first. A forward jump alone is no reason to stop: a machine may have been off for a month.

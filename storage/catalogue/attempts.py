@@ -140,13 +140,12 @@ def begin_copies(connection: Connection, recording_id: str, copies: Collection[A
 def take_over(connection: Connection, copies: Mapping[str, Attempt]) -> bool:
     """Read from these copies from now on, each given by the id of the attempt it was copied from.
 
-    False where a copy was given up meanwhile, or an original is no longer read from.
+    False, changing nothing, where a copy was given up meanwhile, or an original is no longer read from.
     """
-    alive = connection.execute(_KNOWN.where(attempts.c.state == "open"), {"ids": [one.id for one in copies.values()]})
-    if len(alive.all()) < len(copies):
-        return False
-    if connection.execute(_LOSE_KEPT, {"ids": list(copies)}).rowcount < len(copies):
-        return False
+    for state, ids in (("open", [copy.id for copy in copies.values()]), ("kept", list(copies))):
+        if len(connection.execute(_KNOWN.where(attempts.c.state == state), {"ids": ids}).all()) < len(copies):
+            return False
+    connection.execute(_LOSE_KEPT, {"ids": list(copies)})
     keep(connection, copies.values())
     return True
 

@@ -28,7 +28,7 @@ def browser(house: House) -> Client:
 async def test_who_withdraws_under_a_legal_hold_is_not_sent_for_a_copy(
     house: House, browser: Client, recording_id: str
 ) -> None:
-    """From the withdrawal on, nobody hears it for anything but the hold (DESIGN §7): a copy comes before."""
+    """From the withdrawal on, nobody hears it for anything but the hold: a copy comes before."""
     holds.place(house.service, recording_id, "legal", "case 7", DPO, house.clock())
     (source,) = sources(await entered(house))
     assert (await browser.get(source)).status == 200

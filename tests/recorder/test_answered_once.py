@@ -71,7 +71,7 @@ def text(service: Service) -> str:
 def test_nothing_is_deleted_between_the_wish_for_a_copy_and_its_answer(
     service: Service, clock: MovingClock, kind: str
 ) -> None:
-    """DESIGN §7: a copy comes first. Who asked for both in one mail has two requests, and one may be granted first."""
+    """A copy comes first. Who asked for both in one mail has two requests, and one may be granted first."""
     recording_id = stored(service, clock)
     access, deletion = ask(service, clock).id, asked_for(service, clock, kind)
 

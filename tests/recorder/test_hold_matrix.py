@@ -1,4 +1,4 @@
-"""The table of DESIGN §7, cell by cell."""
+"""What a hold does to an erasure, cell by cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Canonical events: every field of INTERFACES taken, everything malformed refused by name and never repeated."""
+"""Canonical events: every field is taken, everything malformed refused by name and never repeated."""
 
 from __future__ import annotations
 
