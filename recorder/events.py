@@ -39,9 +39,9 @@ class Event:
     """One thing a platform told us. Carries personal data: never log it, seal it before it is kept.
 
     `data` holds the canonical fields by their names in `/openapi.json`, already checked: times as RFC 3339 text,
-    telephone numbers in E.164, or None when withheld. Three fields are ours: `opens` (this event may open a call: only a call's
-    first webhook does) and, in `data`, `told_to_record` (our answer tells the platform to) and `by_answer` (our answer
-    started the recording: True, False, "maybe", or "unsaid" where the sender cannot know).
+    telephone numbers in E.164, or None when withheld. Three fields are ours: `opens` (this event may open a call: only
+    a call's first webhook does) and, in `data`, `told_to_record` (our answer tells the platform to) and `by_answer`
+    (our answer started the recording: True, False, "maybe", or "unsaid" where the sender cannot know).
     """
 
     type: EventType

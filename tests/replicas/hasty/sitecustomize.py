@@ -22,6 +22,6 @@ try:
         for name, value in values.items():
             getattr(import_module(module), name)  # one that has moved would be shortened nowhere
             setattr(import_module(module), name, value)
-except BaseException:  # Python itself would say so in a line, and start without
+except BaseException:  # noqa: BLE001 -- Python itself would say so in a line, and start without
     traceback.print_exc()
     os._exit(1)
