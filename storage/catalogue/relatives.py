@@ -33,7 +33,7 @@ def lock(connection: Connection, call_ids: Collection[str], *, skip_locked: bool
     Returns the calls asked for; with `skip_locked`, only those where nobody else has the call or any of its relatives
     locked. It waits in that order, so whoever holds a call already must lock its relatives by `lock_others` instead.
     """
-    if connection.dialect.name == "sqlite":  # only one writes at a time
+    if _one_writer(connection):
         return list(call_ids)
     linked = _families(connection, call_ids)
     while True:
@@ -53,7 +53,8 @@ def lock_others(connection: Connection, call_id: str) -> None:
 
     Raises `DatabaseBusyError` where another transaction has one of them locked.
     """
-    if len(family(connection, call_id)) > 1 and not lock(connection, [call_id], skip_locked=True):
+    alone = _one_writer(connection) or len(family(connection, call_id)) == 1
+    if not alone and not lock(connection, [call_id], skip_locked=True):
         raise DatabaseBusyError
 
 
@@ -109,6 +110,11 @@ def inherit(connection: Connection, call_id: str, ref: bytes) -> bool:
     no = Consent(new_id("cns"), call_id, "refused", received_at=at, at=at, clock="service")
     evidence.add_consent(connection, no)
     return True
+
+
+def _one_writer(connection: Connection) -> bool:
+    """Whether nobody else can have anything locked: on SQLite one writes at a time."""
+    return connection.dialect.name == "sqlite"
 
 
 def _stand_in(connection: Connection, dying: str, heir: str) -> None:
