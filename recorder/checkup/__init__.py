@@ -32,6 +32,7 @@ OF_THE_MACHINE: dict[str, Look[Settings]] = {
     "sms": outside.sms,
     "outside": outside.parties,
     "public url": outside.public_url,
+    "organisation": outside.organisation,
 }
 OF_THE_HOUSE: dict[str, Look[Service]] = {
     "clock": house.clock,
@@ -41,8 +42,8 @@ OF_THE_HOUSE: dict[str, Look[Service]] = {
     "lines": house.lines,
     "directory": house.directory,
 }
-# What can break a promise and does not hang on somebody who may be away for a minute.
-AT_START = ("data folder", "process", "root key", "clock", "database", "key ring", "store")
+# What does not hang on somebody who may be away for a minute, and can break a promise or has strangers rung up.
+AT_START = ("data folder", "process", "root key", "organisation", "clock", "database", "key ring", "store")
 
 
 def examine(service: Service, now: datetime) -> Iterator[Finding]:

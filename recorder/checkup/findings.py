@@ -184,6 +184,13 @@ KINDS: dict[str, Kind] = {
         "{url} cannot be reached from here ({why})",
         "if `recorder serve` is running, check name, certificate and proxy; some networks do not reach themselves",
     ),
+    "organisation_ok": Kind("ok", "organisation", "{name} speaks to customers"),
+    "organisation_example": Kind(
+        "warning",
+        "organisation",
+        "still the example's: {settings}",
+        "set them: customers read them, and who calls a number that is not in lines.toml is put through to the phone",
+    ),
     "platforms_ok": Kind("ok", "platforms", "{names}"),
     "platforms_none": Kind(
         "warning", "platforms", "none has a secret: every webhook is refused", "see docs/platforms.md"

@@ -14,7 +14,7 @@ from recorder.couriers import mailer_for
 from recorder.couriers.smtp import SmtpMailer
 from recorder.errors import DeliveryError, DeliveryRefusedError, RecorderError
 from recorder.notices import address
-from recorder.settings import Settings, is_loopback
+from recorder.settings import Organisation, Settings, is_loopback
 
 TIMEOUT_S = 10
 AUTH_TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -100,6 +100,17 @@ def public_url(settings: Settings, _now: datetime) -> Iterator[Finding]:
         yield found("public_url_away", url=url, why=exc)
         return
     yield found("public_url_ok", url=url) if status in GOOD else found("public_url_away", url=url, why=status)
+
+
+def organisation(settings: Settings, _now: datetime) -> Iterator[Finding]:
+    """Who speaks to customers: with a public address no longer the example's company, whose telephone would ring."""
+    ours, example = settings.organisation, Organisation()
+    left = [name for name in Organisation.model_fields if getattr(ours, name) == getattr(example, name)]
+    if left and not is_loopback(settings.http.public_url):
+        names = ", ".join(f"RECORDER_ORGANISATION__{name.upper()}" for name in left)
+        yield found("organisation_example", settings=names)
+        return
+    yield found("organisation_ok", name=ours.name)
 
 
 def platforms(settings: Settings, _now: datetime) -> Iterator[Finding]:

@@ -229,6 +229,16 @@ def test_our_own_address_is_tried(settings: Settings, clock: MovingClock, gatewa
     assert codes(outside.public_url(away, clock())) == {"public_url_away"}
 
 
+def test_who_speaks_to_customers_is_not_the_example(settings: Settings, clock: MovingClock) -> None:
+    assert codes(outside.organisation(settings, clock())) == {"organisation_ok"}
+    public = changed(settings, "http", public_url="https://recorder.invalid")
+    (found,) = outside.organisation(public, clock())
+    assert (found.code, found.level) == ("organisation_example", "warning")
+    assert "RECORDER_ORGANISATION__PHONE" in found.text
+    own = dict.fromkeys(type(settings.organisation).model_fields, "ours")
+    assert codes(outside.organisation(changed(public, "organisation", **own), clock())) == {"organisation_ok"}
+
+
 def test_weak_secrets_are_named_by_their_setting(settings: Settings, clock: MovingClock) -> None:
     weak = load(
         {
