@@ -146,9 +146,8 @@ def _try_later(service: Service, one: SourceDeletion, now: datetime) -> None:
     with suppress(StorageError):
         wrapped = _under_todays_key(service, one, now)
     with service.database.write() as connection:
-        changed = source_deletions.change(connection, one, next_try_at=now + wait, **wrapped)
-        if changed and late and tasks.open_task(connection, FAILED, _about(one), now):
-            _log(connection, "source.deletion_failed", one, now)
+        if source_deletions.change(connection, one, next_try_at=now + wait, **wrapped) and late:
+            _ask_people(connection, one, now)
 
 
 def _under_todays_key(service: Service, one: SourceDeletion, now: datetime) -> dict[str, object]:
@@ -163,10 +162,13 @@ def _under_todays_key(service: Service, one: SourceDeletion, now: datetime) -> d
 def _give_up(service: Service, one: SourceDeletion, now: datetime) -> None:
     """Give up a copy: the key is gone, so nobody knows any more where it lies."""
     with service.database.write() as connection:
-        if not source_deletions.change(connection, one, state="failed", body=None, key_id=None):
-            return
-        if tasks.open_task(connection, FAILED, _about(one), now):
-            _log(connection, "source.deletion_failed", one, now)
+        if source_deletions.change(connection, one, state="failed", body=None, key_id=None):
+            _ask_people(connection, one, now)
+
+
+def _ask_people(connection: Connection, one: SourceDeletion, now: datetime) -> None:
+    if tasks.open_task(connection, FAILED, _about(one), now):
+        _log(connection, "source.deletion_failed", one, now)
 
 
 def _log(connection: Connection, kind: str, one: SourceDeletion, now: datetime) -> None:

@@ -262,7 +262,3 @@ class Vault:
         except StorageError:
             return False
         return True
-
-    def remaining(self, *object_keys: str) -> int:
-        """How many versions and unfinished uploads the store still shows: erased means none."""
-        return self.objects.remaining(*object_keys)

@@ -81,7 +81,7 @@ def test_p3_what_was_never_captured_and_goes_with_its_key_goes_at_its_platform_t
         noted = connection.execute(select(source_deletions.source_deletions.c.recording_id)).scalars().all()
     assert noted == [announced.id]
     capture.capture_due(service, now)
-    assert service.vault.remaining(begun.object_key) == 0
+    assert service.vault.objects.remaining(begun.object_key) == 0
 
 
 def test_p3_a_key_lets_go_of_its_calls_slice_by_slice_and_goes_on_after_a_crash(

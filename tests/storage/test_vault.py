@@ -217,7 +217,7 @@ def test_p2_nothing_readable_lies_on_the_disk_while_it_is_written(vault: Vault, 
     assert b"WAVEfmt" not in part.read_bytes()
     assert writer.upload_id in part.name
     writer.abort()
-    assert vault.remaining("a/20261202/b") == 0
+    assert vault.objects.remaining("a/20261202/b") == 0
 
 
 def test_p2_an_object_moved_under_another_id_is_refused(vault: Vault, store: FolderStore) -> None:
@@ -289,7 +289,7 @@ def test_p6_a_full_disk_leaves_nothing_behind(vault: Vault) -> None:
 
     with pytest.raises(StoreFullError):
         writer.write(PLAIN)
-    assert vault.remaining("a/20261202/b") == 0
+    assert vault.objects.remaining("a/20261202/b") == 0
     writer.abort()
 
 
@@ -300,7 +300,7 @@ def test_p3_an_erased_object_is_gone(vault: Vault) -> None:
     )
 
     assert vault.erase_object("private_inbound/20261202/a") == 2
-    assert vault.remaining("private_inbound/20261202/a") == 0
+    assert vault.objects.remaining("private_inbound/20261202/a") == 0
     assert vault.erase_object("private_inbound/20261202/a") == 0
     with pytest.raises(ObjectNotFoundError):
         everything(reader(vault, sealed))
