@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any
 
+import pytest
+
 from recorder import calls
 from recorder.events import Event
 from recorder.ports import Service
@@ -68,6 +70,18 @@ def running() -> Iterator[Exchange]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def exchange() -> Iterator[Exchange]:
+    with running() as running_exchange:
+        yield running_exchange
+
+
+@pytest.fixture
+def environment(environment: dict[str, str], exchange: Exchange) -> dict[str, str]:
+    """The settings of a house that the exchange tells of its calls."""
+    return environment | exchange.environment()
 
 
 def reply(

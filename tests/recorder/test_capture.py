@@ -38,23 +38,14 @@ from storage.catalogue.recordings import Recording
 from storage.errors import StoreFullError
 from storage.tables import metadata
 from tests.recorder import exchange as exchanges
-from tests.recorder.exchange import Exchange, Story, reply
+from tests.recorder.exchange import Exchange, Story, environment, exchange, reply
+
+__all__ = ["environment", "exchange"]  # fixtures
 
 RATE = 8000
 START = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
 PATH = "/r/1.wav"
 DPO = Actor("tok_dpo", "dpo")
-
-
-@pytest.fixture
-def exchange() -> Iterator[Exchange]:
-    with exchanges.running() as running:
-        yield running
-
-
-@pytest.fixture
-def environment(environment: dict[str, str], exchange: Exchange) -> dict[str, str]:
-    return environment | exchange.environment()
 
 
 def sound(seconds: float = 6, channels: int = 2) -> np.ndarray:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,9 +20,10 @@ from storage import audit
 from storage.catalogue import forecast
 from storage.tables import metadata
 from tests.recorder import capture_until
-from tests.recorder import exchange as exchanges
-from tests.recorder.exchange import Exchange
+from tests.recorder.exchange import Exchange, environment, exchange
 from tests.recorder.test_capture import WHOLE, acts, at, objects, only, opened, told
+
+__all__ = ["environment", "exchange"]  # fixtures
 
 STEPS = [
     "capture.claimed",
@@ -35,17 +35,6 @@ STEPS = [
     "source.deleted",
 ]
 AFTER_THE_LEASE = at(13) + timedelta(seconds=61)
-
-
-@pytest.fixture
-def exchange() -> Iterator[Exchange]:
-    with exchanges.running() as running:
-        yield running
-
-
-@pytest.fixture
-def environment(environment: dict[str, str], exchange: Exchange) -> dict[str, str]:
-    return environment | exchange.environment()
 
 
 def captured_until(environment: dict[str, str], now: datetime, step: str) -> int:

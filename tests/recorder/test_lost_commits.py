@@ -22,12 +22,13 @@ from storage.clock import rfc3339
 from storage.errors import StorageError
 from storage.tables import metadata
 from tests.conftest import MovingClock
-from tests.recorder import exchange as exchanges
-from tests.recorder.exchange import Exchange
+from tests.recorder.exchange import Exchange, exchange
 from tests.recorder.stored import hear, row
 from tests.recorder.telling import an_event, started
 from tests.recorder.test_capture import sound, wav
 from tests.servers.severed import Fate, severed
+
+__all__ = ["exchange"]  # fixtures
 
 DPO = Actor("tok_dpo", "dpo")
 CALLS = 4
@@ -65,12 +66,6 @@ class Trouble:
 def database_kind(request: pytest.FixtureRequest) -> str:
     kind: str = request.param
     return kind
-
-
-@pytest.fixture
-def exchange() -> Iterator[Exchange]:
-    with exchanges.running() as running:
-        yield running
 
 
 @pytest.fixture

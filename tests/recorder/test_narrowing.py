@@ -22,10 +22,10 @@ from storage.catalogue.recordings import Recording
 from storage.tables import AttemptRow
 from tests.conftest import MovingClock
 from tests.recorder import test_capture as cap
-from tests.recorder.exchange import Exchange, Story
+from tests.recorder.exchange import Exchange, Story, environment, exchange
 from tests.recorder.telling import an_event, its_recordings, started, tell, the_call, whole_story
 from tests.recorder.test_audio import RATE, Kept, decoded, encoded, speechlike
-from tests.recorder.test_capture import at, environment, exchange, objects, only, opened, told
+from tests.recorder.test_capture import at, objects, only, opened, told
 
 __all__ = ["environment", "exchange"]  # fixtures
 

@@ -22,11 +22,12 @@ from storage.catalogue.recordings import Recording
 from storage.clock import utc_now
 from storage.errors import ConfigurationError, StorageError
 from tests.conftest import DIRECTORY, LINES, STANDARD_SECRET, MovingClock
-from tests.recorder import exchange as exchanges
-from tests.recorder.exchange import Exchange, Story
+from tests.recorder.exchange import Exchange, Story, exchange
 from tests.recorder.test_capture import WHOLE, only
 from tests.servers.between import between
 from tests.servers.ceph import Another, Cluster
+
+__all__ = ["exchange"]  # fixtures
 
 DPO = Actor("tok_dpo", "dpo")
 REVIEWER = Actor("tok_reviewer", "reviewer")
@@ -37,12 +38,6 @@ PATH = "/r/1.wav"
 def clock() -> MovingClock:
     """Now: the store has a clock of its own."""
     return MovingClock(utc_now().replace(microsecond=0) - timedelta(seconds=30))
-
-
-@pytest.fixture
-def exchange() -> Iterator[Exchange]:
-    with exchanges.running() as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,9 +21,10 @@ from storage.errors import ConfigurationError
 from storage.migrations import config, migrate
 from storage.tables import metadata
 from tests.conftest import MovingClock
-from tests.recorder import exchange as exchanges
-from tests.recorder.exchange import Exchange
+from tests.recorder.exchange import Exchange, environment, exchange
 from tests.recorder.test_capture import WHOLE, at, only, opened, told
+
+__all__ = ["environment", "exchange"]  # fixtures
 
 DPO = Actor("tok_dpo", "dpo")
 OFTEN = 6  # times: from the fifth on the driver uses statements it has prepared
@@ -46,17 +46,6 @@ ADDING = (
 """
 )
 TAKING = HEADER.format(revision="9002", before="9001", oldest="9001") + '    op.drop_table("scripts")\n'
-
-
-@pytest.fixture
-def exchange() -> Iterator[Exchange]:
-    with exchanges.running() as running:
-        yield running
-
-
-@pytest.fixture
-def environment(environment: dict[str, str], exchange: Exchange) -> dict[str, str]:
-    return environment | exchange.environment()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select
@@ -19,11 +19,12 @@ from storage.clock import midnight, utc_day
 from storage.tables import metadata
 from tests.conftest import MovingClock
 from tests.recorder import asking
-from tests.recorder import exchange as exchanges
-from tests.recorder.exchange import Exchange, Story, reply
+from tests.recorder.exchange import Exchange, Story, environment, exchange, reply
 from tests.recorder.post import deliver_due
 from tests.recorder.stored import store
 from tests.recorder.test_capture import PATH, WHOLE
+
+__all__ = ["environment", "exchange"]  # fixtures
 
 DPO = Actor("tok_dpo", "dpo")
 OURS = {"alembic_version", "audit", "audit_head", "compatibility", "forecast", "keys", "leases", "scripts", "tokens"}
@@ -42,17 +43,6 @@ STAYS = {  # by table, what may still stand in a row
 DAYS_ONLY = {"calls": ["opened_at"], "recordings": ["call_started_at"]}
 
 Life = Callable[[Service, MovingClock, Exchange], None]
-
-
-@pytest.fixture
-def exchange() -> Iterator[Exchange]:
-    with exchanges.running() as running:
-        yield running
-
-
-@pytest.fixture
-def environment(environment: dict[str, str], exchange: Exchange) -> dict[str, str]:
-    return environment | exchange.environment()
 
 
 def told(service: Service, clock: MovingClock, exchange: Exchange, answer: str = "granted") -> Story:

@@ -21,19 +21,14 @@ from storage.database import Database
 from storage.errors import DatabaseUnavailableError
 from storage.migrations import migrate
 from tests.conftest import MovingClock
-from tests.recorder import exchange as exchanges
-from tests.recorder.exchange import Exchange
+from tests.recorder.exchange import Exchange, exchange
 from tests.recorder.test_capture import at, only, told
 from tests.servers.postgresql import Server
 
+__all__ = ["exchange"]  # fixtures
+
 GUIDE = Path(__file__).parents[2] / "docs" / "operating.md"
 DPO = Actor("tok_dpo", "dpo")
-
-
-@pytest.fixture
-def exchange() -> Iterator[Exchange]:
-    with exchanges.running() as running:
-        yield running
 
 
 @dataclass
