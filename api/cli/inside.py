@@ -122,6 +122,7 @@ def config_show() -> None:
 
     shown = json.dumps(load().model_dump(mode="json"), indent=2, ensure_ascii=False)
     shown = re.sub(r'://(?:[^"\\]|\\.)*@', "://**********@", shown)  # some URLs carry a password, with any characters
+    shown = re.sub(r'(https?://(?:[^"\\?]|\\.)*\?)(?:[^"\\]|\\.)+', r"\1**********", shown)  # others a key
     print(re.sub(r'([?&]\w*password=)[^&"]*', r"\1**********", shown))
 
 

@@ -39,6 +39,19 @@ def test_a_password_with_any_sign_is_not_shown(
     assert "@db.example.dk/x" in json.loads(printed)["database"]["url"]
 
 
+def test_what_a_web_address_asks_for_is_not_shown(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It often holds a key, under whatever name."""
+    told = {"SUBSCRIBERS__CRM__SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "SUBSCRIBERS__CRM__COUNTRY": "DK"}
+    url = 'https://crm.example.dk/hook?v=s3cr3t&"code"=s3cr3t'
+    setting(environment, monkeypatch, SUBSCRIBERS__CRM__URL=url, **told)
+
+    assert ended("config", "show") == 0
+    assert "s3cr3t" not in (printed := capsys.readouterr().out)
+    assert json.loads(printed)["subscribers"]["crm"]["url"].startswith("https://crm.example.dk/hook?")
+
+
 @pytest.mark.parametrize(
     "more",
     [
