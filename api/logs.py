@@ -51,7 +51,7 @@ def configure(stream: TextIO | None = None) -> None:
             *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if person else logging.INFO),
-        logger_factory=lambda *_: structlog.PrintLogger(into),
+        logger_factory=lambda *_: structlog.WriteLogger(into),
         cache_logger_on_first_use=False,
     )
     of_the_server = logging.getLogger("aiohttp.server")

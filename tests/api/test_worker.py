@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import re
@@ -20,10 +21,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+import structlog
 from sqlalchemy import text
 from standardwebhooks.webhooks import Webhook
 
-from api import worker
+from api import logs, worker
 from api.worker import Worker
 from recorder.ports import Service
 from recorder.service import opened
@@ -242,3 +244,24 @@ def test_a_worker_that_does_not_listen_holds_nobody_up(service: Service, monkeyp
     stopping.start()
     stopping.join(WAIT)
     assert not stopping.is_alive()
+
+
+class Pieces(io.StringIO):
+    """A stream that is not buffered: whatever is written goes out by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[str] = []
+
+    def write(self, piece: str) -> int:
+        self.written.append(piece)
+        return len(piece)
+
+
+def test_a_line_of_the_log_is_written_whole_so_that_the_other_process_cannot_come_in_between() -> None:
+    stream = Pieces()
+    logs.configure(stream)
+    structlog.get_logger().warning("job.stopped", job="sweep")
+    (line,) = stream.written
+    assert line.endswith("\n")
+    assert json.loads(line)["event"] == "job.stopped"
