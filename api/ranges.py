@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -143,21 +143,25 @@ def _range_header(request: web.Request, etag: str | None) -> str | None:
 
 
 async def _opened(request: web.Request, stream: Stream) -> AsyncGenerator[memoryview]:
-    """A stream's plaintext. Each piece must be written before the next is asked for.
+    """A stream's plaintext, in pieces that are never empty. Each must be written before the next is asked for.
 
     Sealed blocks that are at hand are taken at once; the others come from the pool, which fetches ahead. They are
     opened here, because that takes less time than a change of threads. So no thread ever waits for a listener.
     """
 
-    def opened(block: Block) -> memoryview:
-        return stream.open(block, reuse=_all_sent(request))
+    def opened(blocks: Iterable[Block]) -> Iterator[memoryview]:
+        for block in blocks:
+            # Empty where no chunk of the container ends in the block: of a file, a few pages may be in memory.
+            if piece := stream.open(block, reuse=_all_sent(request)):
+                yield piece
 
     fetching = submit(request, stream.fetch, FIRST_BYTES)
     try:
-        for block in await asyncio.wrap_future(fetching):
-            yield opened(block)
-        while (cached := stream.at_hand()) is not None:
-            yield opened(cached)
+        blocks = await asyncio.wrap_future(fetching)
+        for piece in opened(blocks):
+            yield piece
+        for piece in opened(iter(stream.at_hand, None)):
+            yield piece
         if not stream.ended:
             fetching = submit(request, stream.fetch, BATCH_BYTES)
             last = False
@@ -166,8 +170,8 @@ async def _opened(request: web.Request, stream: Stream) -> AsyncGenerator[memory
                 last = stream.ended
                 if not last:
                     fetching = submit(request, stream.fetch, BATCH_BYTES)
-                for block in blocks:
-                    yield opened(block)
+                for piece in opened(blocks):
+                    yield piece
     finally:
         _let_go(request, stream, fetching)
 
