@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 def capture_due(service: Service, now: datetime, limit: int = 10) -> int:
-    """Look at recordings that are due and take them on; returns how many. Also erases what lost attempts left."""
+    """Look at recordings that are due and take them on; returns how many."""
     clock, done = running(now), 0
     with service.database.read() as connection:
         due = capturing.due(connection, now, limit + OTHERS)
@@ -40,11 +40,16 @@ def capture_due(service: Service, now: datetime, limit: int = 10) -> int:
         done += _tried(service, recording, clock())
         if done == limit:
             break
+    return done
+
+
+def erase_leftovers(service: Service) -> bool:
+    """Erase some of what lost attempts left, and say whether there is more that would go."""
     try:
-        erase_lost(service)
+        return erase_lost(service) > 0
     except StorageError as error:
         log.warning("capture.leftovers", code=error.code)
-    return done
+        return False
 
 
 def capture_one(service: Service, recording: Recording, now: datetime) -> bool:

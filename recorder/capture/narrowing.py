@@ -174,6 +174,7 @@ def _replace(service: Service, job: _Job, kept: storing.Kept, now: datetime) -> 
         body = {"attempt": job.claim.number, "reason": job.after.reason}
         storing.log(connection, "recording.narrowed", recording.id, body, now)
     service.vault.forget(job.recording.id)
+    service.wake("leftovers")
 
 
 def _again(service: Service, claimed: Claim, at: datetime) -> None:

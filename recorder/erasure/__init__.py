@@ -64,7 +64,7 @@ def erase(service: Service, recording_id: str, *, reason: str, actor: Actor, now
         if entries:
             audit.append_many(connection, entries, now=now)
     reached("erase.claimed")
-    for job in ("capture", "source"):
+    for job in ("capture", "leftovers", "source"):
         service.wake(job)
     stone = disposal.finish(service, [recording_id], now).get(recording_id)
     return None if stone is None else certificates.certificate(stone)
@@ -110,7 +110,7 @@ def begin_withdrawal(
         entries += _claim(connection, going, order, actor, now)
         numbers = {one: _numbered(service, connection, one) for one in going}
         audit.append_many(connection, entries, now=now)
-    for job in ("capture", "source"):
+    for job in ("capture", "leftovers", "source"):
         service.wake(job)
     return numbers, waiting
 

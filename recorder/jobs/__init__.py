@@ -43,6 +43,10 @@ def _capture(service: Service) -> bool:
     return capture.capture_due(service, service.clock(), limit=1) > 0
 
 
+def _leftovers(service: Service) -> bool:
+    return capture.erase_leftovers(service)
+
+
 def _source(service: Service) -> bool:
     sources.delete_at_sources(service, service.clock(), limit=100)
     return False
@@ -124,6 +128,7 @@ JOBS = (
     Job("deliver", 10, _deliver),
     Job("codes", 10, _codes),
     Job("tell", 5, _tell),
+    Job("leftovers", 30, _leftovers, alone=True),
     Job("erase", 60, _erase, alone=True),
     Job("sweep", 300, _sweep, alone=True),
     Job("shelter", 300, _shelter, alone=True),

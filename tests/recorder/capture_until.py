@@ -21,6 +21,7 @@ def main(now: str, step: str) -> None:
     moment = datetime.fromisoformat(now)
     with opened(load(), clock=lambda: moment) as service:
         capture.capture_due(service, moment)
+        capture.erase_leftovers(service)
         sources.delete_at_sources(service, moment + timedelta(minutes=1))
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from recorder import erasure, sweep
+from recorder import capture, erasure, sweep
 from recorder.actors import Actor
 from recorder.capture import uploading
+from recorder.jobs import Jobs
 from recorder.ports import Service
 from storage import clock as clocks
 from storage.catalogue import attempts, erasing, sweeping, tasks
@@ -96,6 +97,30 @@ def test_p3_given_up_uploads_that_will_not_go_hide_no_others(
 
     with service.database.read() as connection:
         assert [one.object_key for one in attempts.lost(connection, 100)] == [first]
+
+
+def test_given_up_uploads_that_will_not_go_are_tried_beside_the_captures_not_by_each_of_them(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every webhook wakes the captures: they would wait for the store each time, and fill the log."""
+    recording = store(service, clock.now)
+    with service.database.write() as connection:
+        attempts.lose(connection, recording.id, kept=True)
+    tried = []
+
+    def refusing(key: str) -> int:
+        tried.append(key)
+        raise StoreRefusedError
+
+    monkeypatch.setattr(service.vault.objects, "delete", refusing)
+    capture.capture_due(service, clock.now)
+    assert not tried
+
+    monkeypatch.undo()
+    jobs = Jobs(service)
+    jobs.wake("leftovers")
+    jobs.stop()
+    assert list(service.vault.objects.keys("")) == []
 
 
 def test_a_store_that_is_away_is_not_asked_for_each(

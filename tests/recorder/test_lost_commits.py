@@ -125,6 +125,7 @@ def test_p6_what_was_committed_unheard_is_neither_lost_nor_done_twice(
     for _ in range(3):  # whatever waits longest has its turn
         clock.advance(minutes=40)
         capture.capture_due(service, clock.now)
+        capture.erase_leftovers(service)
         sources.delete_at_sources(service, clock.now)
 
     done, stored = acts(service), having(service, "recordings", "id", "stored")
