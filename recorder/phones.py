@@ -39,7 +39,7 @@ def normalise(text: str) -> str | None:
     if number.extension or not phonenumbers.is_possible_number(number):
         return None
     spelled = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return spelled if E164.fullmatch(spelled) else None
+    return spelled if E164.fullmatch(spelled) and spelled not in SPELLED else None
 
 
 def last_digits(number: str) -> str:

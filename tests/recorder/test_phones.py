@@ -41,6 +41,7 @@ def test_every_spelling_is_the_same_number(spelling: str) -> None:
         "", " ", "anonymous", "Anonymous", "RESTRICTED", "unavailable", "+266696687", "+7378742833",
         "sip:anonymous@anonymous.invalid", "Anonymous@anonymous.invalid", "alice", "client:jenny", "100", "+45",
         "20123456 ext. 9", "sip:agent20123456@pbx.example.com", "client:agent20123456", "sip:anonymous-20123456@x",
+        "0086 56696", "+86 282452253",
         "0", "00000000", "sip:00000000@pbx.example.com", "+" + "1" * 40, "1" * 1000, "\x00", "²³",
     ],
 )  # fmt: skip
