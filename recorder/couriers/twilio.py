@@ -94,6 +94,6 @@ def _code(body: bytes) -> int:
     """The number of Twilio's error; its words may repeat the telephone number."""
     try:
         code = json.loads(body)["code"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return 0
     return code if isinstance(code, int) else 0

@@ -33,6 +33,7 @@ UNFINISHED = frozenset(["in-progress", "paused", "stopped", "processing"])
 OF_OTHERS = frozenset(
     ["dialverb", "recordverb", "conference", "startconferencerecordingapi", "outboundapi", "trunking"]
 )
+UNREADABLE = "Twilio's list cannot be read"
 LISTED = {  # field of a callback -> the same in a list
     "RecordingSid": "sid",
     "RecordingStatus": "status",
@@ -74,10 +75,10 @@ def page(body: bytes) -> tuple[list[Any], str | None]:
     try:
         document = json.loads(body)
         entries, following = document["recordings"], document.get("next_page_uri")
-    except (ValueError, LookupError, TypeError, AttributeError) as exc:
-        raise PlatformError("Twilio's list cannot be read") from exc
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
+        raise PlatformError(UNREADABLE) from exc
     if not isinstance(entries, list) or not isinstance(following, str | None):
-        raise PlatformError("Twilio's list cannot be read")
+        raise PlatformError(UNREADABLE)
     return entries, following
 
 
@@ -90,9 +91,7 @@ def listed(call_id: str, entries: Iterable[Any], now: datetime) -> Listing:
     events: list[Event] = []
     unfinished = False
     for entry in entries:
-        if not isinstance(entry, dict) or entry.get("call_sid", call_id) != call_id:
-            raise PlatformError("Twilio's list cannot be read")
-        fields = {field: str(entry[name]) for field, name in LISTED.items() if entry.get(name) is not None}
+        fields = _as_called_back(entry, call_id)
         status = fields.get("RecordingStatus")
         if fields.get("RecordingSource", "").lower() in OF_OTHERS:
             continue
@@ -100,6 +99,16 @@ def listed(call_id: str, entries: Iterable[Any], now: datetime) -> Listing:
         if status not in UNFINISHED:
             events += told(call_id, fields, {}, now)
     return Listing(tuple(replace(one, data=one.data | {"by_answer": UNSAID}) for one in events), unfinished)
+
+
+def _as_called_back(entry: Any, call_id: str) -> dict[str, str]:
+    if not isinstance(entry, dict) or entry.get("call_sid", call_id) != call_id:
+        raise PlatformError(UNREADABLE)
+    stated = {field: entry[name] for field, name in LISTED.items() if entry.get(name) is not None}
+    fields = {field: str(value) for field, value in stated.items() if isinstance(value, str | int)}
+    if len(fields) != len(stated) or not all(value.isprintable() for value in fields.values()):
+        raise PlatformError(UNREADABLE)
+    return fields
 
 
 def _by_answer(fields: Mapping[str, str], query: Mapping[str, str]) -> bool | str:

@@ -115,7 +115,15 @@ def test_a_number_that_takes_no_sms_is_refused_for_good(gateway: Gateway, code: 
 
 
 @pytest.mark.parametrize(
-    "answer", [(401, twilio_error(20003)), (429, b"slow down"), (503, b""), (400, b"[]"), (400, b'{"code":"21211"}')]
+    "answer",
+    [
+        (401, twilio_error(20003)),
+        (429, b"slow down"),
+        (503, b""),
+        (400, b"[]"),
+        (400, b'{"code":"21211"}'),
+        (400, b"[" * 60_000),
+    ],
 )
 def test_any_other_trouble_of_twilios_is_tried_again(gateway: Gateway, answer: tuple[int, bytes]) -> None:
     gateway.answers = [answer]

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
@@ -558,12 +558,18 @@ json_values = st.recursive(
 
 
 @given(entries=st.lists(json_values, max_size=3), rest=json_values, body=st.binary())
-def test_no_list_makes_reading_it_raise_anything_else(entries: Any, rest: Any, body: bytes) -> None:
+@example(entries=[], rest=None, body=b'{"recordings": ' + b"[" * 300_000)
+@example(entries=[{"sid": RECORDING, "status": "completed", "source": "\ud800"}], rest=None, body=b"")
+@example(entries=[{"sid": RECORDING, "status": "failed", "error_code": "\ud800"}], rest=None, body=b"")
+def test_no_list_makes_reading_it_or_keeping_what_it_says_raise_anything_else(
+    entries: Any, rest: Any, body: bytes
+) -> None:
     documents = (body, json.dumps(rest).encode(), json.dumps({"recordings": entries, "next_page_uri": rest}).encode())
     for document in documents:
         with suppress(PlatformError, InvalidEventError):
             found, _ = twilio_recordings.page(document)
-            twilio_recordings.listed(CALL, found, NOW)
+            for event in twilio_recordings.listed(CALL, found, NOW).events:
+                assert decode(encode(event)) == event
 
 
 def test_sdk_and_we_agree_on_a_body_hash() -> None:
