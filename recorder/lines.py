@@ -91,7 +91,7 @@ def _load(path: Path) -> tuple[dict[str, Line], list[str]]:
         document = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}, []
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         return {}, [f"{path.name}: {exc}"]
     faults = [f"unknown table {name}" for name in document if name != "line"]
     entries = document.get("line", [])

@@ -68,7 +68,7 @@ def _toml(path: str | None, faults: list[str]) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(Path(path).read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         faults.append(f"{PREFIX}CONFIG: {type(exc).__name__}")
         return {}
 

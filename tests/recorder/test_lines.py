@@ -90,6 +90,7 @@ def test_a_changed_file_is_taken_over_and_a_broken_one_is_not(write: Callable[[s
     ("text", "fault"),
     [
         ("[[line]", "lines.toml"),
+        ("line = " + "[" * 5000, "lines.toml"),
         ("line = 1", "line must be written [[line]]"),
         ("line = [1]", "line 1: is not a table"),
         ("[other]", "unknown table other"),

@@ -116,6 +116,7 @@ def test_approving_what_is_not_there_or_done_is_refused(database: Database) -> N
     ("change", "fault"),
     [
         (("name =", "name"), "not TOML"),
+        (("name =", "name = " + "[" * 5000), "not TOML"),
         (("name =", "title ="), "unknown title"),
         (("inbound-da", "Inbound DA"), "name must be"),
         (('"da"', '"de"'), "language must be one of"),
