@@ -22,6 +22,8 @@ from storage import audit
 from storage.catalogue import outbox, tasks
 
 LONGEST = 10_000_000
+ENOUGH = 256 * 1024  # what a bounce says stands at its front; a mail made to keep us busy may go on for long
+ENOUGH_OF_A_FIELD = 1000  # Python takes apart a header field in the square of its length
 MESSAGE_ID = re.compile(r"^message-id:\s*<?(msg_[a-z2-7]{26})[@>\s]", re.IGNORECASE | re.MULTILINE)
 BARE = re.compile(r"<?(msg_[a-z2-7]{26})(?:@[^\s<>]*)?>?")
 
@@ -60,13 +62,23 @@ def report_mail(service: Service, mail: bytes, actor: Actor, now: datetime) -> O
 
     Raises `InvalidInputError` for a failure that does not say which mail of ours it is about.
     """
-    bounce = message_from_bytes(mail[:LONGEST], policy=policy.compat32)
-    if not any(_failed(part) for part in bounce.walk()):
-        return "nothing"
-    for text in _returned(bounce):
+    try:
+        bounce = message_from_bytes(mail[:ENOUGH], policy=_Brief())
+        if not any(_failed(part) for part in bounce.walk()):
+            return "nothing"
+        returned = list(_returned(bounce))
+    except RecursionError:
+        raise InvalidInputError("the mail is nested too deep") from None
+    for text in returned:
         if found := MESSAGE_ID.search(text):
             return report(service, found[1], actor, now)
     raise InvalidInputError("the bounce does not say which mail came back")
+
+
+class _Brief(policy.Compat32):
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:ENOUGH_OF_A_FIELD]
 
 
 def _failed(part: Mail) -> bool:

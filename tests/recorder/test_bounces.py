@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from email.message import EmailMessage
 
 import pytest
@@ -136,6 +138,24 @@ def test_what_is_not_ours_or_says_nothing_is_told_so(service: Service, clock: Mo
             bounces.report(service, text, OPERATOR, clock())
         assert "anna" not in str(refusal.value)
     assert visiting(service, clock)
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        b"Content-Type: message/rfc822\n\n" * 2000,
+        b'Content-Type: multipart/mixed; a="' + b";" * 2_000_000,
+        b"Content-Type: multipart/mixed;\n" + b" a=b;\n" * 400_000,
+    ],
+    ids=["nested", "quoted", "folded"],
+)
+def test_a_mail_made_to_keep_us_busy_does_not(service: Service, clock: MovingClock, mail: bytes) -> None:
+    began = time.process_time()
+
+    with suppress(InvalidInputError):
+        assert bounces.report_mail(service, mail, OPERATOR, clock()) == "nothing"
+
+    assert time.process_time() - began < 5
 
 
 def test_an_old_bounce_leaves_a_newer_link_alone(service: Service, clock: MovingClock, request_id: str) -> None:
