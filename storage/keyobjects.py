@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -168,4 +169,16 @@ def _has(store: ObjectStore, key: str) -> bool:
 def _listed(store: ObjectStore) -> list[tuple[str, KeyName, str]]:
     """Key objects with their names and root ids; whatever else lies there is not ours to touch."""
     found = [(key, _OBJECT.fullmatch(key)) for key in store.keys("")]
-    return [(key, KeyName(match["id"], match["folder"]), match["root"]) for key, match in found if match]
+    named = [(key, KeyName(match["id"], match["folder"]), match["root"]) for key, match in found if match]
+    return [one for one in named if _has_its_folder(one[1])]
+
+
+def _has_its_folder(name: KeyName) -> bool:
+    """Whether it is a day's, or a service key: those alone have no day."""
+    if name.folder == "service":
+        return name.purpose == "service"
+    try:
+        date.fromisoformat(name.folder)
+    except ValueError:
+        return False
+    return True

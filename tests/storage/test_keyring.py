@@ -389,6 +389,20 @@ def test_p3_a_key_object_without_a_row_is_destroyed_with_its_day(
     assert not list(ring.path.glob(f"*/*{key.id}*"))
 
 
+@pytest.mark.parametrize("folder", ["20269999", "00000000", "service"])
+def test_p3_what_is_none_of_ours_in_the_ring_holds_up_no_destruction(
+    ring: FolderStore, keyring: KeyRing, folder: str
+) -> None:
+    astray = ring.path / folder / f"day_{'a' * 26}.{RootKey(ROOT).id}"
+    astray.parent.mkdir(exist_ok=True)
+    astray.write_bytes(b"none of ours")
+
+    due = keyring.due_for_destruction(NOW + timedelta(days=1))
+
+    assert [(name.purpose, name.folder) for name in due] == [("day", "20260903")]
+    assert astray.exists()
+
+
 def test_p3_a_key_is_not_destroyed_while_the_ring_is_away(ring: FolderStore, keyring: KeyRing, tmp_path: Path) -> None:
     key = keyring.day_key(NOW.date(), NOW)
     tomorrow = NOW + timedelta(days=1)
