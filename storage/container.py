@@ -132,7 +132,7 @@ class Opening:
         self._wanted = stop - start
         self._left = sealed_bytes
         self._rest = b""
-        self._buffer = memoryview(b"")
+        self._buffer = memoryview(bytearray())
 
     def feed(self, block: Block, *, reuse: bool = False) -> memoryview:
         """The plaintext of the chunks that end in this block; with `reuse`, it overwrites the plaintext given before.

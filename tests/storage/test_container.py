@@ -86,6 +86,18 @@ def test_ranges_at_chunk_borders(first: int, before: int, last: int, after: int)
 BORDER_SEALED = sealed(audio(8 * CHUNK))
 
 
+@pytest.mark.parametrize("size", [0, CHUNK])
+@pytest.mark.parametrize("reuse", [False, True])
+def test_a_range_of_nothing_is_nothing(size: int, reuse: bool) -> None:
+    message = sealed(audio(size))
+    opener = Opener(DEK, CTX, message[:HEAD], len(message))
+    first, last = opener.covering(size, size)
+    opening = opener.opening(size, size)
+
+    assert bytes(opening.feed(message[first:last], reuse=reuse)) == b""
+    opening.finish()
+
+
 def test_a_range_touches_only_the_chunks_that_cover_it() -> None:
     opener = Opener(DEK, CTX, LONG_SEALED[:HEAD], len(LONG_SEALED))
 
