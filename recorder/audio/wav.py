@@ -88,10 +88,11 @@ class WavReader:
         """Sound contained in `data`, whole frames only; empty while the header is being read."""
         sound = memoryview(data)
         while not self._in_data and sound:  # in small bites: what follows the header is not copied
-            self._pending += sound[:HEADER_BITE]
-            sound = sound[HEADER_BITE:]
-            if len(self._pending) > MAX_HEADER_BYTES:
+            bite = min(HEADER_BITE, MAX_HEADER_BYTES - len(self._pending))
+            if not bite:
                 raise AudioError("the WAV header does not end")
+            self._pending += sound[:bite]
+            sound = sound[bite:]
             if self._read_header():
                 sound = memoryview(data)[len(data) - len(sound) - len(self._pending) :]
                 self._pending = bytearray()
