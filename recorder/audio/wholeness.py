@@ -127,4 +127,4 @@ def _xing_bytes(head: bytes) -> int:
     if not flags & 2:
         return 0
     start = at + 8 + 4 * (flags & 1)
-    return at - XING_LATEST + int.from_bytes(head[start : start + 4], "big")
+    return first + int.from_bytes(head[start : start + 4], "big")
