@@ -88,7 +88,7 @@ def _ogg_frames(head: bytes, tail: bytes) -> int:
 
 
 def _last_page(tail: bytes) -> bytes:
-    return tail[tail.rfind(b"OggS") :]
+    return tail[tail.rfind(b"OggS\0") :]  # with its version: the four letters alone come up in sound too
 
 
 def _pages(data: bytes) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import pytest
 from recorder.audio import Cut, Limits, Produced, Rendition, coder, ffmpeg, produce, read_peaks_header, sniff
 from recorder.audio.coder import mp3_encoder
 from recorder.audio.peaks import HEADER_BYTES
-from recorder.audio.wav import MAX_HEADER_BYTES, PcmFormat, WavReader
+from recorder.audio.wav import PcmFormat
 from recorder.consent.spans import UNTIL_END
 from recorder.errors import (
     AudioEmptyError,
@@ -181,22 +181,6 @@ def test_the_header_may_come_in_any_pieces(step: int) -> None:
     kept = Kept(data, step=step)
     assert kept["original"] == data
     assert kept.produced.frames == len(short)
-
-
-@pytest.mark.parametrize("behind", [-1, 0, 1, 2000])
-def test_how_long_a_header_may_be_does_not_depend_on_its_pieces(behind: int) -> None:
-    bare = len(wav(SOUND[:0], before=struct.pack("<4sI", b"JUNK", 0)))
-    padding = MAX_HEADER_BYTES - bare + 2 * behind
-    data = wav(SOUND, before=struct.pack("<4sI", b"JUNK", padding) + bytes(padding))
-
-    def ready(step: int) -> bool:
-        reader = WavReader()
-        with suppress(AudioError):
-            for piece in pieces(data, step):
-                reader.feed(piece)
-        return reader.ready
-
-    assert {ready(step) for step in (7, 1000, 4096, len(data))} == {behind <= 0}
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF])
