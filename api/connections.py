@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from http import HTTPStatus
 from typing import Any, cast
 
 import structlog
@@ -74,6 +75,8 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         if isinstance(exc, ConnectionError):
             raise exc  # nobody is there to be answered, and nothing they sent was wrong
+        if isinstance(exc, UnicodeEncodeError) and not request.headers.get("Expect", "").isascii():
+            status, exc = HTTPStatus.EXPECTATION_FAILED, None  # aiohttp failed in refusing it: its words repeat it
         request.setdefault(REQUEST_ID, secrets.token_urlsafe(12))
         with bound_contextvars(request_id=request[REQUEST_ID]):
             super().handle_error(request, status, exc, message)  # logs it; raises where an answer has been begun

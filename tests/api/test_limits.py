@@ -234,11 +234,12 @@ def test_a_malformed_head_is_answered_as_everything_is_and_not_repeated(service:
 
 
 @pytest.mark.parametrize("path", [b"/webhooks/events", b"/nowhere"])
+@pytest.mark.parametrize("expected", [b"secret", b"secret \xff"])
 def test_an_expectation_nobody_knows_is_a_problem_that_does_not_repeat_it(
-    service: Service, capfd: pytest.CaptureFixture[str], path: bytes
+    service: Service, capfd: pytest.CaptureFixture[str], path: bytes, expected: bytes
 ) -> None:
     answer, problem = answered(
-        service, b"POST %b HTTP/1.1\r\nHost: x\r\nExpect: secret\r\nContent-Length: 2\r\n\r\n" % path
+        service, b"POST %b HTTP/1.1\r\nHost: x\r\nExpect: %b\r\nContent-Length: 2\r\n\r\n" % (path, expected)
     )
     assert (answer.status, problem["code"], problem["detail"]) == (417, "expectation_failed", "expectation failed")
     assert problem["request_id"] == answer.headers["X-Request-ID"]
