@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from email.message import EmailMessage
+from typing import cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recorder import access_links, subject_requests
 from recorder.actors import Actor
@@ -15,7 +18,7 @@ from recorder.errors import InvalidInputError, LinkError, NotFoundError
 from recorder.ports import Service
 from storage import audit
 from storage.catalogue import tasks
-from tests.conftest import MovingClock
+from tests.conftest import BEGINNING, MovingClock
 from tests.recorder.asking import DPO, ask, granted, link_rows, mails, matches, stored, token, visiting
 from tests.recorder.post import deliver_due
 
@@ -156,6 +159,22 @@ def test_a_mail_made_to_keep_us_busy_does_not(service: Service, clock: MovingClo
         assert bounces.report_mail(service, mail, OPERATOR, clock()) == "nothing"
 
     assert time.process_time() - began < 5
+
+
+SCRAPS = [
+    b"Content-Type: ", b"multipart/report; boundary=b", b"message/delivery-status", b"message/rfc822",
+    b"text/rfc822-headers", b"; charset*0*=x'y'%ff", b"Content-Transfer-Encoding: ", b"base64", b"quoted-printable",
+    b"x-uuencode", b"begin 666 x\n", b"Action: failed", b"Message-ID: ", b"<msg_short@flexii.dk>", b"=?utf-8?q?=ff?=",
+    b"\n", b"\n\n", b"--b\n", b"--b--\n", b"\xff", b"\x00",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(SCRAPS), max_size=40).map(b"".join))
+@settings(deadline=None)
+def test_no_mail_makes_reading_it_raise_anything_else(mail: bytes) -> None:
+    nobody = cast("Service", None)  # none of these names a mail of ours
+    with suppress(InvalidInputError):
+        assert bounces.report_mail(nobody, mail, OPERATOR, BEGINNING) == "nothing"
 
 
 def test_an_old_bounce_leaves_a_newer_link_alone(service: Service, clock: MovingClock, request_id: str) -> None:
