@@ -27,6 +27,7 @@ from recorder.ports import Media
 PORTS = {"http": 80, "https": 443}
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 30.0  # a peer that sends nothing for so long is away
+DIGITS = 19  # more than any length has; Python reads thousands of them not at all
 TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
 METADATA = ipaddress.ip_address("fd00:ec2::254")  # the one cloud metadata address that is not link-local
 
@@ -236,4 +237,4 @@ def _led_to(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6
 
 
 def _length(value: str | None) -> int | None:
-    return int(value) if value is not None and value.isascii() and value.isdigit() else None
+    return int(value[:DIGITS]) if value is not None and value.isascii() and value.isdigit() else None

@@ -215,6 +215,8 @@ def test_a_whole_chunked_body_is_read(wire: Callable[..., WireServer]) -> None:
 def test_too_large_is_refused_before_and_while_reading(wire: Callable[..., WireServer]) -> None:
     with pytest.raises(MediaTooLargeError):
         fetch(wire(response(b"a" * 10, length=10_000_000)), max_bytes=100)
+    with pytest.raises(MediaTooLargeError):
+        fetch(wire(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\na"), max_bytes=100)
     endless = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"a" * 5000
     with pytest.raises(MediaTooLargeError):
         fetch(wire(endless), max_bytes=4999)
