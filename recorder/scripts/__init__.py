@@ -95,7 +95,7 @@ def add_toml(connection: Connection, text: str, now: datetime, *, actor: Actor) 
     """
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:
         raise InvalidInputError(f"not TOML: {exc}") from exc
     if faults := _faults(document):
         raise InvalidInputError("bad script: " + "; ".join(faults))

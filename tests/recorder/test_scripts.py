@@ -117,6 +117,7 @@ def test_approving_what_is_not_there_or_done_is_refused(database: Database) -> N
     [
         (("name =", "name"), "not TOML"),
         (("name =", "name = " + "[" * 5000), "not TOML"),
+        (("= 30", "= " + "9" * 5000), "not TOML"),
         (("name =", "title ="), "unknown title"),
         (("inbound-da", "Inbound DA"), "name must be"),
         (('"da"', '"de"'), "language must be one of"),
