@@ -51,16 +51,23 @@ class DemoClock:
 def prepare(data_dir: Path) -> None:
     """Empty the demo's own folder, or make it. Never touches a folder that holds anything else.
 
-    Raises `ConfigurationError` for such a folder.
+    Raises `ConfigurationError` for such a folder, and where it may not be written to.
     """
-    if data_dir.exists() and any(data_dir.iterdir()):
-        if not (data_dir / MARKER).exists():
-            raise ConfigurationError(f"{data_dir} holds something that is not a demo; set RECORDER_DATA_DIR to another")
-        shutil.rmtree(data_dir)
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (data_dir / MARKER).write_text("made by `recorder demo`; emptied by the next one\n")
-    (data_dir / "lines.toml").write_text(LINES, "utf-8")
-    (data_dir / "directory.csv").write_text(DIRECTORY, "utf-8")
+    try:
+        if data_dir.exists() and any(data_dir.iterdir()):
+            if not (data_dir / MARKER).exists():
+                raise ConfigurationError(
+                    f"{data_dir} holds something that is not a demo; set RECORDER_DATA_DIR to another"
+                )
+            shutil.rmtree(data_dir)
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (data_dir / MARKER).write_text("made by `recorder demo`; emptied by the next one\n")
+        (data_dir / "lines.toml").write_text(LINES, "utf-8")
+        (data_dir / "directory.csv").write_text(DIRECTORY, "utf-8")
+    except OSError as exc:
+        raise ConfigurationError(
+            f"{data_dir} cannot be used: {exc.strerror}; set RECORDER_DATA_DIR to a folder of yours"
+        ) from exc
 
 
 def staged(settings: Settings, *, account_sid: str, auth_token: str, rest_url: str) -> Settings:

@@ -85,9 +85,9 @@ def tell(settings: Settings, *, once: bool) -> None:
         exchange.webhooks = settings.http.public_url
         clock.back = 91 * DAYS
         with (
+            (data_dir / "recorder.log").open("a") as log,
             opened(settings, clock=clock) as service,
             listening(service),
-            (data_dir / "recorder.log").open("a") as log,
         ):
             logs.configure(log)
             stage = Stage(service, exchange, clock, console)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from api.demo.player import play
@@ -12,11 +16,17 @@ from api.demo.player import play
 SPEECH = Path(__file__).parents[2] / "api" / "demo" / "speech" / "billing-da.wav"
 
 
+COMMAND = (sys.executable, "-m", "api.cli", "demo", "--once")
+
+
+def _environment(data: Path) -> dict[str, str]:
+    return {**os.environ, "RECORDER_DATA_DIR": str(data), "RECORDER_HTTP__PORT": "0"}
+
+
 def _demo(data: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "RECORDER_DATA_DIR": str(data), "RECORDER_HTTP__PORT": "0"}
     return subprocess.run(
-        [sys.executable, "-m", "api.cli", "demo", "--once"],
-        env=environment,
+        COMMAND,
+        env=_environment(data),
         capture_output=True,
         text=True,
         timeout=170,
@@ -58,3 +68,31 @@ def test_the_demo_never_touches_a_folder_that_is_not_its_own(tmp_path: Path) -> 
     assert refused.returncode == 2
     assert "not a demo" in refused.stderr
     assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_had_is_one_line_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+
+    refused = _demo(tmp_path / "file" / "demo")
+
+    assert refused.returncode == 2
+    assert "Not a directory; set RECORDER_DATA_DIR" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_it_ends_quietly_in_the_middle_of_the_story(tmp_path: Path) -> None:
+    """A request that is under way then still has its log."""
+    half = b"POST /access/open HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\ntoken"
+    with subprocess.Popen(
+        COMMAND, env=_environment(tmp_path / "demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as story:
+        assert story.stdout is not None
+        port = next(found[1] for line in story.stdout if (found := re.search(r"http://127.0.0.1:(\d+)/access/", line)))
+        with socket.create_connection(("127.0.0.1", int(port))) as connection:
+            connection.sendall(half)
+            time.sleep(0.5)
+            story.send_signal(signal.SIGINT)
+            _, errors = story.communicate(timeout=120)
+
+    assert (story.returncode, errors) == (130, "")
+    assert '"status": 499' in (tmp_path / "demo" / "recorder.log").read_text()
