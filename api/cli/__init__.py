@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -60,6 +61,8 @@ for name, group in inside.GROUPS.items():
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; errors become one line, a hint and a documented exit code."""
     logs.configure()  # before anything can fail: structlog's own default prints the values of variables
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of Latin-1 has no ✓ and no …
     try:
         app(arguments, standalone_mode=True)
     except RecorderError as error:

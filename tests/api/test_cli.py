@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,15 @@ def test_an_error_is_one_line_however_long(capsys: pytest.CaptureFixture[str]) -
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("recorder: no such role")
     assert line.endswith("[invalid_input]")
+
+
+@pytest.mark.usefixtures("home")
+def test_a_terminal_that_lacks_a_sign_gets_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, "latin-1", write_through=True))
+
+    assert ended("doctor") == 0
+    assert printed.getvalue().startswith(b"\\u2713 ")
 
 
 def test_health_asks_no_more_than_its_help_says(capsys: pytest.CaptureFixture[str]) -> None:
