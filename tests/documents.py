@@ -91,8 +91,9 @@ def doctor_page() -> str:
 
 
 ENVIRONMENT_HEAD = """\
-# Made from the program by `python -m tests.documents`. Copy to .env (or /etc/recorder/recorder.env) and uncomment what
-# differs. Secrets are better given as files: append _FILE to any name and give the file's path. See docs/settings.md.
+# Made from the program by `python -m tests.documents`. Copy to .env for docker, or to /etc/recorder/recorder.env for
+# systemd, and uncomment what differs. The program itself reads no such file, only one of TOML: see docs/settings.md.
+# Secrets are better given as files: append _FILE to any name and give the file's path.
 """
 EXAMPLE_NAMES = {"<NAME>": "CRM"}  # what a variable's name has for a word of the operator's own
 

@@ -57,7 +57,8 @@ class Http(Section):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     public_url: str = Field(
-        "http://127.0.0.1:8080", description="how the world reaches us; signatures and links are made from it"
+        default_factory=lambda given: f"http://127.0.0.1:{given.get('port') or 8080}",
+        description="how the world reaches us, by default at the port above; signatures and links are made from it",
     )
     drain_s: int = Field(
         0, ge=0, le=300, description="seconds between being told to stop and taking no more: a load balancer notices"

@@ -17,6 +17,11 @@ def test_defaults_stay_on_this_machine() -> None:
     assert settings.store_url.startswith("file:///")
 
 
+def test_links_lead_to_the_port_that_was_set() -> None:
+    """Where 8080 is taken, we advise to set the port: the console's address must then be true, and its forms work."""
+    assert load({"RECORDER_HTTP__PORT": "9000"}).http.public_url == "http://127.0.0.1:9000"
+
+
 def test_every_fault_is_named_at_once_and_no_value_repeated() -> None:
     with pytest.raises(ConfigurationError) as refusal:
         load(
