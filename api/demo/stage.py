@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 
 from recorder.errors import ConfigurationError
 from recorder.settings import Settings, Standard, Twilio
@@ -48,26 +50,44 @@ class DemoClock:
         self.back -= timedelta(seconds=seconds)
 
 
-def prepare(data_dir: Path) -> None:
+def prepare(data_dir: Path) -> TextIO:
     """Empty the demo's own folder, or make it. Never touches a folder that holds anything else.
 
-    Raises `ConfigurationError` for such a folder, and where it may not be written to.
+    The file given keeps other demos out until it is closed. Raises `ConfigurationError` for a folder that is not a
+    demo's, in which one is running, or which may not be written to.
     """
     try:
-        if data_dir.exists() and any(data_dir.iterdir()):
-            if not (data_dir / MARKER).exists():
-                raise ConfigurationError(
-                    f"{data_dir} holds something that is not a demo; set RECORDER_DATA_DIR to another"
-                )
-            shutil.rmtree(data_dir)
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (data_dir / MARKER).write_text("made by `recorder demo`; emptied by the next one\n")
+        if any(data_dir.iterdir()) and not (data_dir / MARKER).exists():
+            raise ConfigurationError(f"{data_dir} holds something that is not a demo; set RECORDER_DATA_DIR to another")
+        marker = _only_demo(data_dir)
+        for path in data_dir.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != MARKER:
+                path.unlink()
         (data_dir / "lines.toml").write_text(LINES, "utf-8")
         (data_dir / "directory.csv").write_text(DIRECTORY, "utf-8")
     except OSError as exc:
         raise ConfigurationError(
             f"{data_dir} cannot be used: {exc.strerror}; set RECORDER_DATA_DIR to a folder of yours"
         ) from exc
+    return marker
+
+
+def _only_demo(data_dir: Path) -> TextIO:
+    marker = (data_dir / MARKER).open("a+")
+    try:
+        fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        marker.close()
+        raise ConfigurationError(
+            f"a demo is running in {data_dir}; end it first, or set RECORDER_DATA_DIR to another"
+        ) from None
+    marker.truncate(0)
+    marker.write("made by `recorder demo`; emptied by the next one\n")
+    marker.flush()
+    return marker
 
 
 def staged(settings: Settings, *, account_sid: str, auth_token: str, rest_url: str) -> Settings:

@@ -71,14 +71,13 @@ class Stage:
 def tell(settings: Settings, *, once: bool) -> None:
     """Play the story in the data folder; without `once`, keep serving afterwards until Ctrl-C.
 
-    Raises `ConfigurationError` where the data folder is not a demo's, and `AssertionError` where a promise broke.
+    Raises `ConfigurationError` where the data folder cannot be used, and `AssertionError` where a promise broke.
     """
     data_dir = settings.data_dir if settings.data_dir != Path("data") else Path("data-demo")
     settings = settings.model_copy(update={"data_dir": data_dir})
-    prepare(data_dir)
     console, clock = Console(), DemoClock()
     exchange = Exchange("AC" + secrets.token_hex(16), secrets.token_hex(16), "", clock, clock.pass_by)
-    with exchange.answering():
+    with prepare(data_dir), exchange.answering():
         settings = staged(
             settings, account_sid=exchange.account_sid, auth_token=exchange.auth_token, rest_url=exchange.rest_url
         )

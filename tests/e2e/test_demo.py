@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from api.demo.player import play
+from api.demo.stage import prepare
 
 SPEECH = Path(__file__).parents[2] / "api" / "demo" / "speech" / "billing-da.wav"
 
@@ -78,6 +79,15 @@ def test_a_place_that_cannot_be_had_is_one_line_and_what_to_do(tmp_path: Path) -
     assert refused.returncode == 2
     assert "Not a directory; set RECORDER_DATA_DIR" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_demo_that_is_running_keeps_its_folder(tmp_path: Path) -> None:
+    with prepare(tmp_path / "demo"):
+        refused = _demo(tmp_path / "demo")
+
+    assert refused.returncode == 2
+    assert "a demo is running" in refused.stderr
+    prepare(tmp_path / "demo").close()
 
 
 def test_it_ends_quietly_in_the_middle_of_the_story(tmp_path: Path) -> None:
