@@ -17,7 +17,7 @@ from api.demo.stage import prepare
 SPEECH = Path(__file__).parents[2] / "api" / "demo" / "speech" / "billing-da.wav"
 
 
-COMMAND = (sys.executable, "-m", "api.cli", "demo", "--once")
+COMMAND = (sys.executable, "-m", "api.cli", "demo")
 
 
 def _environment(data: Path) -> dict[str, str]:
@@ -26,7 +26,7 @@ def _environment(data: Path) -> dict[str, str]:
 
 def _demo(data: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        COMMAND,
+        [*COMMAND, "--once"],
         env=_environment(data),
         capture_output=True,
         text=True,
@@ -90,19 +90,21 @@ def test_a_demo_that_is_running_keeps_its_folder(tmp_path: Path) -> None:
     prepare(tmp_path / "demo").close()
 
 
-def test_it_ends_quietly_in_the_middle_of_the_story(tmp_path: Path) -> None:
+def test_it_ends_quietly_while_it_is_being_used(tmp_path: Path) -> None:
     """A request that is under way then still has its log."""
     half = b"POST /access/open HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\ntoken"
     with subprocess.Popen(
         COMMAND, env=_environment(tmp_path / "demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as story:
         assert story.stdout is not None
-        port = next(found[1] for line in story.stdout if (found := re.search(r"http://127.0.0.1:(\d+)/access/", line)))
+        told = "".join(iter(story.stdout.readline, "  Ctrl-C ends it.\n"))
+        (port,) = set(re.findall(r"http://127.0.0.1:(\d+)/access/", told))
         with socket.create_connection(("127.0.0.1", int(port))) as connection:
             connection.sendall(half)
             time.sleep(0.5)
             story.send_signal(signal.SIGINT)
-            _, errors = story.communicate(timeout=120)
+            assert story.stdout.readline() == "  bye\n"
+        _, errors = story.communicate(timeout=120)
 
-    assert (story.returncode, errors) == (130, "")
+    assert (story.returncode, errors) == (0, "")
     assert '"status": 499' in (tmp_path / "demo" / "recorder.log").read_text()
