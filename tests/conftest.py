@@ -30,12 +30,12 @@ for _name in [name for name in os.environ if name.startswith("RECORDER_")]:
 
 
 BEGINNING = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
-MEMORY = Path("/dev/shm")
+MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have tests write their files to memory where possible: hundreds of them start by syncing a hundred keys."""
-    if config.option.basetemp is None and os.access(MEMORY, os.W_OK):
+    if config.option.basetemp is None and MEMORY:
         config.option.basetemp = Path(tempfile.mkdtemp(prefix="recorder-tests-", dir=MEMORY))
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
 
@@ -114,7 +114,7 @@ DATABASES = ("sqlite", "postgresql")
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[Server]:
     """One PostgreSQL per process that runs tests. Its path is short, for a socket lies in it."""
-    folder = Path(tempfile.mkdtemp(prefix="recorder-pg-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+    folder = Path(tempfile.mkdtemp(prefix="recorder-pg-", dir=MEMORY))
     with server(folder) as running:
         yield running
     shutil.rmtree(folder)

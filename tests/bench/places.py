@@ -6,6 +6,7 @@ Servers are started once for all subjects, by the first that asks, and end with 
 from __future__ import annotations
 
 import atexit
+import os
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -62,5 +63,5 @@ def postgresql() -> Server:
 def folder() -> Path:
     """A folder for servers' files: in memory where possible, and with a short name, since sockets lie in it."""
     memory = Path("/dev/shm")
-    where = memory if memory.is_dir() else None
+    where = memory if os.access(memory, os.W_OK) else None
     return Path(_running.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=where)))

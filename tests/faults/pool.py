@@ -16,7 +16,7 @@ from tests.faults.run import Outcome, Run, prepare
 
 def outcomes(seeds: Sequence[int]) -> Iterator[Outcome]:
     """What became of each run, as they end; as many at a time as there are cores."""
-    home = Path(tempfile.mkdtemp(prefix="recorder-faults-", dir=MEMORY if MEMORY.is_dir() else None))
+    home = Path(tempfile.mkdtemp(prefix="recorder-faults-", dir=MEMORY))
     # Spawned workers have no threads, so that they may fork.
     with get_context("spawn").Pool(os.cpu_count(), initializer=_settle_in, initargs=(home,)) as pool:
         yield from pool.imap_unordered(_run, seeds)

@@ -51,7 +51,7 @@ DIRECTORY = "phone,account,email,mobile,customer_type,language\n" + "".join(
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="recorder-replicas-", dir=MEMORY if MEMORY.is_dir() else None))
+    made = Path(tempfile.mkdtemp(prefix="recorder-replicas-", dir=MEMORY))
     yield made
     shutil.rmtree(made)
 

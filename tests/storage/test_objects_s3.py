@@ -53,7 +53,7 @@ def hasty(ceph: Cluster) -> Iterator[Cluster]:
 
     Rules are carried out under locks, and of those a gateway holds that other tests kill, nobody lets go for long.
     """
-    folder = Path(tempfile.mkdtemp(prefix="recorder-ceph-", dir=MEMORY if MEMORY.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="recorder-ceph-", dir=MEMORY))
     with ceph_gateway(folder / "c", lifecycle_day_s=2) as cluster:
         yield cluster
     shutil.rmtree(folder)

@@ -41,7 +41,7 @@ def impatient(url: str) -> Iterator[Database]:
 @pytest.fixture
 def doomed() -> Iterator[Server]:
     """A server that may be stopped without harm to other tests."""
-    folder = Path(tempfile.mkdtemp(prefix="recorder-pg-", dir=MEMORY if MEMORY.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="recorder-pg-", dir=MEMORY))
     with server(folder) as running:
         yield running
     shutil.rmtree(folder)
