@@ -97,7 +97,10 @@ def _write(database: Database, objects: KeyObjects, name: KeyName, now: datetime
             return None
     # Whatever the claim's first owner has written we leave alone: if it is still alive, it may be using the object.
     # An object that no row names is destroyed with the keys of its day.
-    objects.create(name)
+    try:
+        objects.create(name)
+    except ObjectNotFoundError:  # gone before it was read back: the claim was taken over, and another has tidied up
+        return None
     return name
 
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from storage import keymaking
+from storage.clock import new_id
 from storage.columns import unwrap, wrap
 from storage.database import Database
 from storage.errors import (
@@ -205,6 +206,30 @@ def test_p6_a_key_that_its_maker_removes_while_another_looks_is_made_again(
     with database.read() as connection:
         (name,) = keymaking.rows_in(connection, "ready")
     assert objects.read(name)
+
+
+def test_p6_a_key_that_another_removes_while_its_maker_looks_is_made_again(
+    database: Database, ring: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its claim was taken over while it wrote, and somebody who found the object saw that no row names it."""
+    objects, wanted = KeyObjects(RootKey(ROOT), [ring]), [("day", "20261201")]
+    read = ring.read
+
+    def too_late(key: str) -> Iterator[bytes]:
+        monkeypatch.setattr(ring, "read", read)
+        name = KeyName(key.partition("/")[2].partition(".")[0], "20261201")
+        with database.write() as connection:
+            connection.execute(update(keys).where(keys.c.id == name.id).values(id=new_id("day")))
+        objects.remove(name)
+        return read(key)
+
+    monkeypatch.setattr(ring, "read", too_late)
+
+    assert keymaking.make(database, objects, wanted, NOW) == 1
+    with database.read() as connection:
+        (name,) = keymaking.rows_in(connection, "ready")
+    assert objects.read(name)
+    assert list(objects.names()) == [name]
 
 
 def test_many_threads_make_one_key_for_each_day(database: Database, ring: FolderStore) -> None:
