@@ -116,7 +116,7 @@ def decide(
 
 def narrowed(before: Decision, after: Decision) -> Decision:
     """What stays of a recording kept by `before` when all that is known now says `after`: never more."""
-    if after.kind != "keep" or before.kind != "keep":
+    if after.kind != "keep":
         return after
     keep = intersect(before.keep, after.keep)
     if not keep:

@@ -31,9 +31,6 @@ def intersect(one: Iterable[Span], other: Iterable[Span]) -> Spans:
 def subtract(spans: Iterable[Span], removed: Iterable[Span]) -> Spans:
     """What `spans` cover and `removed` do not."""
     left = union(spans)
-    for start, stop in removed:
-        if start < stop:
-            left = tuple(
-                piece for a, b in left for piece in ((a, min(b, start)), (max(a, stop), b)) if piece[0] < piece[1]
-            )
+    for start, stop in union(removed):
+        left = tuple(piece for a, b in left for piece in ((a, min(b, start)), (max(a, stop), b)) if piece[0] < piece[1])
     return left

@@ -83,11 +83,11 @@ def paused(edges: Collection[Edge], timeline: Timeline) -> Spans | None:
         return None
     resumptions = sorted((edge for edge in placed if edge.edge == "resumed"), key=lambda edge: placed[edge][1])
     spans: list[Span] = []
-    ending: set[Edge] = set()
+    ending: set[Edge | None] = set()
     for pause in pauses:
         end = next((one for one in resumptions if timeline.after(one, pause)), None)
         spans.append((placed[pause][0], UNTIL_END if end is None else placed[end][1]))
-        ending |= {end} if end is not None else set()
+        ending.add(end)
     for orphan in set(resumptions) - ending:
         before = [placed[one][0] for one in resumptions if timeline.after(orphan, one)]
         spans.append((max(before, default=-UNTIL_END), placed[orphan][1]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -20,7 +22,8 @@ from recorder.consent import (
     decide,
     narrowed,
 )
-from recorder.consent.spans import UNTIL_END, WHOLE, intersect, subtract
+from recorder.consent.spans import UNTIL_END, WHOLE, Span, intersect, subtract, union
+from recorder.consent.timeline import visits
 
 START = datetime(2026, 9, 3, 8, 0, tzinfo=UTC)
 END = START + timedelta(seconds=600)
@@ -69,6 +72,8 @@ def test_p1_a_recording_started_by_our_answer_is_covered_from_its_first_sample()
 
     assert decision(call, a_recording(by_answer=True)).whole
     assert decision(call, a_recording(by_answer=True, started_at=None, duration_ms=None)).whole
+    known = a_call(said("granted", -1, "service"), parties=frozenset({PartyFact("x", True, at(-60))}))
+    assert decision(known, a_recording(by_answer=True)).whole
 
 
 def test_p1_the_cause_needs_a_yes_given_through_us() -> None:
@@ -85,6 +90,9 @@ def test_p1_a_recording_perhaps_ours_is_ours_only_if_it_followed_the_yes(receive
 
     assert found.kind == kind
     assert found.whole == (kind == "keep")
+    assert decision(call, a_recording(maybe_by_answer=True, started_at=None)).kind == "wait"
+    again = replace(call, consents=call.consents | {said("granted", 10_100, "service", 100)})
+    assert decision(again, a_recording(maybe_by_answer=True)).kind == kind
 
 
 def test_p1_a_button_is_not_answered_by_a_recording() -> None:
@@ -130,11 +138,32 @@ def test_p1_of_a_yes_and_a_no_at_one_moment_the_no_holds() -> None:
     assert decision(a_call(said("granted", 10), said("refused", 10))).kind == "discard"
 
 
+def test_p1_a_no_that_nobody_can_time_takes_back_every_yes() -> None:
+    assert decision(a_call(said("granted", 10), said("withdrawn", None))) == Decision("discard", "withdrawn")
+    assert decision(a_call(said("refused", 10), said("granted", None))) == Decision("discard", "withdrawn")
+
+
+@pytest.mark.parametrize(
+    ("when", "skew_us", "kind"),
+    [(102, 0, "discard"), (102.001, 0, "keep"), (500, None, "discard"), (500, 2_000_001, "discard")],
+)
+def test_p1_a_yes_by_another_clock_counts_only_if_it_surely_followed_the_no(
+    when: float, skew_us: int | None, kind: str
+) -> None:
+    call = a_call(said("withdrawn", 100), said("granted", when, "service"), skew_us=skew_us)
+
+    assert decision(call).kind == kind
+
+
 def test_p1_without_any_answer_it_waits_for_the_deadline_and_is_discarded() -> None:
     call = a_call(said("requested", 1))
 
     assert decision(call) == Decision("wait", "consent_pending", until=END + DAY)
     assert decision(call, now=END + DAY) == Decision("discard", "no_consent")
+    late = a_recording(available_at=END + DAY / 2)
+    assert decision(call, late).until == END + DAY
+    assert decision(replace(call, ended_at=None), late, now=END + DAY).until == END + DAY / 2 + DAY
+    assert decision(call, a_recording(available_at=None), now=END + DAY) == Decision("discard", "no_consent")
 
 
 def test_p1_without_an_end_the_recording_waits_a_minute_for_it() -> None:
@@ -142,10 +171,12 @@ def test_p1_without_an_end_the_recording_waits_a_minute_for_it() -> None:
 
     assert decision(call, now=END) == Decision("wait", "call_running", until=at(660))
     assert decision(call, now=at(660)).whole
+    assert decision(call, a_recording(available_at=None), now=END + DAY) == Decision("wait", "call_running")
 
 
-def test_p1_across_clocks_the_yes_counts_two_seconds_late() -> None:
-    assert decision(a_call(said("granted", 10, "service"))).keep == ((12_000, UNTIL_END),)
+@pytest.mark.parametrize("skew_us", [0, 2_000_000, -2_000_000])
+def test_p1_across_clocks_the_yes_counts_two_seconds_late(skew_us: int) -> None:
+    assert decision(a_call(said("granted", 10, "service"), skew_us=skew_us)).keep == ((12_000, UNTIL_END),)
 
 
 @pytest.mark.parametrize("skew_us", [None, 2_000_001, -2_000_001])
@@ -157,11 +188,11 @@ def test_p1_across_clocks_that_may_disagree_nothing_is_covered(skew_us: int | No
 
 
 def test_p1_a_recording_that_ended_before_the_yes_is_not_kept() -> None:
-    call = a_call(said("granted", 300))
+    """Platforms tell its length in whole seconds."""
+    recording = a_recording(duration_ms=200_000)
 
-    found = decision(call, a_recording(duration_ms=200_000), now=END + DAY)
-
-    assert found == Decision("discard", "uncovered")
+    assert decision(a_call(said("granted", 200.999)), recording).kind == "keep"
+    assert decision(a_call(said("granted", 201)), recording, now=END + DAY) == Decision("discard", "uncovered")
 
 
 @pytest.mark.parametrize(("days", "clock"), [(1, "platform"), (365, "platform"), (1, "service")])
@@ -194,12 +225,22 @@ def test_p1_an_outsider_ends_coverage_until_gone() -> None:
     assert decision(call).keep == ((0, 100_000), (200_000, UNTIL_END))
 
 
+def test_p1_one_outsider_who_leaves_does_not_take_another_along() -> None:
+    parties = [PartyFact("x", True, at(100)), PartyFact("y", True, at(50)), PartyFact("y", False, at(200))]
+
+    assert decision(a_call(said("granted", 0), parties=frozenset(parties))).keep == ((0, 50_000),)
+
+
 def test_p1_an_outsider_ends_coverage_until_a_new_yes() -> None:
     joined = frozenset({PartyFact("x", True, at(100))})
 
     assert decision(a_call(said("granted", 0), parties=joined)).keep == ((0, 100_000),)
     renewed = a_call(said("granted", 0), said("granted", 150), parties=joined)
     assert decision(renewed).keep == ((0, 100_000), (150_000, UNTIL_END))
+    gone = replace(renewed, parties=joined | {PartyFact("x", False, at(200))})
+    assert decision(gone).keep == ((0, 100_000), (150_000, UNTIL_END))
+    pressed = a_call(said("granted", 0), said("granted", 150, "service"), parties=joined)
+    assert decision(pressed).keep == ((0, 100_000), (152_000, UNTIL_END))
     known = a_call(said("granted", 100), parties=joined)
     assert decision(known).keep == ((100_000, UNTIL_END),)
 
@@ -210,9 +251,18 @@ def test_p1_an_outsider_whose_coming_was_lost_was_there_from_the_start() -> None
     assert decision(call).keep == ((200_000, UNTIL_END),)
 
 
+def test_p1_an_outsider_who_goes_and_comes_at_one_moment_is_there() -> None:
+    moves = [PartyFact("x", True, at(50)), PartyFact("x", False, at(100)), PartyFact("x", True, at(100))]
+
+    for told in permutations(moves):
+        assert visits(told) == [(moves[0], moves[1]), (moves[2], None)]
+
+
 def test_p1_a_question_left_unanswered_ends_coverage() -> None:
     assert decision(a_call(said("granted", 0), said("unanswered", 50))).keep == ((0, 50_000),)
+    assert decision(a_call(said("granted", 0), said("unanswered", 50, "service"))).keep == ((0, 48_000),)
     assert decision(a_call(said("unanswered", 0), said("granted", 50))).keep == ((50_000, UNTIL_END),)
+    assert decision(a_call(said("granted", 0), said("requested", 50))).whole
 
 
 def test_p1_a_pause_is_muted_or_cut() -> None:
@@ -221,18 +271,24 @@ def test_p1_a_pause_is_muted_or_cut() -> None:
 
     muted, cut = decision(call, recording), decision(call, recording, pauses="cut")
 
-    assert (muted.keep, muted.mute) == (WHOLE, ((10_000, 20_001),))
+    assert (muted.keep, muted.mute, muted.whole) == (WHOLE, ((10_000, 20_001),), False)
     assert (cut.keep, cut.mute) == (((0, 10_000), (20_001, UNTIL_END)), ())
 
 
 def test_p1_a_pause_that_never_ends_lasts() -> None:
-    assert decision(a_call(said("granted", 0)), a_recording(edge("paused", 10))).mute == ((10_000, UNTIL_END),)
+    call = a_call(said("granted", 0))
+
+    assert decision(call, a_recording(edge("paused", 10))).mute == ((10_000, UNTIL_END),)
+    always = a_recording(edge("paused", 0))
+    assert decision(call, always, now=END + DAY, pauses="cut") == Decision("discard", "paused")
 
 
 def test_p1_a_resumption_whose_pause_was_lost_pauses_all_before_it() -> None:
     recording = a_recording(edge("paused", 10), edge("resumed", 20), edge("resumed", 50))
 
     assert decision(a_call(said("granted", 0)), recording).mute == ((10_000, 50_000),)
+    later = a_recording(*recording.edges, edge("paused", 40), edge("resumed", 80))
+    assert decision(a_call(said("granted", 0)), later).mute == ((10_000, 20_000), (40_000, 80_000))
 
 
 def test_p1_a_pause_that_cannot_be_placed_discards() -> None:
@@ -245,12 +301,15 @@ def test_p1_an_agents_pause_is_taken_two_seconds_wider() -> None:
     recording = a_recording(edge("paused", 10, "service"), edge("resumed", 20, "service"))
 
     assert decision(a_call(said("granted", 0)), recording).mute == ((8_000, 22_000),)
+    lost = a_recording(edge("resumed", 20, "service"))
+    assert decision(a_call(said("granted", 0)), lost).mute == ((0, 22_000),)
 
 
 def test_p1_a_recording_stopped_and_started_again_has_no_timeline_after_the_stop() -> None:
     call, once = a_call(said("granted", 0)), [edge("started", 0), edge("stopped", 100)]
 
     assert decision(call, a_recording(*once)).whole
+    assert decision(call, a_recording(once[1])).whole
     assert decision(call, a_recording(*once, edge("started", 200))).mute == ((100_000, UNTIL_END),)
 
 
@@ -266,7 +325,27 @@ def test_p1_what_was_decided_is_only_ever_narrowed() -> None:
     other = narrowed(before, Decision("keep", "consented", ((50, 150),), ((60, 70),)))
     assert (other.keep, other.mute) == (((50, 100),), ((60, 70),))
     assert narrowed(before, Decision("keep", "consented", ((100, 200),))) == Decision("discard", "uncovered")
-    assert narrowed(before, Decision("discard", "withdrawn")).kind == "discard"
+    for undone in (Decision("discard", "withdrawn"), Decision("wait", "consent_pending")):
+        assert narrowed(before, undone) == undone
+
+
+spans_ = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=5)
+
+
+def covered(spans: Iterable[Span]) -> set[int]:
+    return {moment for start, stop in spans for moment in range(start, stop)}
+
+
+@given(spans_, spans_)
+def test_p1_spans_cover_what_their_milliseconds_say(one: list[Span], other: list[Span]) -> None:
+    both, shared, rest = union([*one, *other]), intersect(one, other), subtract(one, other)
+
+    assert covered(both) == covered(one) | covered(other)
+    assert covered(shared) == covered(one) & covered(other)
+    assert covered(rest) == covered(one) - covered(other)
+    for found in (both, shared, rest):
+        assert all(start < stop for start, stop in found)
+        assert all(stop < start for (_, stop), (start, _) in pairwise(found))
 
 
 seconds = st.one_of(st.integers(-30, 650), st.integers(-86_410, -86_390))

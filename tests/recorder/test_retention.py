@@ -69,6 +69,8 @@ def test_p3_reading_ends_at_the_second() -> None:
     assert may(stored(), "quality", due - SECOND)
     assert not may(stored(), "quality", due)
     assert not may(stored(), "access", due)
+    assert may(stored(holds=1), "quality", due - SECOND, held_for=("legal",))
+    assert not may(stored(holds=1), "quality", due, held_for=("legal",))
 
 
 @pytest.mark.parametrize("state", ["announced", "capturing", "erasing", "discarded", "failed"])

@@ -21,4 +21,5 @@ def test_p1_only_announced_classes_have_a_name() -> None:
     assert not any(
         segment for (direction, _, kind), segment in named.items() if direction == "outbound" and kind != "sales"
     )
+    assert not any(segment for (direction, _, _), segment in named.items() if direction in {None, "sideways"})
     assert not any(segment for (_, customer_type, _), segment in named.items() if customer_type in {None, "vip"})
