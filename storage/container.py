@@ -74,8 +74,6 @@ class Opener:
     """
 
     def __init__(self, dek: bytes, ctx: bytes, head: bytes, size: int) -> None:
-        if len(head) != HEAD:
-            raise IntegrityError("the container has no whole head")
         self._size = size
         self.plain_size = plain_size(size)
         salt, commitment = head[:SALT], head[SALT:]

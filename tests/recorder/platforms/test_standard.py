@@ -76,7 +76,13 @@ def test_one_good_signature_among_many_is_enough() -> None:
     good = VECTOR["webhook-signature"]
     old = Webhook("whsec_" + base64.b64encode(b"o" * 24).decode()).sign("x", NOW, "")
 
-    for header in (f"{old} {good}", f"v2,abc {good}", f"v1,!!! nonsense v1 , {good}", f"v1a,AAAA {good}  "):
+    for header in (
+        f"{old} {good}",
+        f"v2,abc {good}",
+        f"v1,!!! nonsense v1 , {good}",
+        f"v1a,AAAA {good}  ",
+        "x " * 15 + good,
+    ):
         platform().verify(request(webhook_signature=header), NOW)
 
 
@@ -84,6 +90,15 @@ def test_every_secret_of_a_rotation_verifies() -> None:
     other = "whsec_" + base64.b64encode(b"n" * 32).decode()
 
     platform(other, SECRET).verify(request(), NOW)
+
+
+@pytest.mark.parametrize("size", [24, 25, 26, 64])
+def test_a_secret_counts_with_or_without_its_padding(size: int) -> None:
+    secret = "whsec_" + base64.b64encode(b"k" * size).decode()
+    signature = Webhook(secret).sign(VECTOR["webhook-id"], NOW, BODY.decode())
+
+    for spelt in (secret, secret.rstrip("=")):
+        platform(spelt).verify(request(webhook_signature=signature), NOW)
 
 
 def test_tolerance_is_five_minutes_both_ways() -> None:
@@ -126,6 +141,14 @@ def test_malformed_headers_are_one_and_the_same_refusal(headers: dict[str, str])
     assert str(refusal.value) == str(SignatureError())
 
 
+@pytest.mark.parametrize("message_id", ["", "msg 1", "m" * 257, "msg_ø"])
+def test_a_message_id_that_is_none_is_refused_however_well_it_is_signed(message_id: str) -> None:
+    signature = Webhook(SECRET).sign(message_id, NOW, BODY.decode())
+
+    with pytest.raises(SignatureError):
+        platform().verify(request(webhook_id=message_id, webhook_signature=signature), NOW)
+
+
 @pytest.mark.parametrize("missing", list(VECTOR))
 def test_a_missing_header_is_the_same_refusal(missing: str) -> None:
     headers = {name: value for name, value in VECTOR.items() if name != missing}
@@ -145,7 +168,16 @@ def test_without_secrets_nothing_verifies() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["whsec_", "whsec_c2hvcnQ=", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_!", "whpk_AAAA"]
+    "secret",
+    [
+        "whsec_",
+        "whsec_" + base64.b64encode(b"k" * 23).decode(),
+        "whsec_" + base64.b64encode(b"k" * 65).decode(),
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_!",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS!w",
+        "whpk_AAAA",
+    ],
 )
 def test_secrets_that_are_none_stop_the_start(secret: str) -> None:
     with pytest.raises(ConfigurationError) as fault:
@@ -192,16 +224,18 @@ def source(url: str | None) -> Source:
 
 
 def test_token_goes_to_listed_origins_and_nowhere_else(far_side: Callable[..., Any]) -> None:
-    listed, other = far_side(200), far_side(200)
+    listed, other = far_side(200, bytes(2_000_000)), far_side(200)
     standard = platform(media_origins=[listed.url], media_token="t0ken")
 
     with standard.fetch(source(f"{listed.url}/rec-1.wav"), NOW) as media:
-        assert media.status == 200
+        assert sum(map(len, media.chunks(65_536))) == 2_000_000
     with pytest.raises(PlatformError), standard.fetch(source(f"{other.url}/rec-1.wav"), NOW):
         pass
     assert not standard.delete(source(f"{other.url}/rec-1.wav"))
 
-    assert listed.seen == [("GET", "/rec-1.wav", "Bearer t0ken")]
+    assert standard.delete(source(f"{listed.url}/rec-1.wav"))
+
+    assert listed.seen == [(method, "/rec-1.wav", "Bearer t0ken") for method in ("GET", "DELETE")]
     assert other.seen == []
 
 
