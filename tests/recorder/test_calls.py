@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from recorder import calls, capture, personal
+from recorder import calls, capture, personal, scripts
+from recorder.actors import SYSTEM
 from recorder.calls import applying, intake
 from recorder.calls.family import Family
 from recorder.ports import Service
@@ -77,6 +78,24 @@ def test_a_consent_names_the_script_and_what_it_was_given_for(service: Service, 
         assert Family(connection, call).kept_days(service) == 90
 
     assert (said["granted"].script, said["granted"].digit, said["granted"].language) == ("inbound-da@1", "1", "da")
+
+
+def test_p3_of_two_yeses_the_shorter_time_and_what_both_were_given_for_count(
+    service: Service, clock: MovingClock
+) -> None:
+    texts = 'inform = "Må vi optage?"\nchoose = "Tryk 1."\ngranted = "Tak: {days} dage."\nrefused = "Fint."\n'
+    shorter = 'name = "inbound-da"\nlanguage = "da"\npurposes = ["quality"]\nretention_days = 30\n[texts]\n' + texts
+    with service.database.write() as connection:
+        scripts.add_toml(connection, shorter, clock.now, actor=SYSTEM)
+        scripts.approve(connection, "inbound-da@2", "the DPO", clock.now, actor=SYSTEM)
+    again = {"method": "dtmf", "digit": "1", "script": "inbound-da@2"}
+    story = [*whole_story(clock), an_event("consent.granted", clock.now + timedelta(seconds=20), **again)]
+    clock.advance(seconds=61)
+    tell(service, *story)
+
+    with service.database.read() as connection:
+        family = Family(connection, the_call(service))
+        assert (family.kept_days(service), family.purposes) == (30, {"quality"})
 
 
 def test_a_consent_that_names_no_script_is_to_the_lines_of_the_day(service: Service, clock: MovingClock) -> None:

@@ -212,6 +212,32 @@ def test_p1_a_yes_does_not_speak_for_the_customer_of_a_linked_call(
     assert (evidence_shown is not None and evidence_shown.script == "inbound-da@1") == kept
 
 
+@pytest.mark.parametrize("word", ["refused", "withdrawn"])
+def test_p1_a_no_by_the_customer_of_a_linked_call_is_one_for_all(
+    service: Service, clock: MovingClock, word: str
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=61)
+    tell(service, *whole_story(MovingClock(begun)))
+    at = begun + timedelta(seconds=20)
+    called = {
+        "direction": "outbound",
+        "from": SALES_LINE,
+        "to": OTHER,
+        "customer_type": "private",
+        "call_kind": "sales",
+    }
+    tell(service, an_event("call.started", at, call="pbx-82", **called))
+    assert keep(service, clock) == ((10_000, 1 << 40),)
+    tell(
+        service,
+        an_event("call.transferred", at, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"}),
+        an_event(f"consent.{word}", clock.now, call="pbx-82"),
+    )
+
+    assert keep(service, clock) == ()
+
+
 def test_p1_a_call_is_not_blanked_while_nobody_has_decided_whom_its_yes_covers(
     service: Service, clock: MovingClock
 ) -> None:

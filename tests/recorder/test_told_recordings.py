@@ -139,3 +139,21 @@ def test_nothing_to_fetch_is_discarded(service: Service, clock: MovingClock, kin
 
 def test_a_recordings_ref_is_never_a_calls(service: Service) -> None:
     assert sources.recording_ref(service, "standard", "x") != inbox.ref(service.keyring, "standard", "x")
+
+
+def test_p1_a_pause_of_one_recording_is_not_ended_in_another(service: Service, clock: MovingClock) -> None:
+    begun, story = clock.now, whole_story(clock)
+    clock.advance(seconds=61)
+    tell(
+        service,
+        *story,
+        available(clock.now, recording="rec-2", seconds=61),
+        an_event("recording.paused", begun + timedelta(seconds=20), recording_id="rec-1"),
+        an_event("recording.resumed", begun + timedelta(seconds=30), recording_id="rec-2"),
+    )
+
+    call = the_call(service)
+    with service.database.read() as connection:
+        family = Family(connection, call)
+        muted = [family.decided(service, one, clock.now).mute for one in its_recordings(service, call)]
+    assert sorted(muted) == [((10_000, 30_000),), ((20_000, 1 << 40),)]
