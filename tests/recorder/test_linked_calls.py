@@ -10,6 +10,7 @@ import pytest
 from recorder import buttons, calls, capture, erasure, finding, personal
 from recorder.actors import Actor
 from recorder.calls.family import Family
+from recorder.consent.spans import UNTIL_END
 from recorder.ports import Service
 from storage.catalogue import blanking, evidence, recordings
 from storage.catalogue import calls as call_rows
@@ -133,6 +134,7 @@ def test_p1_a_withdrawal_outlives_its_call_before_anything_is_recorded_of_the_on
     ("party", "first_stop"),
     [
         ({"role": "outside", "number": "+4511111111"}, 20_000),
+        ({"role": "outside", "number": CUSTOMER}, 20_000),
         ({"role": "customer", "number": "+4511111111"}, 20_000),
         ({"role": "customer", "number": CUSTOMER}, None),
         ({"role": "agent", "number": "+4511111111"}, None),
@@ -151,6 +153,36 @@ def test_p1_only_whom_the_yes_does_not_speak_for_ends_coverage(
     assert (stops[0] if len(stops) > 1 else None) == first_stop
 
 
+@pytest.mark.parametrize(
+    ("number", "moves", "kept"),
+    [
+        (None, [("joined", 20, None), ("left", 30, None)], ((10_000, 20_000), (30_000, UNTIL_END))),
+        (
+            OTHER,
+            [("joined", 20, None), ("left", 25, None), ("joined", 30, None), ("left", 40, None)],
+            ((10_000, 20_000), (25_000, 30_000), (40_000, UNTIL_END)),
+        ),
+        (OTHER, [("joined", 20, "leg-1"), ("joined", 25, "leg-2"), ("left", 30, "leg-1")], ((10_000, 20_000),)),
+    ],
+)
+def test_p1_an_outsider_is_gone_once_that_very_one_has_left(
+    service: Service,
+    clock: MovingClock,
+    number: str | None,
+    moves: list[tuple[str, int, str | None]],
+    kept: tuple[tuple[int, int], ...],
+) -> None:
+    story, party = whole_story(clock), {"role": "outside", "number": number}
+    told = [
+        an_event(f"party.{kind}", clock.now + timedelta(seconds=when), party=party, leg_id=leg)
+        for kind, when, leg in moves
+    ]
+    clock.advance(seconds=61)
+    tell(service, *story, *told)
+
+    assert keep(service, clock) == kept
+
+
 def test_p1_of_two_outsiders_nobody_can_tell_apart_none_is_known_to_have_left(
     service: Service, clock: MovingClock
 ) -> None:
@@ -165,11 +197,15 @@ def test_p1_of_two_outsiders_nobody_can_tell_apart_none_is_known_to_have_left(
     assert keep(service, clock) == ((10_000, 20_000),)
 
 
+@pytest.mark.parametrize("caller", [CUSTOMER, None])
 def test_p1_of_two_customers_nobody_can_tell_apart_none_is_known_to_have_left(
-    service: Service, clock: MovingClock
+    service: Service, clock: MovingClock, caller: str | None
 ) -> None:
     """The one the call is with is never announced: whoever leaves may be that one."""
-    story, party = whole_story(clock), {"role": "customer", "number": None}
+    story, party = (
+        [started(clock.now, **{"from": caller}), *whole_story(clock)[1:]],
+        {"role": "customer", "number": None},
+    )
     joined = an_event("party.joined", clock.now + timedelta(seconds=20), party=party)
     left = an_event("party.left", clock.now + timedelta(seconds=30), party=party)
     clock.advance(seconds=61)
