@@ -38,6 +38,7 @@ def test_every_kind_is_either_the_persons_own_or_strict() -> None:
         ("withdrawn", "customer", "withdrawal"),
         ("withdrawn", "agent", "withdrawal"),
         ("dpo_order", "dpo", "order"),
+        ("withdrawn", "operator", "order"),
     ],
 )
 def test_who_orders_decides_the_column(reason: str, role: str, cause: str) -> None:
