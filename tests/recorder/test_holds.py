@@ -45,6 +45,14 @@ def test_a_review_before_the_expiry_leaves_the_key_alone(service: Service, clock
     assert (row(service, recording.id).key_id, row(service, recording.id).holds) == (recording.key_id, 1)
 
 
+def test_an_earlier_review_of_one_hold_leaves_the_key_of_another_alone(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now - timedelta(days=30))
+    for days in (80, 70):
+        review = clock.now + timedelta(days=days)
+        holds.place(service, recording.id, "legal", None, DPO, clock.now, review_at=review)
+    assert row(service, recording.id).expiry_day == f"{clock.now + timedelta(days=80):%Y%m%d}"
+
+
 def test_the_call_moves_along_and_stays_readable(service: Service, clock: MovingClock) -> None:
     call = store_call(service, clock.now - timedelta(days=30))
     recording = store(service, clock.now - timedelta(days=30), call=call)
@@ -56,10 +64,24 @@ def test_the_call_moves_along_and_stays_readable(service: Service, clock: Moving
     assert personal.of_call(service, moved, clock.now)["platform_call_id"] == "pbx-81"
 
 
+def test_the_call_stays_under_the_key_of_its_longest_kept_recording(service: Service, clock: MovingClock) -> None:
+    ended = clock.now - timedelta(days=30)
+    call = store_call(service, ended)
+    longest, other = store(service, ended, call=call), store(service, ended, call=call)
+    for recording, days in ((longest, 80), (other, 70)):
+        review = clock.now + timedelta(days=days)
+        holds.place(service, recording.id, "legal", None, DPO, clock.now, review_at=review)
+    with service.database.read() as connection:
+        found = calls.get(connection, call.id)
+    assert found is not None
+    assert found.key_id == row(service, longest.id).key_id != row(service, other.id).key_id
+
+
 def test_the_last_release_moves_it_back_and_foresees_it_again(service: Service, clock: MovingClock) -> None:
     recording = store(service, clock.now - timedelta(days=30))
     first = holds.place(service, recording.id, "legal", None, DPO, clock.now)
     second = holds.place(service, recording.id, "access", None, DPO, clock.now, request_id="req_1")
+    assert expected(service, "20261102") == 0
     holds.release(service, first.id, DPO, clock.now)
     assert row(service, recording.id).key_id != recording.key_id
     assert expected(service, "20261102") == 0
@@ -106,15 +128,16 @@ def test_many_at_once_are_all_counted(service: Service, clock: MovingClock) -> N
 
 
 def test_what_is_due_or_being_erased_takes_no_hold(service: Service, clock: MovingClock) -> None:
-    recording = store(service, clock.now - timedelta(days=90))
-    with pytest.raises(ErasingError):
-        holds.place(service, recording.id, "legal", None, DPO, clock.now)
+    due, withdrawn, discarded = (store(service, clock.now - timedelta(days=days)).id for days in (90, 1, 1))
     with service.database.write() as connection:
-        recordings.change(connection, recording.id, state="erasing")
-    with pytest.raises(ErasingError):
-        holds.place(service, recording.id, "legal", None, DPO, clock.now)
-    with pytest.raises(RecordingNotFoundError):
-        holds.place(service, "rec_unknown", "legal", None, DPO, clock.now)
+        recordings.change(connection, withdrawn, state="erasing")
+        recordings.change(connection, discarded, state="discarded")
+    for recording_id in (due, withdrawn):
+        with pytest.raises(ErasingError):
+            holds.place(service, recording_id, "legal", None, DPO, clock.now)
+    for recording_id in (discarded, "rec_unknown"):
+        with pytest.raises(RecordingNotFoundError):
+            holds.place(service, recording_id, "legal", None, DPO, clock.now)
 
 
 @pytest.mark.parametrize("days", [0, -1, 91])
@@ -174,7 +197,7 @@ def test_p3_a_missed_review_alarms_extends_and_loses_nothing(service: Service, c
         service.keyring.ensure(clock.now)
         sweep.sweep(service, clock.now, unattended=True)
     held = row(service, recording.id)
-    assert held.state == "stored"
+    assert (held.state, held.expiry_day) == ("stored", f"{clock.now + timedelta(days=30):%Y%m%d}")
     assert hear(service, held, clock.now) == AUDIO
     with service.database.read() as connection:
         assert ("hold_review_missed", hold.id) in [(one.kind, one.subject_id) for one in tasks.open_tasks(connection)]
