@@ -22,6 +22,7 @@ from storage.errors import KeyDestroyedError, KeyUnavailableError, RecorderError
 from storage.tables import metadata
 from tests.conftest import MovingClock
 from tests.recorder.backups import House
+from tests.recorder.logged import logged
 from tests.recorder.stored import AUDIO, found_by_phone, hear, row, store
 
 DPO = Actor("tok_dpo", "dpo")
@@ -45,6 +46,7 @@ def test_what_is_due_goes_and_what_is_not_stays(service: Service, clock: MovingC
     assert (report.claimed, report.erased, report.unfinished) == (1, 1, 0)
     assert erasure.certificate(service, due.id)["reason"] == "expired"
     assert row(service, later.id).state == "stored"
+    assert [one["subject"] for one in logged(service, "recording.erasing")] == [due.id]
     assert audit.verify(service.database).ok
 
 
@@ -218,6 +220,7 @@ def test_more_due_than_foreseen_stops_for_a_day_and_alarms(service: Service, clo
     assert sweep.sweep(service, clock.advance(minutes=5), unattended=True).erased == 1
     sweep.sweep(service, clock.advance(minutes=5), unattended=True)
     assert open_tasks(service) == set()
+    assert [one["body"] for one in logged(service, "sweep.stopped")] == [{"brakes": ["forecast"]}]
 
 
 def test_a_person_sees_the_brake_and_goes_on(service: Service, clock: MovingClock) -> None:
