@@ -157,6 +157,8 @@ def test_a_consented_recording_is_stored_whole_and_deleted_at_the_exchange(
         assert call is not None
         own = personal.of_recording(service, call, kept, at(20))
         assert forecast.expected(connection, "20261202") == 1
+        used = connection.execute(select(metadata.tables["key_uses"])).mappings()
+        assert [(one["recording_id"], one["day"]) for one in used] == [(kept.id, "20261202")]
         key = service.keyring.key(kept.key_id or "", at(20))
         for kind, value in (("phone", "+4520123456"), ("account", "A-1001"), ("agent", "a-17")):
             assert recordings.find_marked(connection, [columns.mark(key, kind, value)]) == [kept]
