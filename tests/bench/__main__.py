@@ -1,6 +1,6 @@
 """`make bench`: take every figure and write docs/performance.md. Exit 1 where a limit is missed.
 
-`python -m tests.bench webhooks|captures|downloads|crowds` measures only these and writes nothing.
+`python -m tests.bench webhooks|captures|downloads|parts|crowds` measures only these and writes nothing.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bench import captures, crowds, downloads, webhooks
+from tests.bench import captures, crowds, downloads, parts, webhooks
 from tests.bench.figures import Figure, page, show
 
 SUBJECTS = {
     "webhooks": webhooks,
     "captures": captures,
     "downloads": downloads,
+    "parts": parts,
     "crowds": crowds,
 }
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"

@@ -4,7 +4,7 @@ Both fetch the same bytes with the same client and write them to the same store,
 folder; the capture decides, hashes, seals, checks, makes peaks, commits and indexes along the way. One small capture
 goes before, so that nothing is measured cold. Captures without peaks, which the service never makes, show what peaks
 cost; copies without a hash, what the hash costs; plain files, written and flushed without our store, what that costs
-or saves.
+or saves. The audio alone is what a capture does between its two transactions: it fetches, seals and stores.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from api import heap
-from recorder import calls, capture
+from recorder import calls, capture, faultpoints
 from recorder.audio import outputs
 from recorder.audio.peaks import Peaks
 from recorder.events import Event
@@ -46,10 +48,23 @@ then.dial = "+4570000000"
 """
 
 
-def copy(url: str, origin: str, store: ObjectStore, *, hashed: bool) -> float:
-    """Fetch into a store as it comes; gives the seconds. With its SHA-256 it is what a capture is compared with."""
-    os.sync()  # or it would wait for what was written before
-    started = time.perf_counter()
+class Taken:
+    """Seconds that passed, and that the processor worked for us, by what was done."""
+
+    def __init__(self) -> None:
+        self.walls: dict[str, list[float]] = {}
+        self.cpus: dict[str, list[float]] = {}
+
+    def time(self, name: str, work: Callable[[], None]) -> None:
+        os.sync()  # or it would wait for what was written before
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        self.walls.setdefault(name, []).append(time.perf_counter() - wall)
+        self.cpus.setdefault(name, []).append(time.process_time() - cpu)
+
+
+def copy(url: str, origin: str, store: ObjectStore, *, hashed: bool) -> None:
+    """Fetch into a store as it comes. With its SHA-256 it is what a capture is compared with."""
     with open_url("GET", url, origins=[origin], timeout_s=600, max_bytes=10**10, private_ok=True) as media:
         upload, digest = store.create("bench/plain", {}), hashlib.sha256()
         for chunk in media.chunks(BLOCK):
@@ -57,15 +72,10 @@ def copy(url: str, origin: str, store: ObjectStore, *, hashed: bool) -> float:
                 digest.update(chunk)
             upload.write(chunk)
         upload.commit()
-    taken = time.perf_counter() - started
-    store.delete("bench/plain")
-    return taken
 
 
-def plain_file(url: str, origin: str, place: Path) -> float:
-    """Fetch into a file as anybody would: write, flush, rename, flush the folder. Gives the seconds."""
-    os.sync()
-    started = time.perf_counter()
+def plain_file(url: str, origin: str, place: Path) -> None:
+    """Fetch into a file as anybody would: write, flush, rename, flush the folder."""
     with open_url("GET", url, origins=[origin], timeout_s=600, max_bytes=10**10, private_ok=True) as media:
         with (place / "plain.part").open("wb", buffering=0) as file:
             for chunk in media.chunks(BLOCK):
@@ -75,9 +85,6 @@ def plain_file(url: str, origin: str, place: Path) -> float:
         folder = os.open(place, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
-    taken = time.perf_counter() - started
-    (place / "plain").unlink()
-    return taken
 
 
 def announce(service: Service, url: str, seconds: int, name: str = "pbx-1") -> None:
@@ -99,15 +106,9 @@ def announce(service: Service, url: str, seconds: int, name: str = "pbx-1") -> N
         calls.register(service, event, service.clock())
 
 
-def captured(service: Service, url: str, seconds: int, name: str) -> float:
-    announce(service, url, seconds, name)
-    os.sync()
-    started = time.perf_counter()
-    done = capture.capture_due(service, service.clock(), limit=1)
-    taken = time.perf_counter() - started
-    if done != 1:
+def captured(service: Service) -> None:
+    if capture.capture_due(service, service.clock(), limit=1) != 1:
         raise SystemExit("nothing was captured")
-    return taken
 
 
 class Blank(Peaks):
@@ -117,43 +118,76 @@ class Blank(Peaks):
         return b""
 
 
-def without_peaks(service: Service, url: str, seconds: int, name: str) -> float:
+def without_peaks(service: Service) -> None:
     drawn, outputs.Peaks = outputs.Peaks, Blank  # type: ignore[misc]
     try:
-        return captured(service, url, seconds, name)
+        captured(service)
     finally:
         outputs.Peaks = drawn  # type: ignore[misc]
 
 
-def main() -> None:
-    rounds, seconds, port, place = sys.argv[1:]
-    origin, folder = f"http://127.0.0.1:{port}", Path(place)
-    url = f"{origin}/wav/{seconds}"
+@contextmanager
+def steps() -> Iterator[dict[str, float]]:
+    """When each step of a capture was reached, the last time."""
+    reached: dict[str, float] = {}
+    faultpoints.hook = lambda name: reached.update({name: time.perf_counter()})
+    try:
+        yield reached
+    finally:
+        faultpoints.hook = None
+
+
+@contextmanager
+def prepared(folder: Path, origin: str) -> Iterator[Service]:
+    """A service that has captured one second already, so that nothing is measured cold."""
     (folder / "lines.toml").write_text(LINES)
     (folder / "directory.csv").write_text("phone,account,email,mobile,customer_type,language\n")
     store = {name: value for name, value in os.environ.items() if name.startswith("RECORDER_STORE__")}
     settings = load(
         store
         | {
-            "RECORDER_DATA_DIR": place,
+            "RECORDER_DATA_DIR": str(folder),
             "RECORDER_PLATFORMS__STANDARD__SECRETS": SECRET,
             "RECORDER_PLATFORMS__STANDARD__MEDIA_ORIGINS": origin,
         }
     )
-    taken: dict[str, list[float]] = {
-        name: [] for name in ("copy", "unhashed copy", "plain file", "capture", "without peaks")
-    }
     with opened(settings) as service:
-        captured(service, f"{origin}/wav/1", 1, "warm")
+        announce(service, f"{origin}/wav/1", 1, "warm")
+        captured(service)
         heap.settle()  # as the service does
+        yield service
+
+
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    rounds, seconds, port, place = sys.argv[1:]
+    origin, folder = f"http://127.0.0.1:{port}", Path(place)
+    url, taken = f"{origin}/wav/{seconds}", Taken()
+    with prepared(folder, origin) as service:
+        idle_mib, store = peak_mib(), service.vault.objects
         for number in range(int(rounds)):
-            taken["copy"].append(copy(url, origin, service.vault.objects, hashed=True))
-            taken["unhashed copy"].append(copy(url, origin, service.vault.objects, hashed=False))
-            taken["plain file"].append(plain_file(url, origin, folder))
-            taken["capture"].append(captured(service, url, int(seconds), f"pbx-{number}"))
-            taken["without peaks"].append(without_peaks(service, url, int(seconds), f"blank-{number}"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({name: statistics.median(walls) for name, walls in taken.items()} | {"peak_mib": peak}))
+            for name, hashed in (("copy", True), ("unhashed copy", False)):
+                taken.time(name, lambda hashed=hashed: copy(url, origin, store, hashed=hashed))  # type: ignore[misc] -- bound now
+                store.delete("bench/plain")
+            taken.time("plain file", lambda: plain_file(url, origin, folder))
+            (folder / "plain").unlink()
+            announce(service, url, int(seconds), f"pbx-{number}")
+            with steps() as reached:
+                taken.time("capture", lambda: captured(service))
+            audio = reached["capture.uploaded"] - reached["capture.claimed"]
+            taken.walls.setdefault("audio alone", []).append(audio)
+            announce(service, url, int(seconds), f"blank-{number}")
+            taken.time("without peaks", lambda: without_peaks(service))
+    print(
+        json.dumps(
+            {name: statistics.median(walls) for name, walls in taken.walls.items()}
+            | {f"{name}, processor": statistics.median(cpus) for name, cpus in taken.cpus.items()}
+            | {"idle_mib": idle_mib, "peak_mib": peak_mib()}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -22,4 +22,5 @@ def figures() -> Iterator[Figure]:
         ):
             crowd.fill(service.database, service.clock())
             yield finding.measured(service, place)
+            yield sweeping.idle(service, place)
             yield sweeping.measured(service, place)

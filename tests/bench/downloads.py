@@ -1,4 +1,4 @@
-"""A decrypted download against nginx or the store's own answer, and the first byte in the middle of four hours.
+"""A decrypted download against plain ones and the store's own, and the first byte in the middle of four hours.
 
 The cost of a sealed range is measured beside boto3's own range request, in one process. What a listener waits for, with
 each range admitted anew, is measured over HTTP.
@@ -31,6 +31,7 @@ MEGABYTES = 20
 SHORT, LONG = 300, 4 * 3600
 RANGE = 65536  # bytes a player asks for
 BUFFER = bytearray(1 << 20)
+BY_ITSELF = {"AIOHTTP_NOSENDFILE": "1"}  # nginx shows what a file costs that the kernel sends
 
 
 def get(port: int, path: str, token: str = "", span: str = "") -> tuple[float, float, int]:
@@ -162,8 +163,12 @@ def against_nginx(library: Library, plain: int, folder: Path) -> Iterator[Figure
     whole = library.lengths[0]
     size = library.get(whole)[2]
     (folder / "plain").write_bytes(bytes(size))
-    theirs, ours = alternated(31, lambda: get(plain, "/plain")[1], lambda: library.get(whole)[1])
+    with relaying(folder / "plain") as other:
+        theirs, aiohttps, ours = alternated(
+            31, lambda: get(plain, "/plain")[1], lambda: get(other, "/file")[1], lambda: library.get(whole)[1]
+        )
     yield faster(size, ours, theirs, "nginx, plain file", 0.65)
+    yield faster(size, ours, aiohttps, "aiohttp, plain file, not by the kernel", 1.0)
 
 
 def against_the_store(library: Library, place: Place) -> Iterator[Figure]:
@@ -172,8 +177,12 @@ def against_the_store(library: Library, place: Place) -> Iterator[Figure]:
     size = library.get(whole)[2]
     direct = {seconds: address(place, seconds) for seconds in (whole, LONG)}
     port = urlsplit(place.settings["RECORDER_STORE__ENDPOINT_URL"]).port or 80
-    theirs, ours = alternated(31, lambda: get(port, direct[whole])[1], lambda: library.get(whole)[1])
+    with relaying(Path("plain"), place, plain_object(place, size)) as other:
+        theirs, relayed, ours = alternated(
+            31, lambda: get(port, direct[whole])[1], lambda: get(other, "/object")[1], lambda: library.get(whole)[1]
+        )
     yield faster(size, ours, theirs, "direct S3 GET", 0.75)
+    yield faster(size, ours, relayed, "relayed from S3 as they are", 0.95)
     middle = span(LONG, 0.5)
     theirs, ours = alternated(41, lambda: get(port, direct[LONG], span=middle)[0], lambda: library.first(LONG, 0.5))
     yield ratio(
@@ -182,6 +191,29 @@ def against_the_store(library: Library, place: Place) -> Iterator[Figure]:
         (theirs, f"{theirs * 1000:.1f} ms, a signed address that asks nobody"),
         None,
     )
+
+
+def plain_object(place: Place, size: int) -> str:
+    """The key of an object as long as the download."""
+    assert place.gateway is not None
+    place.gateway.client().put_object(Bucket=place.bucket, Key="bench/plain", Body=bytes(size))
+    return "bench/plain"
+
+
+@contextmanager
+def relaying(path: Path, place: Place | None = None, key: str = "") -> Iterator[int]:
+    """Somebody who passes plain bytes on to anybody, on the core that our server has; gives the port."""
+    command, environment = [sys.executable, "-m", "tests.bench.relays", str(path)], os.environ | BY_ITSELF
+    if place is not None:
+        named = [place.settings[f"RECORDER_STORE__{name}"] for name in ("ENDPOINT_URL", "REGION")]
+        command, environment = [*command, *named, place.bucket, key], environment | place.credentials
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
 
 
 def a_range(place: Place) -> Figure:

@@ -1,4 +1,7 @@
-"""A platform's media server for the bench: `/wav/SECONDS` streams a two-channel 8 kHz call of that length."""
+"""A platform's media server for the bench: two-channel 8 kHz calls of any length, streamed.
+
+`/wav/SECONDS` is PCM; `/ulaw/SECONDS` is mu-law, which browsers do not play.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import numpy
 
 FRAME = 4  # two channels of 16 bits
 RATE = 8000
 BLOCK = 1 << 18
+PCM, MU_LAW = (1, 2), (7, 1)  # format tag, bytes a sample
 
 
-def header(data_bytes: int) -> bytes:
-    fmt = struct.pack("<HHIIHH", 1, 2, RATE, RATE * FRAME, FRAME, 16)
+def header(data_bytes: int, kind: tuple[int, int] = PCM) -> bytes:
+    tag, width = kind
+    fmt = struct.pack("<HHIIHH", tag, 2, RATE, RATE * 2 * width, 2 * width, 8 * width)
     return (
         b"RIFF"
         + struct.pack("<I", 36 + data_bytes)
@@ -34,22 +40,30 @@ def block() -> bytes:
     return samples.astype("<i2").tobytes()
 
 
+def mu_law() -> bytes:
+    """The same loudness in mu-law: the sign, and the quieter half of the magnitudes."""
+    drawn = numpy.random.default_rng(7).integers(0x20, 0x80, (2, BLOCK), numpy.uint8)
+    return (drawn[0] | (drawn[1] & 1) << 7).tobytes()
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    noise = block()
+    sounds: ClassVar = {"wav": (PCM, block()), "ulaw": (MU_LAW, mu_law())}
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
 
     def do_GET(self) -> None:
-        size = int(self.path.split("/")[2].split(".")[0]) * RATE * FRAME
+        _, name, seconds = self.path.split("/")
+        kind, noise = self.sounds[name]
+        size = int(seconds) * RATE * 2 * kind[1]
         self.send_response(200)
         self.send_header("Content-Type", "audio/x-wav")
         self.send_header("Content-Length", str(size + 44))
         self.end_headers()
-        self.wfile.write(header(size))
+        self.wfile.write(header(size, kind))
         while size > 0:
-            part = self.noise[:size]
+            part = noise[:size]
             self.wfile.write(part)
             size -= len(part)
 

@@ -1,6 +1,8 @@
-"""`python -m tests.bench.server bare|unkept|durable pinned|free FOLDER [DATABASE]`: prints its port, and serves.
+"""`python -m tests.bench.server KIND pinned|free FOLDER [DATABASE]`: prints its port, and serves webhooks.
 
 `durable` is what `recorder serve` starts: jobs run in a process of their own, apply events and write the audit log.
+`accepting` does without them, `unkept` without a database too, and `bare` even without reading the event. `naive` is
+`accepting` as most would write it: with a session, and a commit, for every event.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from aiohttp import web
+from sqlmodel import Session
 
 from api import heap
 from api.app import create_app
@@ -27,7 +30,9 @@ from recorder.events import Event
 from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
+from storage.clock import new_id
 from storage.columns import wrap
+from storage.tables import InboxRow
 from tests.bench.webhooks import SECRET
 
 
@@ -39,6 +44,33 @@ class Unkept:
 
     def submit(self, platform: str, call_ref: bytes, dedupe: bytes, body: bytes, received_at: datetime) -> Future[bool]:
         wrap(self._keyring.inbox_key(received_at), body, table="inbox", column="body", row_id="x")
+        done: Future[bool] = Future()
+        done.set_result(True)
+        return done
+
+
+class Naive:
+    """The inbox with a session for each event, in the handler."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def submit(self, platform: str, call_ref: bytes, dedupe: bytes, body: bytes, received_at: datetime) -> Future[bool]:
+        row_id, key = new_id("inb"), self._service.keyring.inbox_key(received_at)
+        row = InboxRow(
+            id=row_id,
+            platform=platform,
+            dedupe=dedupe,
+            call_ref=call_ref,
+            received_at=received_at,
+            key_id=key.id,
+            body=wrap(key, body, table="inbox", column="body", row_id=row_id),
+            state="new",
+            tries=0,
+        )
+        with Session(self._service.database.engine) as session:
+            session.add(row)
+            session.commit()
         done: Future[bool] = Future()
         done.set_result(True)
         return done
@@ -95,6 +127,10 @@ def main() -> None:
     with opened(settings) as service:
         if kind == "unkept":
             _forever(create_app(dataclasses.replace(service, inbox=Unkept(service))))  # type: ignore[arg-type] -- same face
+        if kind == "naive":
+            _forever(create_app(dataclasses.replace(service, inbox=Naive(service))))  # type: ignore[arg-type] -- same face
+        if kind == "accepting":
+            _forever(create_app(service))
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         with listening(service, Worker(service)) as port:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from recorder import sweep
 from recorder.ports import Service
+from storage.catalogue import sweeping as catalogue
 from tests.bench import crowd
 from tests.bench.figures import Figure, alternated, ratio
 from tests.bench.places import Place
@@ -56,6 +57,22 @@ def measured(service: Service, place: Place) -> Figure:
         (by_hand_s, f"{by_hand_s * 1000:,.0f} ms, the same by SQL and store calls alone"),
         LIMIT,
     )
+
+
+def idle(service: Service, place: Place) -> Figure:
+    """A look for what is due where nothing is: from this a schedule that looks often gets its price."""
+
+    def looked() -> float:
+        with service.database.read() as connection:
+            started = time.perf_counter()
+            found = catalogue.due_ids(connection, service.clock(), BATCH)
+            taken = time.perf_counter() - started
+        assert not found
+        return taken
+
+    (taken,) = alternated(101, looked)
+    told = f"{crowd.COUNT:,} recordings, none due"
+    return Figure(f"a look for what is due, {place.name}", f"{taken * 1000:.2f} ms", told, taken * 1000, 1.0)
 
 
 def by_hand(service: Service) -> None:

@@ -6,7 +6,9 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,7 @@ from tests.servers import postgresql
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 REQUESTS = 9000
+NAIVE = 600  # requests to whoever answers so few
 RATE = 200.0
 OPEN_SECONDS = 10
 ROUNDS = 5
@@ -56,14 +59,17 @@ def prepared(count: int) -> bytes:
 
 
 @contextmanager
-def server(kind: str, *, pinned: bool, database: str | None = None) -> Iterator[int]:
+def server(kind: str, *, pinned: bool, database: str | None = None, preloaded: Path | None = None) -> Iterator[int]:
     """A server of one kind in a process of its own, and its worker in another; gives its port.
 
     Throughput is compared on one core, so that threads are no advantage; latency on all, as in service.
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tests.bench.server", kind, "pinned" if pinned else "free", folder]
-        process = subprocess.Popen([*command, *([database] if database else [])], stdout=subprocess.PIPE, text=True)
+        environment = os.environ | ({"LD_PRELOAD": str(preloaded)} if preloaded else {})
+        process = subprocess.Popen(
+            [*command, *([database] if database else [])], stdout=subprocess.PIPE, text=True, env=environment
+        )
         assert process.stdout is not None
         try:
             yield int(process.stdout.readline())
@@ -72,8 +78,8 @@ def server(kind: str, *, pinned: bool, database: str | None = None) -> Iterator[
             process.wait()
 
 
-def load(port: int, how: str, number: float) -> dict[str, float]:
-    count = REQUESTS if how == "closed" else int(RATE * OPEN_SECONDS)
+def load(port: int, how: str, number: float, count: int = 0) -> dict[str, float]:
+    count = count or (REQUESTS if how == "closed" else int(RATE * OPEN_SECONDS))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "requests")
         path.write_bytes(prepared(count))
@@ -107,6 +113,7 @@ def figures() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="pg") as folder, postgresql.server(Path(folder), settings="") as server_:
         yield from _throughput(server_)
         yield from _latency(server_)
+    yield from _beside_sessions()
 
 
 def _throughput(databases: postgresql.Server) -> Iterator[Figure]:
@@ -125,6 +132,31 @@ def _throughput(databases: postgresql.Server) -> Iterator[Figure]:
             limit,
             at_least=True,
         )
+
+
+def _beside_sessions() -> Iterator[Figure]:
+    """Against a session and a commit for every event, on this machine's disk and on one whose flushes take longer.
+
+    Neither applies what it takes in.
+    """
+
+    def rps(kind: str, count: int, disk: Path | None = None) -> float:
+        with server(kind, pinned=True, preloaded=disk) as port:
+            return load(port, "closed", 32, count)["rps"]
+
+    def compared(name: str, limit: float, disk: Path | None = None) -> Figure:
+        naive, ours = alternated(3, lambda: rps("naive", NAIVE, disk), lambda: rps("accepting", REQUESTS, disk))
+        told = f"{naive:,.0f}/s with a session each"
+        return ratio(f"durable webhook, {name}", (ours, f"{ours:,.0f}/s"), (naive, told), limit, at_least=True)
+
+    yield compared("beside sessions, SQLite", 6.0)
+    if shutil.which("cc") is None:
+        print("no C compiler here: a slow disk is not measured", file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        disk = Path(folder, "slow_disk.so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", disk, Path(__file__).with_name("slow_disk.c")], check=True)
+        yield compared("beside sessions, flushes 2 ms longer", 10.0, disk)
 
 
 def _latency(databases: postgresql.Server) -> Iterator[Figure]:
