@@ -52,6 +52,7 @@ def everything(service: Service, clock: MovingClock) -> None:
     tell(service, started(clock.now, call="pbx-1"), an_event("call.ended", clock.now, call="pbx-1"))
     hear_nonsense(service, clock)
     capture.capture_due(service, clock.now, limit=1)
+    capture.erase_leftovers(service)
     sources.delete_at_sources(service, clock.now, limit=10)
     ask_about_a_call(service, clock)
     sweep.sweep(service, clock.now, unattended=False)

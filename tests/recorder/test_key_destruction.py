@@ -80,7 +80,7 @@ def test_p3_what_was_never_captured_and_goes_with_its_key_goes_at_its_platform_t
     with service.database.read() as connection:
         noted = connection.execute(select(source_deletions.source_deletions.c.recording_id)).scalars().all()
     assert noted == [announced.id]
-    capture.capture_due(service, now)
+    capture.erase_leftovers(service)
     assert service.vault.objects.remaining(begun.object_key) == 0
 
 
