@@ -77,7 +77,7 @@ class Coder:
     def __init__(self, arguments: Sequence[str], deadline: float) -> None:
         self._deadline = deadline
         self._process = subprocess.Popen(  # noqa: S603 -- our own arguments; input goes through the pipe only
-            [ffmpeg(), *_COMMON, *arguments, "pipe:1"],
+            [ffmpeg(), *_COMMON, *arguments, *_IN_BLOCKS, "pipe:1"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -170,6 +170,7 @@ _GAPS_FILLED = (
     *("-dts_delta_threshold", str(1 << 40)),
     *("-af", r"asetpts=max(PTS\,N/SR/TB),aformat=s16,aresample=async=1:min_hard_comp=0.01"),
 )
+_IN_BLOCKS = ("-flush_packets", "0")  # into a pipe it would write each packet, some hundred bytes, by itself
 _COMMON = ("-nostdin", "-hide_banner", "-loglevel", "quiet", "-threads", "1", "-protocol_whitelist", "pipe")
 
 
