@@ -55,12 +55,12 @@ def _sealing() -> Iterator[Figure]:
         return time.perf_counter() - started
 
     theirs, sealing, opening = alternated(ROUNDS, bare, sealed, opened)
-    for name, ours in (("sealing", sealing), ("opening", opening)):
+    for name, ours, limit in (("sealing", sealing, 0.5), ("opening", opening, None)):
         yield ratio(
             f"{name}, one core",
             (stop / 1e6 / ours, f"{stop / 1e6 / ours:,.0f} MB/s"),
             (stop / 1e6 / theirs, f"{stop / 1e6 / theirs:,.0f} MB/s AES-256-GCM over 1 MiB"),
-            0.5,
+            limit,
             at_least=True,
         )
 
