@@ -30,7 +30,7 @@ from storage.keys import Key
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 2, 1800
 TRIES_AWAY = 56  # a platform that is away: about a day
-TRIES_BROKEN = 12  # audio that is not there yet, or not whole: about two hours
+TRIES_BROKEN = 12  # audio that is not there yet, or not whole: about an hour
 FAILED = "capture_failed"
 
 

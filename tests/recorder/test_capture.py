@@ -358,6 +358,26 @@ def test_p6_what_is_not_there_yet_is_tried_again_and_kept_when_it_is(
     assert opened(service, only(service)) == WHOLE
 
 
+@pytest.mark.parametrize(
+    ("answer", "tries", "hours"), [(missing, 56, 23), (b"<html></html>", 12, 1)], ids=["away", "not whole"]
+)
+def test_each_try_waits_twice_as_long_as_the_one_before_up_to_half_an_hour(
+    service: Service, exchange: Exchange, answer: object, tries: int, hours: int
+) -> None:
+    told(service, exchange, audio=answer)  # type: ignore[arg-type] -- bytes or an answer
+    now, waits = at(13), []
+    while capture.capture_due(service, now) and (again := only(service).next_try_at) is not None:
+        waits.append((again - now).total_seconds())
+        now = again
+
+    assert only(service).state == "failed"
+    late = [wait - min(2**number, 1800) for number, wait in enumerate(waits, start=1)]
+    assert len(waits) == tries - 1
+    assert all(0 <= seconds < 5 for seconds in late)  # what the try itself took
+    assert len(exchange.gets) == tries
+    assert sum(waits) // 3600 == hours
+
+
 @pytest.mark.parametrize("audio", [b"<html></html>", WHOLE[:-2], streamed(sound(3))])
 def test_audio_that_never_comes_whole_ends_as_a_task_and_stays_at_the_exchange(
     service: Service, exchange: Exchange, audio: bytes
