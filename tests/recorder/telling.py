@@ -21,6 +21,7 @@ from tests.conftest import MovingClock
 
 CUSTOMER, LINE, SALES_LINE = "+4520123456", "+4570123456", "+4570123457"
 OTHER = "+4599887766"  # another customer
+CALLED = {"direction": "outbound", "from": SALES_LINE, "to": OTHER, "customer_type": "private", "call_kind": "sales"}
 AGENT = Actor("act_1", "agent")
 numbers = itertools.count()
 

@@ -16,10 +16,10 @@ from storage.catalogue.calls import Leg
 from tests.conftest import MovingClock
 from tests.recorder.stored import found_by_phone, store, store_call
 from tests.recorder.telling import (
+    CALLED,
     CUSTOMER,
     LINE,
     OTHER,
-    SALES_LINE,
     an_event,
     available,
     its_recordings,
@@ -31,7 +31,6 @@ from tests.recorder.telling import (
 )
 
 NAMED = {"call": "pbx-82", "parent_call_id": "pbx-81", "party": {"role": "agent", "number": None}}
-CALLED = {"direction": "outbound", "from": SALES_LINE, "to": OTHER, "customer_type": "private", "call_kind": "sales"}
 YES = {"method": "dtmf", "digit": "1", "script": "inbound-da@1"}
 
 

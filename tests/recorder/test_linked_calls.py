@@ -17,6 +17,7 @@ from storage.catalogue import calls as call_rows
 from tests.conftest import MovingClock
 from tests.recorder.telling import (
     AGENT,
+    CALLED,
     CUSTOMER,
     OTHER,
     SALES_LINE,
@@ -226,7 +227,7 @@ def test_p1_a_yes_does_not_speak_for_the_customer_of_a_linked_call(
     begun = clock.now
     clock.advance(seconds=61)
     tell(service, *whole_story(MovingClock(begun)))
-    called = {"direction": "outbound", "from": SALES_LINE, "to": to, "customer_type": "private", "call_kind": "sales"}
+    called = CALLED | {"to": to}
     party = {"role": "agent", "number": agent}
     at = begun + timedelta(seconds=20)
     tell(service, an_event("call.started", at, call="pbx-82", **called))
@@ -256,14 +257,7 @@ def test_p1_a_no_by_the_customer_of_a_linked_call_is_one_for_all(
     clock.advance(seconds=61)
     tell(service, *whole_story(MovingClock(begun)))
     at = begun + timedelta(seconds=20)
-    called = {
-        "direction": "outbound",
-        "from": SALES_LINE,
-        "to": OTHER,
-        "customer_type": "private",
-        "call_kind": "sales",
-    }
-    tell(service, an_event("call.started", at, call="pbx-82", **called))
+    tell(service, an_event("call.started", at, call="pbx-82", **CALLED))
     assert keep(service, clock) == ((10_000, 1 << 40),)
     tell(
         service,
@@ -280,14 +274,7 @@ def test_p1_a_call_is_not_blanked_while_nobody_has_decided_whom_its_yes_covers(
     begun = clock.now
     clock.advance(seconds=61)
     tell(service, *whole_story(MovingClock(begun))[:3], an_event("call.ended", clock.now))  # nothing was recorded of it
-    called = {
-        "direction": "outbound",
-        "from": SALES_LINE,
-        "to": OTHER,
-        "customer_type": "private",
-        "call_kind": "sales",
-    }
-    tell(service, an_event("call.started", begun, call="pbx-82", **called))
+    tell(service, an_event("call.started", begun, call="pbx-82", **CALLED))
     clock.advance(seconds=60)
     tell(
         service,
@@ -321,7 +308,7 @@ def test_p1_erasing_a_call_gives_its_yes_to_nobody_whom_it_does_not_speak_for(
     tell(service, *whole_story(MovingClock(begun)))
     (first,) = its_recordings(service, the_call(service))
     parent = the_call(service).id
-    called = {"direction": "outbound", "from": SALES_LINE, "to": to, "customer_type": "private", "call_kind": "sales"}
+    called = CALLED | {"to": to}
     at = begun + timedelta(seconds=20)
     tell(service, an_event("call.started", at, call="pbx-82", **called))
     tell(
