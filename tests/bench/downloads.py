@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from storage.vault import SealedReader, SealedWriter
 from tests.bench.figures import Figure, alternated, ratio
 from tests.bench.media import FRAME, RATE, media_server
 from tests.bench.places import Place, places
+from tests.bench.serving import serving
 
 MEGABYTES = 20
 SHORT, LONG = 300, 4 * 3600
@@ -200,20 +201,13 @@ def plain_object(place: Place, size: int) -> str:
     return "bench/plain"
 
 
-@contextmanager
-def relaying(path: Path, place: Place | None = None, key: str = "") -> Iterator[int]:
+def relaying(path: Path, place: Place | None = None, key: str = "") -> AbstractContextManager[int]:
     """Somebody who passes plain bytes on to anybody, on the core that our server has; gives the port."""
-    command, environment = [sys.executable, "-m", "tests.bench.relays", str(path)], os.environ | BY_ITSELF
-    if place is not None:
-        named = [place.settings[f"RECORDER_STORE__{name}"] for name in ("ENDPOINT_URL", "REGION")]
-        command, environment = [*command, *named, place.bucket, key], environment | place.credentials
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    try:
-        yield int(process.stdout.readline())
-    finally:
-        process.kill()
-        process.wait()
+    if place is None:
+        return serving("relays", str(path), environment=os.environ | BY_ITSELF)
+    named = [place.settings[f"RECORDER_STORE__{name}"] for name in ("ENDPOINT_URL", "REGION")]
+    environment = os.environ | place.credentials
+    return serving("relays", str(path), *named, place.bucket, key, environment=environment)
 
 
 def a_range(place: Place) -> Figure:

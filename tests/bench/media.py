@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import struct
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import numpy
+
+from tests.bench.serving import serving
 
 FRAME = 4  # two channels of 16 bits
 RATE = 8000
@@ -68,16 +67,9 @@ class Handler(BaseHTTPRequestHandler):
             size -= len(part)
 
 
-@contextmanager
-def media_server() -> Iterator[int]:
+def media_server() -> AbstractContextManager[int]:
     """Serve in a process of its own; gives its port."""
-    process = subprocess.Popen([sys.executable, "-m", "tests.bench.media"], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield int(process.stdout.readline())
-    finally:
-        process.kill()
-        process.wait()
+    return serving("media")
 
 
 if __name__ == "__main__":

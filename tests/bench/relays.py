@@ -14,6 +14,8 @@ from typing import Any
 import boto3
 from aiohttp import web
 
+from tests.bench.serving import forever
+
 BLOCK = 1 << 18
 
 FILE = web.AppKey("file", str)
@@ -37,14 +39,6 @@ async def relay(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def run(app: web.Application) -> None:
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(runner.addresses[0][1], flush=True)
-    await asyncio.Event().wait()
-
-
 def main() -> None:
     path, *place = sys.argv[1:]
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -56,7 +50,7 @@ def main() -> None:
         client = boto3.client("s3", endpoint_url=endpoint, region_name=region)
         app[FETCH] = lambda: client.get_object(Bucket=bucket, Key=key)
         app.router.add_get("/object", relay)
-    asyncio.run(run(app))
+    forever(app)
 
 
 if __name__ == "__main__":

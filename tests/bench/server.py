@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import os
 import signal
@@ -33,6 +32,7 @@ from recorder.settings import load
 from storage.clock import new_id
 from storage.columns import wrap
 from storage.tables import InboxRow
+from tests.bench.serving import forever
 from tests.bench.webhooks import SECRET
 
 
@@ -81,17 +81,6 @@ async def _bare(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-def _forever(app: web.Application) -> None:
-    async def run() -> None:
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        print(runner.addresses[0][1], flush=True)
-        await asyncio.Event().wait()
-
-    asyncio.run(run())
-
-
 def _wait_for_worker(service: Service) -> None:
     """Return when the worker has applied an event: its start is not to be measured."""
     event = Event("call.started", "standard", "first", "first", None)
@@ -111,7 +100,7 @@ def main() -> None:
     if kind == "bare":
         app = web.Application()
         app.router.add_post("/webhooks/events", _bare)
-        _forever(app)
+        forever(app)
     data = Path(folder, "data")
     data.mkdir()
     (data / "lines.toml").write_text("")
@@ -126,11 +115,11 @@ def main() -> None:
     )
     with opened(settings) as service:
         if kind == "unkept":
-            _forever(create_app(dataclasses.replace(service, inbox=Unkept(service))))  # type: ignore[arg-type] -- same face
+            forever(create_app(dataclasses.replace(service, inbox=Unkept(service))))  # type: ignore[arg-type] -- same face
         if kind == "naive":
-            _forever(create_app(dataclasses.replace(service, inbox=Naive(service))))  # type: ignore[arg-type] -- same face
+            forever(create_app(dataclasses.replace(service, inbox=Naive(service))))  # type: ignore[arg-type] -- same face
         if kind == "accepting":
-            _forever(create_app(service))
+            forever(create_app(service))
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         with listening(service, Worker(service)) as port:
