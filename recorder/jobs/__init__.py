@@ -6,7 +6,6 @@ run once among all replicas, by a lease that is renewed while they run.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
@@ -31,11 +30,9 @@ from recorder.jobs.runners import Job, Leases, Runner
 from recorder.ports import Service
 
 RENEW_SECONDS = 20
-BREATH_SECONDS = 0.1  # what is said of a call in one breath is applied at one go: half the work under load
 
 
 def _apply(service: Service) -> bool:
-    time.sleep(BREATH_SECONDS)
     return calls.apply_pending(service, service.clock(), limit=200) >= 200  # noqa: PLR2004 -- a full batch
 
 
