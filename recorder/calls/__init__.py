@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
@@ -45,38 +46,44 @@ class Applied:
     more: bool = False  # another worker is at the call, or not all of its events were applied
 
 
-def apply_pending(service: Service, now: datetime, limit: int = 200) -> int:
+class Round(NamedTuple):
+    """`applied` counts events. There is `more` after a full round, and where other workers are at some of the calls."""
+
+    applied: int
+    more: bool
+
+
+def apply_pending(service: Service, now: datetime, limit: int = 200) -> Round:
     """Apply what is pending for the calls of the oldest `limit` events, then settle what is due.
 
-    Returns how many events were applied. Each call has a transaction of its own, so that a webhook that must wait for
-    one waits briefly. A power failure may undo some of it, which is then applied again: nobody is told of any of it
-    before all of it is on disk.
+    Each call has a transaction of its own, so that a webhook that must wait for one waits briefly. A power failure may
+    undo some of it, which is then applied again: nobody is told of any of it before all of it is on disk.
     """
-    done, after = 0, None
+    done: list[Applied] = []
+    count, after = 0, None
     for _ in range(LOOKS):
         with service.database.read() as connection:
             items = service.inbox.oldest(connection, limit, after=after)
-        done = _apply_these(service, items, now)
-        if done or len(items) < limit:
+        done += _apply_these(service, items, now)
+        count = sum(one.count for one in done)
+        if count or len(items) < limit:
             break
         after = items[-1].received_at
     settling.settle(service, now)
-    return done
+    return Round(count, count >= limit or any(one.more for one in done))
 
 
-def _apply_these(service: Service, items: Sequence[InboxItem], now: datetime) -> int:
+def _apply_these(service: Service, items: Sequence[InboxItem], now: datetime) -> list[Applied]:
     known = _opened(service, items, now)
     refs = dict.fromkeys(item.call_ref for item in items)
     done = [one for ref in refs if (one := _in_turn(service, ref, known, now)) is not None]
-    if any(one.more for one in done):
-        service.wake("apply")  # the worker that has it may have begun before the last event came in
     service.database.flush()
     for one in done:
         if one.call_id is not None:
             _look_after(service, one, one.call_id, now)
     for job in sorted({job for one in done for job in one.jobs}):
         service.wake(job)
-    return sum(one.count for one in done)
+    return done
 
 
 def apply_call(service: Service, connection: Connection, call_ref: bytes, now: datetime) -> str | None:

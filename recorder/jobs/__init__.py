@@ -6,6 +6,7 @@ run once among all replicas, by a lease that is renewed while they run.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
@@ -30,10 +31,14 @@ from recorder.jobs.runners import Job, Leases, Runner
 from recorder.ports import Service
 
 RENEW_SECONDS = 20
+APART_SECONDS = 0.1  # between two looks at calls that other workers are at
 
 
 def _apply(service: Service) -> bool:
-    return calls.apply_pending(service, service.clock(), limit=200) >= 200  # noqa: PLR2004 -- a full batch
+    applied, more = calls.apply_pending(service, service.clock())
+    if more and not applied:
+        time.sleep(APART_SECONDS)  # a worker that is paused may hold its call for as long as it likes
+    return more
 
 
 def _capture(service: Service) -> bool:

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select, text
 
-from recorder import capture, erasure, holds, subject_requests, sweep
-from recorder.calls import apply_call, intake, settling
+from recorder import capture, erasure, holds, jobs, subject_requests, sweep
+from recorder.calls import Round, apply_call, apply_pending, intake, settling
 from recorder.capture import attempting
 from recorder.consent.spans import WHOLE
 from recorder.delivery import bounces
@@ -86,6 +87,36 @@ def test_whoever_waits_for_calls_has_all_that_were_linked_to_them_meanwhile(
         assert not withdrawn.done()
         calls.lock(beside, one.call_id)
     assert withdrawn.result().certificates
+
+
+def test_p6_events_of_a_call_that_another_worker_is_at_are_looked_at_again(
+    service: Service, clock: MovingClock
+) -> None:
+    tell(service, started(clock.now))
+    intake.submit(service, an_event("call.ended", clock.now), clock.now).result(10)
+
+    with service.database.write() as connection:
+        calls.lock(connection, the_call(service).id)
+        assert apply_pending(service, clock.now) == Round(0, more=True)
+
+    assert apply_pending(service, clock.now) == Round(1, more=False)
+
+
+def test_who_looks_again_at_such_calls_draws_breath_first(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaths: list[float] = []
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(sleep=breaths.append))
+    tell(service, started(clock.now))
+    intake.submit(service, an_event("call.ended", clock.now), clock.now).result(10)
+
+    with service.database.write() as connection:
+        calls.lock(connection, the_call(service).id)
+        assert jobs._apply(service), "and so on, for as long as the other is paused"
+        assert breaths == [jobs.APART_SECONDS]
+
+    assert not jobs._apply(service)
+    assert len(breaths) == 1
 
 
 def test_a_capture_waits_for_a_linked_call_with_nothing_of_its_own_locked(service: Service, clock: MovingClock) -> None:
