@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import structlog
 from sqlalchemy import Connection
 
-from recorder.errors import BrakeError, LeaseLostError
+from recorder.errors import BrakeError, LeaseLostError, RecorderError
 from recorder.ports import Service
 from storage.catalogue import leases
 from storage.clock import new_id
@@ -45,6 +45,7 @@ class Runner:
         self._running = False
         self._again = False
         self._stopped = False
+        self._in_the_way: type[RecorderError] | None = None  # what stopped the last run
 
     def ring(self) -> None:
         with self._lock:
@@ -71,15 +72,29 @@ class Runner:
 
     def _once(self) -> bool:
         try:
-            if not self._job.alone:
-                return self._job.work(self._service)
-            with self._leases.taken(self._job.name) as ours:
-                return ours is not None and self._job.work(ours)
-        except (BrakeError, LeaseLostError) as error:
-            log.warning("job.stopped", job=self._job.name, code=error.code, why=str(error))
-        except Exception:  # the outermost edge of a job: it is logged, and the next ring tries again
+            more = self._work()
+        except Exception as error:  # noqa: BLE001 -- the outermost edge of a job: it is logged, and tried again when rung
+            self._note(error)
+            return False
+        if self._in_the_way:
+            log.info("job.recovered", job=self._job.name)
+            self._in_the_way = None
+        return more
+
+    def _work(self) -> bool:
+        if not self._job.alone:
+            return self._job.work(self._service)
+        with self._leases.taken(self._job.name) as ours:
+            return ours is not None and self._job.work(ours)
+
+    def _note(self, error: Exception) -> None:
+        """What may pass by itself is told once, until a run gets through; anything else each time, with a traceback."""
+        if not isinstance(error, RecorderError) or not (error.retryable or isinstance(error, BrakeError)):
             log.exception("job.failed", job=self._job.name)
-        return False
+            self._in_the_way = None
+        elif self._in_the_way is not type(error):
+            log.warning("job.stopped", job=self._job.name, code=error.code, why=str(error))
+            self._in_the_way = type(error)
 
 
 class Leases:
@@ -126,5 +141,7 @@ class Leases:
             try:
                 with self._service.database.write() as connection:
                     leases.renew(connection, name, self._owner, fence, self._service.clock(), LEASE_SECONDS)
-            except Exception:  # the others are renewed all the same, and for this one the next round is in time
+            except RecorderError as error:  # the others are renewed, and for this one the next round is in time
+                log.warning("lease.not_renewed", job=name, code=error.code)
+            except Exception:
                 log.exception("lease.not_renewed", job=name)

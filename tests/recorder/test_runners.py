@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
 from recorder.errors import BrakeError, LeaseLostError
 from recorder.jobs.runners import LEASE_SECONDS, Job, Leases, Runner, Work
 from recorder.ports import Service
 from storage.catalogue import forecast, leases
+from storage.errors import DatabaseBusyError, DatabaseUnavailableError, IntegrityError
 from tests import rows
 from tests.conftest import MovingClock
 
@@ -77,6 +81,67 @@ def test_a_job_that_fails_runs_again_when_rung(service: Service, pool: ThreadPoo
     assert failed.wait(WAIT)
     job.ring()
     assert done.wait(WAIT)
+
+
+AWAY, BUSY, BRAKE = DatabaseUnavailableError(), DatabaseBusyError(), BrakeError("3 due, 1 foreseen")
+BUG, DAMAGE = RuntimeError("broken"), IntegrityError()
+
+
+def told(service: Service, outcomes: list[Exception | None]) -> list[tuple[str, str, str | None, bool]]:
+    """The lines of a job whose runs end so, one after the other: event, level, code, and whether with a traceback."""
+    left = iter(outcomes)
+
+    def work(_: Service) -> bool:
+        if error := next(left):
+            raise error
+        return False
+
+    with ThreadPoolExecutor(1) as pool, capture_logs() as lines:
+        job = runner(service, pool, work)
+        for _ in outcomes:
+            job.ring()
+            pool.submit(str).result(WAIT)  # its only thread has done with the job
+    return [(one["event"], one["log_level"], one.get("code"), "exc_info" in one) for one in lines]
+
+
+@pytest.mark.parametrize("error", [AWAY, BRAKE, LeaseLostError()])
+def test_what_stands_in_the_way_is_one_line_until_it_is_gone(service: Service, error: Exception) -> None:
+    stopped, recovered = ("job.stopped", "warning", error.code, False), ("job.recovered", "info", None, False)
+
+    assert told(service, [None, error, error, error, None, None, error]) == [stopped, recovered, stopped]
+
+
+def test_another_thing_in_the_way_is_another_line(service: Service) -> None:
+    assert [code for _, _, code, _ in told(service, [AWAY, AWAY, BUSY, BUSY, AWAY])] == [
+        "database_unavailable",
+        "database_busy",
+        "database_unavailable",
+    ]
+
+
+@pytest.mark.parametrize("error", [BUG, DAMAGE])
+def test_what_nobody_foresaw_keeps_its_traceback_each_time(service: Service, error: Exception) -> None:
+    failed = ("job.failed", "error", None, True)
+
+    assert told(service, [error, error]) == [failed, failed]
+    assert told(service, [AWAY, error, AWAY])[1] == failed
+
+
+def test_a_lease_that_is_not_renewed_while_the_database_is_away_is_one_line(service: Service) -> None:
+    away = threading.Event()
+
+    def door(_: Connection) -> None:
+        if away.is_set():
+            raise AWAY
+
+    ours = Leases(replace(service, database=service.database.fenced(door)))
+    with ours.taken("test"), capture_logs() as lines:
+        away.set()
+        ours.renew()
+        away.clear()
+    assert [(one["event"], one["log_level"], one["code"], "exc_info" in one) for one in lines] == [
+        ("lease.not_renewed", "warning", "database_unavailable", False)
+    ]
 
 
 def test_one_that_is_stopped_starts_nothing(service: Service, pool: ThreadPoolExecutor) -> None:
