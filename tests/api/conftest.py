@@ -46,6 +46,16 @@ def database_kind(request: pytest.FixtureRequest) -> str:
     return kind
 
 
+class Idle:
+    """No jobs: nothing happens here but what is asked for."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def wake(self, name: str) -> None: ...
+
+
 @dataclass
 class House:
     """The application, and an exchange that calls it."""

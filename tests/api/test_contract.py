@@ -31,7 +31,7 @@ from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
 from storage.clock import new_id, rfc3339
-from tests.api.conftest import House
+from tests.api.conftest import House, Idle
 from tests.conftest import BEGINNING, DIRECTORY, LINES, STANDARD_SECRET, TWILIO_SID, TWILIO_TOKEN, MovingClock, Prepared
 
 SHADOWED = {"/v1/recordings/search"}  # `/v1/recordings/{id}` matches it too, and answers 404
@@ -89,16 +89,6 @@ class Signed(AuthBase):
             signers = [signing.signer(STANDARD_SECRET)]
             request.headers.update(signing.headers(signers, key, BEGINNING, body))
         return request
-
-
-class Idle:
-    """No jobs: nothing happens here but what is asked for."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def wake(self, name: str) -> None: ...
 
 
 @pytest.fixture(scope="module")
