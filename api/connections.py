@@ -7,17 +7,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from http import HTTPStatus
 from typing import Any, cast
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from structlog.contextvars import bound_contextvars
 
 from api import headers, problems
+from api.metrics import METRICS
 from api.routing import REQUEST_ID
 
 FULL_EVERY = 60.0  # seconds between two log lines that we are full: whoever fills us must not fill the log
+SENDERS = (HttpProcessingError, web.RequestPayloadError, web.HTTPException)  # faults of whoever sent the request
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +68,17 @@ class Connection(web.RequestHandler):
         self._room.leave()
         super().connection_lost(exc)
 
+    def log_exception(self, *_: object, exc_info: BaseException | None = None, **__: object) -> None:
+        """Log only the kind of error: aiohttp's own words repeat a malformed head, tokens and all.
+
+        A sender's fault is an info, as each answer's line is: strangers must not fill the log with warnings.
+        """
+        kind = type(exc_info).__name__ if exc_info else None
+        if isinstance(exc_info, SENDERS):
+            log.info("http.malformed", kind=kind)
+        else:
+            log.error("http.failed", kind=kind)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -76,11 +89,13 @@ class Connection(web.RequestHandler):
         if isinstance(exc, ConnectionError):
             raise exc  # nobody is there to be answered, and nothing they sent was wrong
         if isinstance(exc, UnicodeEncodeError) and not request.headers.get("Expect", "").isascii():
-            status, exc = HTTPStatus.EXPECTATION_FAILED, None  # aiohttp failed in refusing it: its words repeat it
+            exc = web.HTTPExpectationFailed()  # aiohttp failed in refusing it: its words repeat it
+            status = exc.status
         request.setdefault(REQUEST_ID, secrets.token_urlsafe(12))
         with bound_contextvars(request_id=request[REQUEST_ID]):
             super().handle_error(request, status, exc, message)  # logs it; raises where an answer has been begun
         response = problems.of_status(cast("web.Request", request), status)
+        self._app[METRICS].count(cast("web.Request", request), "unknown", status, 0.0)
         headers.put(self._app, request, response)
         response.force_close()
         return response
@@ -90,5 +105,5 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Replace aiohttp's own answer to an `Expect` it does not know; the application lets no such error through."""
         if isinstance(resp, web.HTTPException):
-            resp = self.handle_error(request, resp.status)
+            resp = self.handle_error(request, resp.status, resp)
         return await super().finish_response(request, resp, start_time)

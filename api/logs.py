@@ -54,16 +54,6 @@ def configure(stream: TextIO | None = None) -> None:
         logger_factory=lambda *_: structlog.WriteLogger(into),
         cache_logger_on_first_use=False,
     )
-    of_the_server = logging.getLogger("aiohttp.server")
-    of_the_server.handlers, of_the_server.propagate = [_KindOnly()], False
-
-
-class _KindOnly(logging.Handler):
-    """Logs only the kind of error the web server reports: its own words repeat a malformed head, tokens and all."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        kind = record.exc_info[0] if record.exc_info else None
-        structlog.get_logger().warning("http.malformed", kind=kind.__name__ if kind else record.levelname)
 
 
 def without_personal_data(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

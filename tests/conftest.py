@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import logging
 import os
 import shutil
 import tempfile
@@ -49,11 +48,8 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def _logs_as_found() -> Iterator[None]:
     """Undo logging set up in a test: its stream closes with the test, and the next test must not write there."""
-    server = logging.getLogger("aiohttp.server")
-    handlers, propagate = server.handlers[:], server.propagate
     yield
     structlog.reset_defaults()
-    server.handlers, server.propagate = handlers, propagate
 
 
 class MovingClock:

@@ -6,6 +6,7 @@ import json
 import socket
 from http.client import HTTPResponse
 from typing import Any, cast
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -30,13 +31,20 @@ MALFORMED = [
     b"GET /healthz HTTP/1.1\r\n" + b"X: secret\r\n" * 200 + b"\r\n",
 ]
 LOST = [b"SECRET@ / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02secret\r\n\r\n"]  # not for us: nothing is written at all
+UNPACKED = b"POST /webhooks/events HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"
+UNKNOWN = [
+    b"POST /webhooks/events HTTP/1.1\r\nHost: x\r\nExpect: %b\r\nContent-Length: 2\r\n\r\n" % expected
+    for expected in (b"secret", b"secret \xff")
+]
 
 
 def answered(service: Service, head: bytes) -> tuple[HTTPResponse, dict[str, Any]]:
-    with (
-        server.listening(service, cast("Any", Idle())) as port,
-        socket.create_connection(("127.0.0.1", port), timeout=10) as client,
-    ):
+    with server.listening(service, cast("Any", Idle())) as port:
+        return exchanged(port, head)
+
+
+def exchanged(port: int, head: bytes) -> tuple[HTTPResponse, dict[str, Any]]:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall(head)
         answer = HTTPResponse(client)
         answer.begin()
@@ -70,6 +78,43 @@ def test_a_malformed_head_is_answered_as_everything_is_and_not_repeated(service:
         assert answer.headers.get_all(name) == [value]
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("head", [*MALFORMED, *LOST, *UNKNOWN, UNPACKED])
+def test_p6_whatever_a_scanner_sends_warns_nobody(
+    service: Service, capfd: pytest.CaptureFixture[str], head: bytes
+) -> None:
+    answered(service, head)
+    lines = [json.loads(line) for line in "".join(capfd.readouterr()).splitlines()]
+    assert {line["level"] for line in lines} <= {"info"}
+
+
+def test_what_never_reaches_the_application_is_counted_all_the_same(service: Service, clock: MovingClock) -> None:
+    bearer = House(service, clock, cast("Any", None)).bearer("operator")
+    with server.listening(service, cast("Any", Idle())) as port:
+        for head in (MALFORMED[0], LOST[0], *UNKNOWN):
+            exchanged(port, head)
+        with urlopen(Request(f"http://127.0.0.1:{port}/metrics", headers=bearer)) as answer:
+            figures = answer.read().decode().splitlines()
+    assert 'recorder_http_refusals_total{code="invalid_input",route="unknown"} 2.0' in figures
+    assert 'recorder_http_refusals_total{code="expectation_failed",route="unknown"} 2.0' in figures
+
+
+def test_a_fault_of_our_own_is_an_error(
+    service: Service, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Here a header of ours that cannot be written, found when all of our code has run."""
+    monkeypatch.setitem(ALWAYS, "X-Broken", "a\nb")
+    with (
+        server.listening(service, cast("Any", Idle())) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+    ):
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(1) == b""
+    lines = [json.loads(line) for line in "".join(capfd.readouterr()).splitlines()]
+    assert [(line["level"], line["kind"]) for line in lines if line["event"] == "http.failed"] == [
+        ("error", "ValueError")
+    ]
 
 
 @pytest.mark.parametrize("path", [b"/webhooks/events", b"/nowhere"])
