@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from recorder.actors import Actor
 from recorder.errors import InvalidInputError, NotFoundError, UnauthenticatedError
@@ -57,7 +61,7 @@ def holder(service: Service, token_id: str, now: datetime) -> Actor:
 
 
 def list_tokens(service: Service) -> list[TokenInfo]:
-    """Every token, oldest first; expired and revoked ones too, for a year."""
+    """Every token, oldest first; expired and revoked ones too, for a year, but none that was only lent."""
     with service.database.read() as connection:
         return catalogue.all_tokens(connection)
 
@@ -67,10 +71,26 @@ def revoke(service: Service, token_id: str, now: datetime, *, actor: Actor) -> N
     with service.database.write() as connection:
         if catalogue.by_id(connection, token_id) is None:
             raise NotFoundError("no such token")
-        if not catalogue.revoke(connection, token_id, now):
-            return
-        sessions.end_of_token(connection, token_id)
-        audit.append(connection, type="token.revoked", actor=actor.id, subject=token_id, body={}, now=now)
+        _revoke(connection, token_id, now, actor)
+
+
+@contextmanager
+def lent(service: Service, role: str, name: str, *, actor: Actor) -> Iterator[str]:
+    """A token for one act of the service's own, gone with the block: it is nobody's, and the audit log keeps its id."""
+    text, token = create(service, role, name, service.clock(), days=1, actor=actor)
+    try:
+        yield text
+    finally:
+        with service.database.write() as connection:
+            _revoke(connection, token.id, service.clock(), actor)
+            catalogue.forget(connection, token.id)
+
+
+def _revoke(connection: Connection, token_id: str, now: datetime, actor: Actor) -> None:
+    if not catalogue.revoke(connection, token_id, now):
+        return
+    sessions.end_of_token(connection, token_id)
+    audit.append(connection, type="token.revoked", actor=actor.id, subject=token_id, body={}, now=now)
 
 
 def _actor(token: TokenInfo | None, now: datetime) -> Actor:

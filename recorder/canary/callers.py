@@ -110,15 +110,10 @@ class ExchangeCaller:
         self._send("POST", "/webhooks/events", headers | {"content-type": "application/json"}, body)
 
     def _push(self, recording: str) -> None:
-        """With a token that lives for this push alone."""
-        service = self._service
-        token, info = tokens.create(service, "platform", "canary", service.clock(), days=1, actor=CANARY)
-        try:
+        with tokens.lent(self._service, "platform", "canary", actor=CANARY) as token:
             headers = {"authorization": f"Bearer {token}", "content-type": "audio/wav"}
             body = tones.wav([tones.samples("caller"), tones.samples("agent")])
             self._send("PUT", f"/v1/calls/{self._call}/recordings/{recording}", headers, body)
-        finally:
-            tokens.revoke(service, info.id, service.clock(), actor=CANARY)
 
     def _send(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         origins = [origin_of(self._base)]

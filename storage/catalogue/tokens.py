@@ -56,6 +56,10 @@ def revoke(connection: Connection, token_id: str, now: datetime) -> bool:
     return revoked.rowcount == 1
 
 
+def forget(connection: Connection, token_id: str) -> None:
+    connection.execute(delete(tokens).where(tokens.c.id == token_id))
+
+
 def forget_before(connection: Connection, moment: datetime) -> int:
     """Forget tokens that ended before a moment, and with them whose they were."""
     ended = func.coalesce(tokens.c.revoked_at, tokens.c.expires_at) < moment

@@ -16,7 +16,7 @@ import pytest
 
 from api.demo.exchange import Call, Exchange
 from api.server import listening
-from recorder import canary
+from recorder import canary, tokens
 from recorder.audio import tones
 from recorder.canary import Report
 from recorder.errors import InvalidInputError
@@ -161,6 +161,7 @@ def test_a_line_asked_elsewhere_is_called_in_the_exchanges_place(setting: Settin
     assert report.ok, report
     assert [name for name, _ in report.passed] == [name for name in STEPS if name != "asked"]
     assert setting.left() == []
+    assert tokens.list_tokens(setting.service) == []
 
 
 def silent(end: tones.Samples) -> tones.Samples:

@@ -1,5 +1,5 @@
 import re
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +10,7 @@ from recorder.errors import InvalidInputError, NotFoundError, UnauthenticatedErr
 from recorder.ports import Service
 from storage import audit
 from storage.catalogue import sessions
+from tests.recorder.logged import logged
 from tests.rows import written_down
 
 NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
@@ -97,6 +98,21 @@ def test_p5_making_and_revoking_are_in_the_record(service: Service) -> None:
 
     assert entries.count('"type":"token.created"') == entries.count('"type":"token.revoked"') == 1
     assert "Carla" not in entries
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_token_for_one_act_of_our_own_ends_with_it_and_leaves_no_row(service: Service, failing: bool) -> None:
+    with suppress(ConnectionError), tokens.lent(service, "platform", "canary", actor=SYSTEM) as text:
+        actor = tokens.authenticate(service, text, service.clock())
+        assert actor.role == "platform"
+        if failing:
+            raise ConnectionError
+
+    with pytest.raises(UnauthenticatedError):
+        tokens.authenticate(service, text, service.clock())
+    assert tokens.list_tokens(service) == []
+    for kind in ("token.created", "token.revoked"):
+        assert [(one["actor"], one["subject"]) for one in logged(service, kind)] == [(SYSTEM.id, actor.id)]
 
 
 def test_whose_a_token_was_is_forgotten_a_year_after_its_end(service: Service) -> None:
