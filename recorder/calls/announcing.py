@@ -16,27 +16,39 @@ from storage.catalogue.recordings import Recording
 from storage.clock import new_id
 
 GONE = ("discarded", "erasing")
+ANOTHERS = "the recording is another call's"
 MISSING = {"recording.absent": "platform_absent", "recording.failed": "platform_failed"}  # why nothing is there
 
 
 def announced(case: Case, received: ReceivedEvent) -> Recording | None:
-    """The recording an event is about, its row made if it is new; None for one that was here once and is gone."""
+    """The recording an event is about, its row made if it is new; None for one that was here once and is gone.
+
+    Raises `InvalidEventError` where it is a call's that is not linked to the event's.
+    """
     event = received.event
     ref = recording_ref(case.service, event.platform, str(event.recording_id))
-    known = recordings.lock_by_ref(case.connection, ref)
+    known = recordings.lock_by_ref(case.connection, ref, case.call.id) or _of_linked_call(case, ref)
     if known is None:
         if seen.has(case.connection, ref):
             return None
-        recordings.insert(case.connection, _new(case, event, ref))
-        known = recordings.lock_by_ref(case.connection, ref)
-        if known is not None:
-            case.note("recording.announced", recording=known.id)
-    if known is None or not (
-        known.call_id == case.call.id or known.call_id in calls.family(case.connection, case.call.id)
-    ):
-        raise InvalidEventError("the recording is another call's")
+        known = _new(case, event, ref)
+        if not recordings.insert(case.connection, known):  # another call's worker made it at this very moment
+            raise InvalidEventError(ANOTHERS)
+        case.note("recording.announced", recording=known.id)
     _narrow_cause(case, known, event)
     return known
+
+
+def _of_linked_call(case: Case, ref: bytes) -> Recording | None:
+    """The recording, locked, where it is a linked call's. Another call's is not locked, as that call is not either:
+    two calls that each name the other's recording would wait for each other.
+    """
+    known = recordings.by_ref(case.connection, ref)
+    if known is None:
+        return None
+    if known.call_id not in calls.family(case.connection, case.call.id):
+        raise InvalidEventError(ANOTHERS)
+    return recordings.lock(case.connection, known.id)
 
 
 def timed(case: Case, recording: Recording, edge: str, at: datetime) -> None:

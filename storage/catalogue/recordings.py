@@ -86,7 +86,8 @@ class Page:
 RECORDING = select(*(recordings.c[name] for name in Recording.__dataclass_fields__))
 _BY_ID = RECORDING.where(recordings.c.id == bindparam("recording"))
 _BY_REF = RECORDING.where(recordings.c.ref == bindparam("recording_ref"))
-_LOCK_BY_ID, _LOCK_BY_REF = _BY_ID.with_for_update(), _BY_REF.with_for_update()
+_LOCK_BY_ID = _BY_ID.with_for_update()
+_LOCK_OF_CALL = _BY_REF.where(recordings.c.call_id == bindparam("call")).with_for_update()
 _OF_CALL = RECORDING.where(recordings.c.call_id == bindparam("call")).order_by(recordings.c.id)
 _CHANGE = update(recordings).where(recordings.c.id == bindparam("recording"))
 _CHANGE_OF_CALL = update(recordings).where(recordings.c.call_id == bindparam("call"))
@@ -106,18 +107,18 @@ def by_ref(connection: Connection, ref: bytes) -> Recording | None:
     return _one(connection, _BY_REF, recording_ref=ref)
 
 
-def lock_by_ref(connection: Connection, ref: bytes) -> Recording | None:
-    """The same, locked as by `lock`."""
-    return _one(connection, _LOCK_BY_REF, recording_ref=ref)
+def lock_by_ref(connection: Connection, ref: bytes, call_id: str) -> Recording | None:
+    """The same, locked as by `lock`; None, and nothing locked, where it is not this call's."""
+    return _one(connection, _LOCK_OF_CALL, recording_ref=ref, call=call_id)
 
 
 def of_call(connection: Connection, call_id: str) -> list[Recording]:
     return [Recording(*row) for row in connection.execute(_OF_CALL, {"call": call_id})]
 
 
-def insert(connection: Connection, recording: Recording) -> None:
-    """Add a recording, unless one with its ref is already there: read it back by its ref."""
-    insert_new(connection, recordings, [vars(recording)], conflict=["ref"])
+def insert(connection: Connection, recording: Recording) -> bool:
+    """Add a recording. False where one with its ref is already there."""
+    return bool(insert_new(connection, recordings, [vars(recording)], conflict=["ref"]))
 
 
 def change(

@@ -101,7 +101,7 @@ class Keeper:
         for name in names:
             with self.service.database.write() as connection:
                 ref = recording_ref(self.service, "standard", name)
-                recording = recordings.lock_by_ref(connection, ref)
+                recording = recordings.by_ref(connection, ref)
                 call = None if recording is None else call_rows.get(connection, recording.call_id)
                 if recording is None or call is None or recording.next_try_at is None:
                     continue
