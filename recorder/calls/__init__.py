@@ -166,6 +166,8 @@ def _look_after(service: Service, one: Applied, call_id: str, now: datetime) -> 
     try:
         if one.unknown:
             settling.classify(service, call_id, now)
+    except DatabaseBusyError:
+        pass  # Another worker has the call, so there is more to come of it; at the latest, its capture asks.
     except RecorderError as exc:
         log.warning("call.not_looked_after", call_id=call_id, code=exc.code)
 

@@ -5,6 +5,7 @@ Also the one thing about a call that must be asked of others, its class; never i
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
@@ -27,7 +28,7 @@ from storage.catalogue import blanking, calls, recordings, relatives, tasks
 from storage.catalogue.calls import LONGEST_CALL, Call
 from storage.catalogue.recordings import Recording
 from storage.clock import utc_day
-from storage.errors import KeyDestroyedError, RecorderError
+from storage.errors import DatabaseBusyError, KeyDestroyedError, RecorderError
 from storage.keys import Key
 
 AGAIN = timedelta(minutes=5)
@@ -36,19 +37,19 @@ FINAL = frozenset(["refused", "withdrawn", "unanswered", "expired"])  # bars tha
 log = structlog.get_logger(__name__)
 
 
-def classify(service: Service, call_id: str, now: datetime) -> str | None:
+def classify(service: Service, call_id: str, now: datetime, *, wait: bool = False) -> str | None:
     """The call's class; asks the directory for what neither event nor line said: private or business, and the account.
 
-    What counts is whose number it was at the time of the call, not some day later. Raises `DirectoryUnavailableError`:
-    both stay open and may be asked for again.
+    What counts is whose number it was at the time of the call, not some day later. Raises `DirectoryUnavailableError`
+    and, without `wait`, `DatabaseBusyError` where another worker has the call: both stay open, to be asked for again.
     """
     with service.database.read() as connection:
         call = calls.get(connection, call_id)
-    call = None if call is None else _asked(service, call, now)
+    call = None if call is None else _asked(service, call, now, wait=wait)
     return None if call is None else call.segment
 
 
-def _asked(service: Service, call: Call, now: datetime) -> Call | None:
+def _asked(service: Service, call: Call, now: datetime, *, wait: bool = False) -> Call | None:
     """The call with what the directory says of it; None where it has gone meanwhile."""
     data = personal.of_call(service, call, now)
     number = personal.customer_number(call.direction, data)
@@ -58,7 +59,7 @@ def _asked(service: Service, call: Call, now: datetime) -> Call | None:
     if customer is None:
         return call
     with service.database.write() as connection:
-        case = take(service, connection, calls.lock(connection, call.id), now)
+        case = take(service, connection, calls.lock(connection, call.id, wait=wait), now)
         if case is None:
             return None
         _introduce(case, customer)
@@ -114,9 +115,12 @@ def _prospect(service: Service, call: Call, now: datetime) -> _Prospect | None:
         return _found_out(service, call, now)
     except KeyDestroyedError:
         return _Prospect(call, "expired")
+    except DatabaseBusyError:  # another worker has it: the next round is soon
+        return None
     except RecorderError as exc:
         log.warning("call.not_settled", call_id=call.id, code=exc.code)
-    with service.database.write() as connection:
+    with suppress(DatabaseBusyError), service.database.write() as connection:
+        calls.lock(connection, call.id, wait=False)
         calls.change(connection, call.id, settle_at=now + AGAIN)
     return None
 

@@ -30,6 +30,7 @@ from storage.catalogue import calls as call_rows
 from storage.catalogue import capturing, recordings
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
+from storage.errors import DatabaseBusyError
 
 LOOK_AGAIN = timedelta(minutes=5)  # at a recording that waits for news, should its news not have woken us
 
@@ -60,10 +61,9 @@ def begin(
     failed can be claimed too.
     """
     recording_id = announced.id
-    if _class_is_open(service, announced, now):
-        with service.database.write() as connection:
-            recordings.change(connection, recording_id, when={"state": "announced"}, next_try_at=now + LOOK_AGAIN)
-        return "wait"
+    unready = _unready(service, announced, now, wait=pushed)
+    if unready is not None:
+        return unready
     with service.database.write() as connection:
         call, recording = storing.locked(service, connection, announced.call_id, recording_id, now, wait=pushed)
         workable = ("announced", "capturing", "failed") if pushed else ("announced", "capturing")
@@ -142,15 +142,22 @@ def discard_claimed(service: Service, job: Job, reason: str, now: datetime) -> N
             audit.append_many(connection, [entry], now=now)
 
 
-def _class_is_open(service: Service, announced: Recording, now: datetime) -> bool:
-    """Ask the directory about the call; True where its class is still unknown because the directory is away."""
+def _unready(service: Service, announced: Recording, now: datetime, *, wait: bool) -> Literal["wait", "taken"] | None:
+    """Ask the directory about the call; say why its class stays unknown: the directory is away, or another has it."""
     try:
-        settling.classify(service, announced.call_id, now)
+        settling.classify(service, announced.call_id, now, wait=wait)
     except DirectoryUnavailableError:
-        with service.database.read() as connection:
+        with service.database.write() as connection:
             recording = recordings.get(connection, announced.id)
-        return recording is not None and recording.segment is None
-    return False
+            if recording is None or recording.segment is not None:
+                return None
+            recordings.change(connection, announced.id, when={"state": "announced"}, next_try_at=now + LOOK_AGAIN)
+        return "wait"
+    except DatabaseBusyError:
+        if wait:
+            raise
+        return "taken"
+    return None
 
 
 def _expiry(service: Service, family: Family, recording: Recording) -> datetime | None:

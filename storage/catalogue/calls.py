@@ -115,9 +115,12 @@ def get(connection: Connection, call_id: str) -> Call | None:
 def lock(connection: Connection, call_id: str, *, wait: bool = True) -> Call | None:
     """The call, its row locked until the transaction ends. Calls are locked before recordings.
 
-    Without `wait`, also None where another transaction has it locked.
+    Without `wait`, raises `DatabaseBusyError` where another transaction has it locked.
     """
-    return _one(connection, _LOCK_BY_ID if wait else _LOCK_FREE_BY_ID, call=call_id)
+    call = _one(connection, _LOCK_BY_ID if wait else _LOCK_FREE_BY_ID, call=call_id)
+    if call is None and not wait and get(connection, call_id) is not None:
+        raise DatabaseBusyError
+    return call
 
 
 def by_ref(connection: Connection, ref: bytes) -> Call | None:

@@ -14,6 +14,15 @@ from tests.conftest import MovingClock
 from tests.recorder.telling import CUSTOMER, LINE, SALES_LINE, an_event, started, tell, the_call
 
 
+class Away:
+    """A directory that cannot be asked."""
+
+    def by_phone(self, phone: str) -> Customer | None:
+        raise DirectoryUnavailableError
+
+    by_account = by_phone
+
+
 @pytest.mark.parametrize(
     ("told", "number", "customer", "expected"),
     [
@@ -45,12 +54,6 @@ def test_an_outbound_call_is_announced_only_as_a_sales_call(service: Service, cl
 
 
 def test_a_directory_that_is_away_leaves_the_class_open(service: Service, clock: MovingClock) -> None:
-    class Away:
-        def by_phone(self, phone: str) -> Customer | None:
-            raise DirectoryUnavailableError
-
-        by_account = by_phone
-
     tell(replace(service, directory=Away()), started(clock.now, to="+4570999999"))
 
     assert the_call(service).segment is None
