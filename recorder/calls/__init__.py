@@ -91,9 +91,6 @@ def apply_call(service: Service, connection: Connection, call_ref: bytes, now: d
 
     It applies at most a slice: a caller about to decide something asks `unread` whether that was all.
     """
-    known = calls.by_ref(connection, call_ref)
-    if known is not None:
-        relatives.lock(connection, [known.id])
     applied = _apply(service, connection, call_ref, {}, now, careful=True)
     audit.append_many(connection, applied.entries, now=now)
     return applied.call_id
@@ -188,9 +185,7 @@ def _apply(
     linked to, or becomes linked to here; without `wait`, also where another has the call itself.
     """
     applied = Applied()
-    call = calls.lock_by_ref(connection, ref, wait=wait)
-    if call is not None:
-        relatives.lock_others(connection, call.id)
+    call = relatives.lock_by_ref(connection, ref, wait=wait)
     # What is pending under any of its ids, read only once the lock is held.
     refs = calls.refs(connection, call) if call else [ref]
     items = service.inbox.pending(connection, *refs, limit=SLICE)

@@ -95,13 +95,11 @@ def known_or_new(
     """
     platform = received.event.platform
     ref = inbox.ref(service.keyring, platform, platform_call_id)
-    known = calls.lock_by_ref(connection, ref, wait=False)
-    if known is not None:
-        relatives.lock_others(connection, known.id)
+    known = relatives.lock_by_ref(connection, ref, wait=False)
     if known is not None or seen.has(connection, ref):
         return known
     new = open_call(service, connection, platform, platform_call_id, received.received_at, now)
-    return calls.lock_by_ref(connection, ref, wait=False) if new is None else new.call
+    return relatives.lock_by_ref(connection, ref, wait=False) if new is None else new.call
 
 
 def moment(received: ReceivedEvent) -> tuple[datetime, str]:

@@ -40,7 +40,7 @@ def admit(
     case = open_call(service, connection, first.event.platform, first.event.call_id, first.received_at, now)
     if case is not None:
         return case, True
-    return taken(service, connection, calls.lock_by_ref(connection, ref), now), False
+    return taken(service, connection, relatives.lock_by_ref(connection, ref), now), False
 
 
 def turn_away(service: Service, connection: Connection, events: Sequence[ReceivedEvent], now: datetime) -> bool:
@@ -70,10 +70,7 @@ def _parent(service: Service, connection: Connection, events: Sequence[ReceivedE
     if named is None:
         return None
     one, parent_id = named
-    parent = calls.lock_by_ref(connection, inbox.ref(service.keyring, one.event.platform, parent_id), wait=False)
-    if parent is not None:
-        relatives.lock_others(connection, parent.id)
-    return parent
+    return relatives.lock_by_ref(connection, inbox.ref(service.keyring, one.event.platform, parent_id), wait=False)
 
 
 def _naming_another(events: Sequence[ReceivedEvent]) -> tuple[ReceivedEvent, str] | None:

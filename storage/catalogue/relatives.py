@@ -7,9 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, func, select, union_all, update
 
-from storage.catalogue import evidence, seen
+from storage.catalogue import calls, evidence, seen
 from storage.catalogue.among import among
-from storage.catalogue.calls import family
+from storage.catalogue.calls import Call
 from storage.catalogue.evidence import Consent
 from storage.clock import new_id
 from storage.errors import DatabaseBusyError
@@ -31,7 +31,7 @@ def lock(connection: Connection, call_ids: Collection[str], *, skip_locked: bool
     """Lock calls and all calls linked to them, in the order of their ids: what was said in one may pass to the others.
 
     Returns the calls asked for; with `skip_locked`, only those where nobody else has the call or any of its relatives
-    locked. It waits in that order, so whoever holds a call already must lock its relatives by `lock_others` instead.
+    locked. It waits in that order, so whoever holds a call already must lock others by `lock_by_ref`, without `wait`.
     """
     if _one_writer(connection):
         return list(call_ids)
@@ -48,14 +48,19 @@ def lock(connection: Connection, call_ids: Collection[str], *, skip_locked: bool
         savepoint.rollback()  # gives the locks back: the new ones may come first in that order
 
 
-def lock_others(connection: Connection, call_id: str) -> None:
-    """Lock all calls linked to one that is locked already, without waiting: two would wait for each other.
+def lock_by_ref(connection: Connection, ref: bytes, *, wait: bool = True) -> Call | None:
+    """The call a platform's id names, locked as by `calls.lock_by_ref`, with all calls linked to it.
 
-    Raises `DatabaseBusyError` where another transaction has one of them locked.
+    Without `wait`, raises `DatabaseBusyError` where another transaction has one of them locked; with it, only where
+    the id has come to name another call while we waited for the first.
     """
-    alone = _one_writer(connection) or len(family(connection, call_id)) == 1
-    if not alone and not lock(connection, [call_id], skip_locked=True):
-        raise DatabaseBusyError
+    named = calls.by_ref(connection, ref) if wait and not _one_writer(connection) else None
+    if named is not None:
+        lock(connection, [named.id])
+    call = calls.lock_by_ref(connection, ref, wait=wait)
+    if call is not None and (named is None or call.id != named.id):
+        _lock_others(connection, call.id)
+    return call
 
 
 def waited_for(connection: Connection, call_ids: Collection[str]) -> list[str]:
@@ -63,7 +68,7 @@ def waited_for(connection: Connection, call_ids: Collection[str]) -> list[str]:
     return [
         one
         for one in _linked(connection, call_ids)
-        if _first_recorded(connection, family(connection, one) - {one}, UNDECIDED) is not None
+        if _first_recorded(connection, calls.family(connection, one) - {one}, UNDECIDED) is not None
     ]
 
 
@@ -74,7 +79,7 @@ def bequeath(connection: Connection, call_ids: Sequence[str]) -> None:
     call's alone. A yes goes only to a call with recordings already decided: nobody can tell any more whose yes it was.
     """
     for dying in _linked(connection, call_ids):
-        relatives = family(connection, dying) - set(call_ids)
+        relatives = calls.family(connection, dying) - set(call_ids)
         heir = _first_there(connection, relatives)
         if heir is None:
             continue
@@ -112,6 +117,13 @@ def inherit(connection: Connection, call_id: str, ref: bytes) -> bool:
     return True
 
 
+def _lock_others(connection: Connection, call_id: str) -> None:
+    """Lock all calls linked to one that is locked already, without waiting: two would wait for each other."""
+    alone = _one_writer(connection) or len(calls.family(connection, call_id)) == 1
+    if not alone and not lock(connection, [call_id], skip_locked=True):
+        raise DatabaseBusyError
+
+
 def _one_writer(connection: Connection) -> bool:
     """Whether nobody else can have anything locked: on SQLite one writes at a time."""
     return connection.dialect.name == "sqlite"
@@ -123,7 +135,7 @@ def _stand_in(connection: Connection, dying: str, heir: str) -> None:
 
 
 def _families(connection: Connection, call_ids: Collection[str]) -> dict[str, set[str]]:
-    return {one: family(connection, one) for one in _linked(connection, call_ids)}
+    return {one: calls.family(connection, one) for one in _linked(connection, call_ids)}
 
 
 def _linked(connection: Connection, call_ids: Collection[str]) -> list[str]:
