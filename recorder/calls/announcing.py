@@ -15,7 +15,7 @@ from storage.catalogue import calls, recordings, seen, tasks
 from storage.catalogue.recordings import Recording
 from storage.clock import new_id
 
-GONE = ("discarded", "erasing")
+WAITING, GONE = ("announced", "capturing"), ("discarded", "erasing")
 ANOTHERS = "the recording is another call's"
 MISSING = {"recording.absent": "platform_absent", "recording.failed": "platform_failed"}  # why nothing is there
 
@@ -61,20 +61,24 @@ def timed(case: Case, recording: Recording, edge: str, at: datetime) -> None:
 
 def available(case: Case, received: ReceivedEvent) -> None:
     """Note that a recording can be fetched, even one given up; if gone here, have its copy deleted at the source."""
-    recording, data = announced(case, received), received.event.data
+    recording, event = announced(case, received), received.event
+    data = event.data
     if recording is None or (recording.state in GONE and not missed(recording)):
-        sources.leave(case.service, case.connection, received.event, "gone", case.now, recording=recording)
+        sources.leave(case.service, case.connection, event, "gone", case.now, recording=recording)
         case.jobs.add("source")
         return
     given_up = recording.state == "failed" or missed(recording)
     if not given_up and (recording.state != "announced" or recording.available_at is not None):
-        _moved(case, recording, received.event)
+        _moved(case, recording, event)
         return
     started_at = datetime.fromisoformat(data["started_at"]) if data.get("started_at") else recording.started_at
     duration_ms = data.get("duration_ms")
     ended_at = recording.ended_at
     if started_at is not None and duration_ms is not None:
         ended_at = plausible(started_at + timedelta(milliseconds=duration_ms), received.received_at)
+    own = _own(event)
+    if own["channel_map"] is None:
+        own["channel_map"] = _details(case, recording).get("channel_map")
     recordings.change(
         case.connection,
         recording.id,
@@ -88,7 +92,7 @@ def available(case: Case, received: ReceivedEvent) -> None:
         duration_ms=duration_ms,
         channels=data.get("channels"),
         content_type=data.get("content_type"),
-        sealed=personal.seal(_secret(case, recording), "recordings", recording.id, _own(received.event)),
+        sealed=personal.seal(_secret(case, recording), "recordings", recording.id, own),
         next_try_at=case.now,
     )
     for task in ("capture_failed", "platform_failed") if given_up else ():
@@ -100,15 +104,27 @@ def missed(recording: Recording) -> bool:
     return recording.state == "discarded" and recording.reason in MISSING.values()
 
 
+def laid_out(case: Case, recording: Recording, channel_map: dict[str, str]) -> None:
+    """Note who is on which channel of a recording that waits, unless that is known: `available` has the last word."""
+    if recording.state in WAITING and _details(case, recording).get("channel_map") is None:
+        _add(case, recording, channel_map=channel_map)
+
+
 def _moved(case: Case, recording: Recording, event: Event) -> None:
     """Note another address for the same recording, say because the first has run out: the next try goes there."""
-    if recording.state not in {"announced", "capturing"} or event.data.get("url") is None:
-        return
-    secret = _secret(case, recording)
-    own = personal.unseal(secret, "recordings", recording.id, recording.sealed)
-    if own.get("url") == event.data["url"]:
-        return
-    sealed = personal.seal(secret, "recordings", recording.id, own | {"url": event.data["url"]})
+    url = event.data.get("url")
+    if recording.state in WAITING and url is not None and _details(case, recording).get("url") != url:
+        _add(case, recording, url=url)
+
+
+def _details(case: Case, recording: Recording) -> dict[str, Any]:
+    """What a recording that is not stored adds to its call's sealed column: see `_own`."""
+    return personal.unseal(_secret(case, recording), "recordings", recording.id, recording.sealed)
+
+
+def _add(case: Case, recording: Recording, **told: Any) -> None:
+    own = _details(case, recording) | told
+    sealed = personal.seal(_secret(case, recording), "recordings", recording.id, own)
     recordings.change(case.connection, recording.id, when={"state": recording.state}, sealed=sealed)
 
 

@@ -204,6 +204,8 @@ def _edge(case: Case, received: ReceivedEvent) -> None:
     evidence.add_edge(case.connection, row)
     if recording is not None and recording.state == "stored":
         case.looked_at_again |= {"stored"}
+    if recording is not None and event.data.get("channel_map") is not None:
+        announcing.laid_out(case, recording, event.data["channel_map"])
     if recording is None:
         case.note(event.type)
     elif event.type in {"recording.started", "recording.stopped"} and clock == "platform":

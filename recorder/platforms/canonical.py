@@ -69,7 +69,7 @@ FIELDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "consent.refused": ((), CONSENT),
     "consent.unanswered": ((), CONSENT),
     "consent.withdrawn": ((), CONSENT),
-    "recording.started": (("recording_id",), EDGE),
+    "recording.started": (("recording_id",), (*EDGE, "channel_map")),
     "recording.paused": (("recording_id",), EDGE),
     "recording.resumed": (("recording_id",), EDGE),
     "recording.stopped": (("recording_id",), EDGE),

@@ -120,10 +120,12 @@ def test_numbers_are_kept_in_e164_or_not_at_all() -> None:
 
 
 def test_channels_and_their_roles_are_taken() -> None:
-    taken = event("recording.available", channels=2, channel_map={"0": "customer", "1": "agent"}, duration_ms=0)
+    channel_map = {"0": "customer", "1": "agent"}
+    taken = event("recording.available", channels=2, channel_map=channel_map, duration_ms=0)
 
-    assert taken.data["channel_map"] == {"0": "customer", "1": "agent"}
+    assert taken.data["channel_map"] == channel_map
     assert (taken.data["channels"], taken.data["duration_ms"]) == (2, 0)
+    assert event("recording.started", channel_map=channel_map).data["channel_map"] == channel_map
 
 
 def test_null_is_as_good_as_nothing_where_nothing_is_needed() -> None:
