@@ -9,6 +9,8 @@ from urllib.parse import unquote
 import phonenumbers
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+# A zero here is part of an Italian number. In a German one it is only dialled at home: +49 (0)30 …
+MAYBE_TRUNK = re.compile(rf"\+(?:{'|'.join(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))})0")
 # What networks send instead of a number. The digits spell ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN and UNAVAILABLE.
 SPELLED = ("+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253")
 WITHHELD = {"anonymous", "restricted", "blocked", "unknown", "unavailable", "private", "withheld", *SPELLED}
@@ -30,16 +32,10 @@ def normalise(text: str) -> str | None:
     # Zeros stand for a withheld number; and the parser would take the digits of a name: agent20123456 is nobody's.
     if text.lower() in WITHHELD or not text.strip("0") or any(character.isalpha() for character in text):
         return None
-    if E164.fullmatch(text):  # the form platforms send: not worth a parser
+    if E164.fullmatch(text) and not MAYBE_TRUNK.match(text):  # the form platforms send: not worth a parser
         return text
-    try:
-        number = phonenumbers.parse(text, HOME)
-    except phonenumbers.NumberParseException:
-        return None
-    if number.extension or not phonenumbers.is_possible_number(number):
-        return None
-    spelled = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return spelled if E164.fullmatch(spelled) and spelled not in SPELLED else None
+    spelled = _parsed(text)
+    return spelled if spelled in {None, text} else normalise(spelled)  # it takes one zero at a time
 
 
 def last_digits(number: str) -> str:
@@ -59,6 +55,16 @@ def takes(number: str) -> Literal["sms", "call"] | None:
     if kind in COSTLY:
         return None
     return "call" if kind == phonenumbers.PhoneNumberType.FIXED_LINE else "sms"
+
+
+def _parsed(text: str) -> str | None:
+    try:
+        number = phonenumbers.parse(text, HOME)
+    except phonenumbers.NumberParseException:
+        return None
+    spelled = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    possible = not number.extension and phonenumbers.is_possible_number(number)
+    return spelled if possible and E164.fullmatch(spelled) else None
 
 
 def _user_part(text: str) -> str:

@@ -55,7 +55,17 @@ def test_foreign_numbers_stay_foreign() -> None:
     assert phones.normalise("sip:212345;phone-context=+298@pbx.example.com;user=phone") == "+298212345"
 
 
-@given(st.text())
+@pytest.mark.parametrize("spelling", ["+49030123456", "+49 (0)30 123456", "+490030123456", "0049030123456"])
+def test_a_zero_that_is_dialled_only_at_home_is_no_part_of_a_number(spelling: str) -> None:
+    assert phones.normalise(spelling) == "+4930123456"
+
+
+@pytest.mark.parametrize("number", ["+390612345678", "+2250123456789", "+4702000", "+4502012345"])
+def test_a_zero_that_is_part_of_a_number_stays(number: str) -> None:
+    assert phones.normalise(number) == number
+
+
+@given(st.text() | st.from_regex(r"\+[1-9][0-9]{0,2}0{0,3}[0-9]{4,9}", fullmatch=True))
 def test_what_comes_out_comes_out_the_same_again(text: str) -> None:
     number = phones.normalise(text)
 
