@@ -116,8 +116,8 @@ class Family:
     def _said(self, strangers: Collection[str] = ()) -> dict[ConsentFact, Consent]:
         """What was said, without a yes from a call of `strangers`: that speaks for somebody else, a no for all."""
         rows = [row for row in self._consents if row.decision != "granted" or row.call_id not in strangers]
-        offsets = {row.call_id for row in rows if row.offset_ms is not None}
-        starts = {one.id: one.started_at for member in offsets for one in recordings.of_call(self._connection, member)}
+        members = self._members if any(row.offset_ms is not None for row in rows) else ()
+        starts = {one.id: one.started_at for member in members for one in recordings.of_call(self._connection, member)}
         return {_consent(row, starts): row for row in rows}
 
     def _of(self, recording: Recording) -> RecordingFacts:

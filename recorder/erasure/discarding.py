@@ -11,7 +11,7 @@ from recorder import sources
 from recorder.actors import SYSTEM
 from recorder.ports import Service
 from storage import audit
-from storage.catalogue import attempts, recordings, tasks
+from storage.catalogue import attempts, evidence, recordings, tasks
 from storage.catalogue import calls as call_rows
 from storage.catalogue.recordings import Recording
 
@@ -23,6 +23,7 @@ def discard(
 
     The caller writes the entry returned to the audit log, last in its transaction.
     """
+    evidence.time_answers(connection, call_rows.family(connection, recording.call_id), [recording.id])
     recordings.change(
         connection,
         recording.id,

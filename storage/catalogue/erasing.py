@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, delete, func, literal, select, update
 
-from storage.catalogue import blanking, relatives, seen, sessions, sweeping
+from storage.catalogue import blanking, evidence, relatives, seen, sessions, sweeping
 from storage.catalogue.among import among
 from storage.catalogue.relatives import NEEDING_THEIR_CALL
 from storage.clock import Instant
@@ -89,7 +89,9 @@ def claim(connection: Connection, ids: Sequence[str], order: Order, now: datetim
         table = metadata.tables[name]
         connection.execute(delete(table).where(among(table.c.recording_id, taken)))
     _close_links(connection, taken)
-    blanking.blank_or_settle(connection, {row.call_id for row in claimed}, now)
+    theirs = {row.call_id for row in claimed}
+    evidence.time_answers(connection, relatives.related(connection, theirs), taken)
+    blanking.blank_or_settle(connection, theirs, now)
     sweeping.unforesee(connection, foreseen)
     return taken
 

@@ -1,7 +1,7 @@
 """Rows of what was said and done in a call: consents, parties, and the edges of recorded spans.
 
-They are evidence: rows are added and read as a set, and never changed, except to move them to another call. All of
-them go with their call.
+They are evidence: rows are added and read as a set, and never changed, except to move them to another call, or to write
+down a time that will soon not be known any more. All of them go with their call.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
+from sqlalchemy import BigInteger, BindParameter, Connection, bindparam, cast, insert, select, type_coerce, update
 
+from storage.catalogue.among import among
+from storage.clock import Instant
 from storage.tables import metadata
 
 consents = metadata.tables["consents"]
 parties = metadata.tables["parties"]
 spans = metadata.tables["spans"]
+recordings = metadata.tables["recordings"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,13 @@ class Edge:
 
 _MOVE_CONSENT = update(consents).where(consents.c.id == bindparam("consent"))
 _MOVE_EDGES = update(spans).where(spans.c.recording_id == bindparam("recording"))
+_OFFSET_US = cast(consents.c.offset_ms, BigInteger) * 1000
+_TIMED_AT = (
+    select(type_coerce(recordings.c.started_at, BigInteger) + _OFFSET_US)
+    .where(recordings.c.id == consents.c.recording_id)
+    .scalar_subquery()
+)
+_TIME = update(consents).values(at=type_coerce(_TIMED_AT, Instant), clock="platform", offset_ms=None, recording_id=None)
 _CALLS: BindParameter[Any] = bindparam("calls", expanding=True)
 _CONSENTS = select(consents).where(consents.c.call_id.in_(_CALLS)).order_by(consents.c.received_at, consents.c.id)
 _PARTIES = select(parties).where(parties.c.call_id.in_(_CALLS)).order_by(parties.c.id)
@@ -83,6 +93,12 @@ def consents_of(connection: Connection, call_ids: Collection[str]) -> list[Conse
     """In the order in which they came in."""
     found = connection.execute(_CONSENTS, {"calls": list(call_ids)})
     return [Consent(**row) for row in found.mappings()]
+
+
+def time_answers(connection: Connection, call_ids: Collection[str], recording_ids: Collection[str]) -> None:
+    """Let these calls' answers given as an offset into these recordings keep their time when the recordings go."""
+    given = consents.c.offset_ms.is_not(None) & among(consents.c.recording_id, recording_ids)
+    connection.execute(_TIME.where(among(consents.c.call_id, call_ids), given))
 
 
 def add_party(connection: Connection, party: Party) -> None:

@@ -63,6 +63,11 @@ def lock_by_ref(connection: Connection, ref: bytes, *, wait: bool = True) -> Cal
     return call
 
 
+def related(connection: Connection, call_ids: Collection[str]) -> set[str]:
+    """These calls and all calls linked to them."""
+    return {*call_ids}.union(*_families(connection, call_ids).values())
+
+
 def waited_for(connection: Connection, call_ids: Collection[str]) -> list[str]:
     """Those of these calls that are linked to another with a recording not decided on yet."""
     return [
