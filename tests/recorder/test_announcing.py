@@ -8,8 +8,8 @@ from recorder import capture, faultpoints, sources
 from recorder.calls import settling
 from recorder.ports import Service
 from storage.catalogue import tasks
+from tests.recorder.captured import PATH, START, WHOLE, at, only, told
 from tests.recorder.exchange import Exchange, Story, environment, exchange, reply
-from tests.recorder.test_capture import PATH, START, WHOLE, at, only, told
 
 __all__ = ["environment", "exchange"]  # fixtures
 

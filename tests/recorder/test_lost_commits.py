@@ -22,10 +22,10 @@ from storage.clock import rfc3339
 from storage.errors import StorageError
 from storage.tables import metadata
 from tests.conftest import MovingClock
+from tests.recorder.captured import sound, wav
 from tests.recorder.exchange import Exchange, exchange
 from tests.recorder.stored import hear, row
 from tests.recorder.telling import an_event, started
-from tests.recorder.test_capture import sound, wav
 from tests.servers.severed import Fate, severed
 
 __all__ = ["exchange"]  # fixtures

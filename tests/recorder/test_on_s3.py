@@ -22,8 +22,8 @@ from storage.catalogue.recordings import Recording
 from storage.clock import utc_now
 from storage.errors import ConfigurationError, StorageError
 from tests.conftest import DIRECTORY, LINES, STANDARD_SECRET, MovingClock
+from tests.recorder.captured import WHOLE, only
 from tests.recorder.exchange import Exchange, Story, exchange
-from tests.recorder.test_capture import WHOLE, only
 from tests.servers.between import between
 from tests.servers.ceph import Another, Cluster
 

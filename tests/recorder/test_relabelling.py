@@ -12,8 +12,8 @@ from recorder.calls import intake
 from recorder.events import Event
 from recorder.finding import Query
 from recorder.ports import Service
+from tests.recorder.captured import DPO, START, at, only, told
 from tests.recorder.exchange import Exchange, Story, environment, exchange
-from tests.recorder.test_capture import DPO, START, at, only, told
 
 __all__ = ["environment", "exchange"]  # fixtures
 

@@ -21,8 +21,8 @@ from storage.errors import ConfigurationError
 from storage.migrations import config, migrate
 from storage.tables import metadata
 from tests.conftest import MovingClock
+from tests.recorder.captured import WHOLE, at, only, opened, told
 from tests.recorder.exchange import Exchange, environment, exchange
-from tests.recorder.test_capture import WHOLE, at, only, opened, told
 
 __all__ = ["environment", "exchange"]  # fixtures
 

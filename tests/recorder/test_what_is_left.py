@@ -19,10 +19,10 @@ from storage.clock import midnight, utc_day
 from storage.tables import metadata
 from tests.conftest import MovingClock
 from tests.recorder import asking
+from tests.recorder.captured import PATH, WHOLE
 from tests.recorder.exchange import Exchange, Story, environment, exchange, reply
 from tests.recorder.post import deliver_due
 from tests.recorder.stored import store
-from tests.recorder.test_capture import PATH, WHOLE
 
 __all__ = ["environment", "exchange"]  # fixtures
 

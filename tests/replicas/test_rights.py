@@ -21,8 +21,8 @@ from storage.database import Database
 from storage.errors import DatabaseUnavailableError
 from storage.migrations import migrate
 from tests.conftest import MovingClock
+from tests.recorder.captured import at, only, told
 from tests.recorder.exchange import Exchange, exchange
-from tests.recorder.test_capture import at, only, told
 from tests.servers.postgresql import Server
 
 __all__ = ["exchange"]  # fixtures

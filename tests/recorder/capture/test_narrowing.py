@@ -21,13 +21,11 @@ from storage.catalogue import recordings
 from storage.catalogue.recordings import Recording
 from storage.tables import AttemptRow
 from tests.conftest import MovingClock
-from tests.recorder import test_capture as cap
-from tests.recorder.exchange import Exchange, Story, environment, exchange
+from tests.recorder import captured as cap
+from tests.recorder.captured import at, objects, only, opened, told
+from tests.recorder.exchange import Exchange, Story
 from tests.recorder.telling import an_event, its_recordings, started, tell, the_call, whole_story
 from tests.recorder.test_audio import RATE, Kept, decoded, encoded, speechlike
-from tests.recorder.test_capture import at, objects, only, opened, told
-
-__all__ = ["environment", "exchange"]  # fixtures
 
 FROM_START = Decision("keep", "stored", WHOLE, ((1000, 1200),))
 FROM_YES = Decision("keep", "stored", ((1500, UNTIL_END),))

@@ -20,10 +20,8 @@ from storage import audit
 from storage.catalogue import forecast
 from storage.tables import metadata
 from tests.recorder import capture_until
-from tests.recorder.exchange import Exchange, environment, exchange
-from tests.recorder.test_capture import WHOLE, acts, at, objects, only, opened, told
-
-__all__ = ["environment", "exchange"]  # fixtures
+from tests.recorder.captured import WHOLE, acts, at, objects, only, opened, told
+from tests.recorder.exchange import Exchange
 
 STEPS = [
     "capture.claimed",
