@@ -9,8 +9,8 @@ import pytest
 
 from api.pools import SIZES
 from storage.errors import StoreUnavailableError
+from tests.api.access.entering import entered
 from tests.api.conftest import House
-from tests.api.test_access import entered
 from tests.api.test_webhooks import Twilio
 from tests.recorder.asking import granted, stored
 

@@ -6,8 +6,8 @@ import pytest
 
 from recorder import holds
 from storage.catalogue import holds as hold_rows
-from tests.api.conftest import House
-from tests.api.test_access import Client, downloads, entered, post, sources
+from tests.api.access.entering import downloads, entered, post, sources
+from tests.api.conftest import Client, House
 from tests.recorder.asking import DPO, granted, stored
 
 ONE = "/access/recordings/"

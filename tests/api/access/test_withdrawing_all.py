@@ -10,8 +10,8 @@ from sqlalchemy import select
 from recorder import disclosure, erasure, holds
 from storage.catalogue import holds as hold_rows
 from storage.tables import metadata
-from tests.api.conftest import SAME_ORIGIN, House
-from tests.api.test_access import Client, entered, only_request, post, sources, theirs
+from tests.api.access.entering import entered, only_request, post, sources, theirs
+from tests.api.conftest import SAME_ORIGIN, Client, House
 from tests.recorder.asking import DPO, granted, request_row, stored
 
 ALL = "/access/recordings/withdraw"
