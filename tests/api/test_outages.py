@@ -11,7 +11,7 @@ from api.pools import SIZES
 from storage.errors import StoreUnavailableError
 from tests.api.access.entering import entered
 from tests.api.conftest import House
-from tests.api.test_webhooks import Twilio
+from tests.api.webhooks.senders import Twilio
 from tests.recorder.asking import granted, stored
 
 
