@@ -43,7 +43,7 @@ with open("/proc/self/status") as status:
 
 def peak_mib(seconds: int, how: str) -> float:
     command = [sys.executable, "-c", SCRIPT, str(seconds), how]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=300)
     return int(done.stdout) / 1024
 
