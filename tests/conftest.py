@@ -17,6 +17,7 @@ import pytest
 import structlog
 
 from tests.servers.ceph import ceph as ceph  # noqa: PLC0414 -- a fixture for every test
+from tests.servers.gateway import gateway as gateway  # noqa: PLC0414
 from tests.servers.moto import moto as moto  # noqa: PLC0414
 from tests.servers.postgresql import Server, server
 

@@ -22,17 +22,11 @@ from recorder.subject_requests import identity_check
 from storage import audit
 from storage.catalogue import attempts, figures, recordings
 from storage.tables import metadata
-from tests.conftest import DATABASES, MovingClock
+from tests.conftest import MovingClock
 from tests.recorder.asking import ask, granted, stored
 from tests.recorder.stored import store
 
 DPO = Actor("tok_dpo", "dpo")
-
-
-@pytest.fixture(params=DATABASES)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 def figure(metrics: Metrics, name: str) -> dict[str, float]:

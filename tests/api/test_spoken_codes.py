@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -17,16 +16,10 @@ from tests.api.conftest import SAME_ORIGIN, House
 from tests.conftest import TWILIO_SID, TWILIO_TOKEN, MovingClock
 from tests.recorder.asking import granted, mails, stored, texts, token
 from tests.recorder.post import deliver_due
-from tests.servers.gateway import Gateway, listening
+from tests.servers.gateway import Gateway
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 READ = "Få koden læst op"
-
-
-@pytest.fixture
-def gateway() -> Iterator[Gateway]:
-    with listening() as known:
-        yield known
 
 
 @pytest.fixture

@@ -21,14 +21,8 @@ from recorder.ports import Service
 from recorder.settings import Settings, load
 from storage.probe import StoreTruth
 from tests.conftest import TWILIO_SID, TWILIO_TOKEN, MovingClock
-from tests.servers.gateway import Gateway, listening
+from tests.servers.gateway import Gateway
 from tests.servers.relay import relays, trusting
-
-
-@pytest.fixture
-def gateway() -> Iterator[Gateway]:
-    with listening() as known:
-        yield known
 
 
 def codes(findings: Iterator[Finding] | list[Finding]) -> set[str]:

@@ -22,17 +22,11 @@ from recorder.service import opened
 from recorder.settings import load
 from storage.catalogue import evidence, requests
 from storage.tables import metadata
-from tests.conftest import DATABASES, MovingClock
+from tests.conftest import MovingClock
 from tests.recorder.asking import PHONE, granted, link_rows, stored
 
 DPO, OTHER = Actor("tok_dpo", "dpo"), Actor("tok_other", "dpo")
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
-
-
-@pytest.fixture(params=DATABASES)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 def opening(service: Service, clock: MovingClock) -> Callable[[Once], str]:

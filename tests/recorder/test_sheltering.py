@@ -16,16 +16,11 @@ from recorder.ports import Service
 from storage.catalogue import attempts, erasing, tasks
 from storage.catalogue import holds as hold_rows
 from storage.catalogue.recordings import Recording
-from tests.conftest import DATABASES, MovingClock
+from tests.conftest import MovingClock
 from tests.recorder.dying import dying
 from tests.recorder.stored import AUDIO, hear, row, store
 
 DPO = Actor("tok_dpo", "dpo")
-
-
-@pytest.fixture(params=DATABASES)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 def keys(service: Service) -> list[str]:

@@ -12,18 +12,12 @@ from recorder.actors import Actor
 from recorder.ports import Service
 from recorder.shortening import Shortening
 from storage import audit
-from tests.conftest import DATABASES, MovingClock
+from tests.conftest import MovingClock
 from tests.recorder.backups import House
 from tests.recorder.stored import row, store
 
 OPERATOR = Actor("cli", "operator")
 DPO = Actor("tok_dpo", "dpo")
-
-
-@pytest.fixture(params=DATABASES)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 @pytest.fixture

@@ -31,18 +31,12 @@ from recorder.service import opened
 from recorder.settings import load
 from storage.catalogue import bulletins, tasks
 from storage.tables import metadata
-from tests.conftest import BEGINNING, DATABASES, MovingClock
+from tests.conftest import BEGINNING, MovingClock
 from tests.recorder import asking
 from tests.recorder.asking import PHONE, ask, granted
 
 DPO = Actor("tok_dpo", "dpo")
 NEW, OLD = "whsec_" + "N" * 32, "whsec_" + "O" * 32
-
-
-@pytest.fixture(params=DATABASES)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 @dataclass

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl
 
+import pytest
+
 
 @dataclass
 class Gateway:
@@ -54,3 +56,9 @@ def listening() -> Iterator[Gateway]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with listening() as known:
+        yield known
