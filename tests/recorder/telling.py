@@ -13,11 +13,12 @@ from recorder.calls.family import Family
 from recorder.events import Event
 from recorder.ports import Service
 from storage.catalogue import calls as call_rows
-from storage.catalogue import recordings, source_deletions, tasks
+from storage.catalogue import recordings, source_deletions
 from storage.catalogue.calls import Call
 from storage.catalogue.recordings import Recording
 from storage.clock import rfc3339
 from tests.conftest import MovingClock
+from tests.recorder import waiting
 
 CUSTOMER, LINE, SALES_LINE = "+4520123456", "+4570123456", "+4570123457"
 OTHER = "+4599887766"  # another customer
@@ -72,8 +73,7 @@ def its_recordings(service: Service, call: Call) -> list[Recording]:
 
 
 def open_tasks(service: Service) -> set[tuple[str, str]]:
-    with service.database.read() as connection:
-        return {(task.kind, task.subject_id) for task in tasks.open_tasks(connection)}
+    return set(waiting.open_tasks(service))
 
 
 def left_at_source(service: Service, at: datetime) -> list[str]:

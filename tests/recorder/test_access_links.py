@@ -14,11 +14,12 @@ from sqlalchemy import select
 from recorder import access_links, delivery, subject_requests
 from recorder.errors import LinkError
 from recorder.ports import Service
-from storage.catalogue import outbox, tasks
+from storage.catalogue import outbox
 from storage.tables import metadata
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, code, granted, link_rows, stored, texts, token, visiting, wrong
 from tests.recorder.post import deliver_due
+from tests.recorder.waiting import open_tasks
 from tests.rows import written_down
 
 CLIENTS = 100
@@ -33,11 +34,6 @@ def request_id(service: Service, clock: MovingClock) -> str:
 def rows(service: Service, table: str) -> list[dict[str, object]]:
     with service.database.read() as connection:
         return [dict(row) for row in connection.execute(select(metadata.tables[table])).mappings()]
-
-
-def open_tasks(service: Service) -> list[tuple[str, str]]:
-    with service.database.read() as connection:
-        return [(task.kind, task.subject_id) for task in tasks.open_tasks(connection)]
 
 
 def test_p4_a_link_alone_opens_nothing(service: Service, clock: MovingClock, request_id: str) -> None:

@@ -10,7 +10,7 @@ from recorder.delivery import bounces
 from recorder.errors import ConflictError
 from recorder.ports import Service
 from recorder.subject_requests import course
-from storage.catalogue import holds, recordings, tasks
+from storage.catalogue import holds, recordings
 from tests.conftest import MovingClock
 from tests.recorder.asking import (
     DPO,
@@ -25,6 +25,7 @@ from tests.recorder.asking import (
     visiting,
 )
 from tests.recorder.post import deliver_due
+from tests.recorder.waiting import open_tasks
 
 OPERATOR = Actor("tok_operator", "operator")
 ANSWER, LINK = "Svar på din henvendelse", "Din samtale med Flexii er klar"
@@ -50,11 +51,6 @@ def state(service: Service, recording_id: str) -> str:
     with service.database.read() as connection:
         row = recordings.get(connection, recording_id)
     return row.state if row else "gone"
-
-
-def open_tasks(service: Service) -> list[tuple[str, str]]:
-    with service.database.read() as connection:
-        return [(task.kind, task.subject_id) for task in tasks.open_tasks(connection)]
 
 
 def letters(service: Service) -> list[str]:

@@ -16,10 +16,10 @@ from recorder.delivery import bounces
 from recorder.errors import InvalidInputError, LinkError, NotFoundError
 from recorder.ports import Service
 from storage import audit
-from storage.catalogue import tasks
 from tests.conftest import BEGINNING, MovingClock
 from tests.recorder.asking import DPO, ask, granted, link_rows, mails, matches, stored, token, visiting
 from tests.recorder.post import deliver_due
+from tests.recorder.waiting import open_tasks
 
 OPERATOR = Actor("tok_operator", "operator")
 
@@ -61,11 +61,6 @@ def dsn(
 ) -> bytes:
     text = DSN.format(action=action, returned=returned, header=header, message_id=message_id)
     return text.replace("\n", "\r\n").encode()
-
-
-def open_tasks(service: Service) -> list[tuple[str, str]]:
-    with service.database.read() as connection:
-        return [(task.kind, task.subject_id) for task in tasks.open_tasks(connection)]
 
 
 def entries(service: Service) -> list[str]:

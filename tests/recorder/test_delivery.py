@@ -20,10 +20,11 @@ from recorder.couriers.folders import FolderMailer
 from recorder.errors import ConfigurationError, DeliveryError, DeliveryRefusedError, DeliveryUnknownError, LinkError
 from recorder.ports import Service
 from recorder.settings import Settings, load
-from storage.catalogue import requests, tasks
+from storage.catalogue import requests
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, code, granted, link_rows, mails, matches, stored, texts, token, visiting
 from tests.recorder.post import deliver_due
+from tests.recorder.waiting import open_tasks
 
 
 def test_files_are_whole_and_for_their_owner_only(tmp_path: Path) -> None:
@@ -197,11 +198,6 @@ class Flaky:
             self.failures -= 1
             raise DeliveryError
         self.sent.append(message)
-
-
-def open_tasks(service: Service) -> list[tuple[str, str]]:
-    with service.database.read() as connection:
-        return [(task.kind, task.subject_id) for task in tasks.open_tasks(connection)]
 
 
 def approved(service: Service, clock: MovingClock) -> str:

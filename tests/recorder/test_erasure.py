@@ -15,11 +15,12 @@ from recorder.errors import ChoiceNeededError, ErasingError, HeldError, Recordin
 from recorder.ports import Service
 from storage import audit
 from storage import clock as clocks
-from storage.catalogue import attempts, calls, erasing, evidence, forecast, recordings, seen, tasks
+from storage.catalogue import attempts, calls, erasing, evidence, forecast, recordings, seen
 from storage.errors import StoreRefusedError, StoreUnavailableError
 from tests.conftest import MovingClock
 from tests.recorder.dying import dying
 from tests.recorder.stored import RENDITIONS, found_by_phone, row, store, store_call
+from tests.recorder.waiting import kinds_of_tasks
 
 DPO = Actor("tok_dpo", "dpo")
 CUSTOMER = Actor("ses_1", "customer")
@@ -162,10 +163,10 @@ def test_p3_a_store_that_is_away_delays_the_certificate_and_nothing_else(
     with pytest.raises(ErasingError):
         erasure.certificate(service, recording.id)
     assert erasure.finish_erasures(service, clock.advance(hours=2)) == 0
-    assert task_kinds(service) == ["erasure_late"]
+    assert kinds_of_tasks(service) == ["erasure_late"]
     away = False
     assert erasure.finish_erasures(service, clock.advance(hours=1)) == 1
-    assert task_kinds(service) == []
+    assert kinds_of_tasks(service) == []
     assert erasure.certificate(service, recording.id)["certificate_id"] == erasing.certificate_id
 
 
@@ -325,11 +326,6 @@ def test_the_day_in_a_certificate_is_the_last_that_any_key_had(service: Service,
     certificate = erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
     assert certificate is not None
     assert certificate.unreadable_in_backups_from == (date(2026, 11, 2) + timedelta(days=91)).isoformat()
-
-
-def task_kinds(service: Service) -> list[str]:
-    with service.database.read() as connection:
-        return [task.kind for task in tasks.open_tasks(connection)]
 
 
 def test_nothing_is_left_in_the_folder(service: Service, clock: MovingClock, tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from recorder.delivery import bounces
 from recorder.errors import ConflictError, RequestNotFoundError
 from recorder.ports import Service
 from recorder.subject_requests import identity_check
-from storage.catalogue import holds, tasks
+from storage.catalogue import holds
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, ask, mails, matches, request_row, stored
 from tests.recorder.post import deliver_due
+from tests.recorder.waiting import kinds_of_tasks
 
 OPERATOR = Actor("tok_operator", "operator")
 
@@ -24,11 +25,6 @@ OPERATOR = Actor("tok_operator", "operator")
 def subjects(service: Service, clock: MovingClock) -> list[str]:
     deliver_due(service, clock())
     return [mail["Subject"] for mail in mails(service)]
-
-
-def open_tasks(service: Service) -> list[str]:
-    with service.database.read() as connection:
-        return [task.kind for task in tasks.open_tasks(connection)]
 
 
 def held(service: Service, request_id: str) -> int:
@@ -52,11 +48,11 @@ def test_an_unanswered_check_is_reminded_of_and_closed_after_thirty_days(service
     assert subjects(service, clock) == ["Er det dig, der har skrevet til os?"]
 
     passes(service, clock, days=13, hours=23)
-    assert (len(mails(service)), open_tasks(service)) == (1, [])
+    assert (len(mails(service)), kinds_of_tasks(service)) == (1, [])
     passes(service, clock, hours=2)
     passes(service, clock, hours=2)
     assert [mail["Subject"] for mail in mails(service)][1:] == ["Påmindelse: Er det dig, der har skrevet til os?"]
-    assert open_tasks(service) == ["identity_unanswered"]
+    assert kinds_of_tasks(service) == ["identity_unanswered"]
 
     passes(service, clock, days=16)
     assert (request_row(service, request.id).state, held(service, request.id)) == ("received", 1)
@@ -64,7 +60,7 @@ def test_an_unanswered_check_is_reminded_of_and_closed_after_thirty_days(service
     row = request_row(service, request.id)
     assert (row.state, row.outcome, held(service, request.id)) == ("closed", "identity_unanswered", 0)
     assert [mail["Subject"] for mail in mails(service)][2:] == ["Vi har lukket din sag"]
-    assert open_tasks(service) == []
+    assert kinds_of_tasks(service) == []
 
     subject_requests.due(service, clock())
     assert request_row(service, request.id).sealed is None
@@ -79,14 +75,14 @@ def test_the_deadline_stands_still_while_the_person_is_waited_for(service: Servi
     identity_check.ask(service, request.id, DPO, clock())
     deliver_due(service, clock())
     passes(service, clock, days=25)
-    assert "request_due" not in open_tasks(service), "nobody is late but the person"
+    assert "request_due" not in kinds_of_tasks(service), "nobody is late but the person"
 
     identity_check.answered(service, request.id, DPO, clock())
     row = request_row(service, request.id)
     assert row.due_at == request.due_at + timedelta(days=25)
-    assert (row.identity_asked_at, open_tasks(service)) == (None, [])
+    assert (row.identity_asked_at, kinds_of_tasks(service)) == (None, [])
     passes(service, clock, days=24)
-    assert (row.state, open_tasks(service)) == ("received", ["request_due"])
+    assert (row.state, kinds_of_tasks(service)) == ("received", ["request_due"])
 
 
 @pytest.mark.parametrize("came_back", [False, True])
@@ -107,9 +103,9 @@ def test_nobody_is_waited_for_whom_our_question_did_not_reach(
     passes(service, clock, hours=1)
     row = request_row(service, request.id)
     assert (row.identity_asked_at, row.due_at) == (None, request.due_at)
-    assert open_tasks(service) == ["delivery_failed" if came_back else "contact_missing"]
+    assert kinds_of_tasks(service) == ["delivery_failed" if came_back else "contact_missing"]
     passes(service, clock, days=25)
-    assert "request_due" in open_tasks(service)
+    assert "request_due" in kinds_of_tasks(service)
     passes(service, clock, days=6)
     assert (request_row(service, request.id).state, held(service, request.id)) == ("received", 1)
 
@@ -159,7 +155,7 @@ def test_an_answer_ends_the_waiting_and_the_request_goes_on(service: Service, cl
     passes(service, clock, days=15)
     chosen = [one.recording_id for one in matches(service, request.id)]
     subject_requests.approve(service, request.id, chosen, "callback", DPO, clock())
-    assert open_tasks(service) == []
+    assert kinds_of_tasks(service) == []
 
     passes(service, clock, days=20)
     assert request_row(service, request.id).state == "answered"

@@ -16,10 +16,10 @@ from recorder.errors import ConflictError, InvalidInputError
 from recorder.ports import Service
 from recorder.settings import Organisation
 from recorder.subject_requests import EXTENSIONS, KINDS, REFUSALS
-from storage.catalogue import tasks
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, PHONE, ask, mails, matches, request_row, stored
 from tests.recorder.post import deliver_due
+from tests.recorder.waiting import kinds_of_tasks
 
 NOW = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
 REASONS = {
@@ -103,11 +103,6 @@ def test_lines_about_what_is_not_configured_are_left_out() -> None:
 def subjects(service: Service, clock: MovingClock) -> list[str]:
     deliver_due(service, clock())
     return [mail["Subject"] for mail in mails(service)]
-
-
-def open_tasks(service: Service) -> list[str]:
-    with service.database.read() as connection:
-        return [task.kind for task in tasks.open_tasks(connection)]
 
 
 def test_a_request_that_waits_an_hour_is_acknowledged_once(service: Service, clock: MovingClock) -> None:
@@ -201,7 +196,7 @@ def test_the_dpos_own_words_are_said_and_lie_nowhere_in_clear(service: Service, 
     assert html is not None
     assert words in body.get_content()
     assert "&lt;Bo Holm&gt;" in html.get_content()
-    assert open_tasks(service) == []
+    assert kinds_of_tasks(service) == []
     for file in service.settings.data_dir.glob("recorder.sqlite*"):
         assert b"Bo Holm" not in file.read_bytes()
 
@@ -209,7 +204,7 @@ def test_the_dpos_own_words_are_said_and_lie_nowhere_in_clear(service: Service, 
 def test_a_refusal_without_a_reason_leaves_a_task(service: Service, clock: MovingClock) -> None:
     stored(service, clock)
     subject_requests.refuse(service, ask(service, clock).id, DPO, clock())
-    assert open_tasks(service) == ["reason_owed"]
+    assert kinds_of_tasks(service) == ["reason_owed"]
     with pytest.raises(InvalidInputError):
         subject_requests.refuse(service, ask(service, clock).id, DPO, clock(), "other", "x" * 3000)
 
@@ -220,10 +215,10 @@ def test_who_cannot_be_written_to_is_told_by_people(service: Service, clock: Mov
     request = ask(service, clock)
     clock.advance(hours=2)
     deliver_due(service, clock())
-    assert open_tasks(service) == [], "a receipt is a courtesy"
+    assert kinds_of_tasks(service) == [], "a receipt is a courtesy"
     subject_requests.refuse(service, request.id, DPO, clock(), "nothing_found")
     deliver_due(service, clock())
 
-    assert (mails(service), open_tasks(service)) == ([], ["contact_missing"])
+    assert (mails(service), kinds_of_tasks(service)) == ([], ["contact_missing"])
     with pytest.raises(ConflictError):
         subject_requests.refuse(service, request.id, DPO, clock(), "nothing_found")

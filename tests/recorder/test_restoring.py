@@ -17,7 +17,7 @@ from recorder.holds import sheltering
 from recorder.ports import Service
 from recorder.segments import SEGMENTS
 from storage import audit
-from storage.catalogue import erasing, tasks
+from storage.catalogue import erasing
 from storage.catalogue.recordings import Recording
 from storage.errors import KeyDestroyedError, StoreUnavailableError
 from storage.objects import HELD
@@ -25,6 +25,7 @@ from storage.objects_folder import FolderStore
 from tests.conftest import MovingClock
 from tests.recorder.backups import House
 from tests.recorder.stored import AUDIO, hear, row, store
+from tests.recorder.waiting import kinds_of_tasks
 
 DPO = Actor("tok_dpo", "dpo")
 CUSTOMER = Actor("ses_1", "customer")
@@ -32,11 +33,6 @@ CUSTOMER = Actor("ses_1", "customer")
 
 def objects_left(service: Service) -> list[str]:
     return list(service.vault.objects.keys(""))
-
-
-def open_tasks(service: Service) -> list[str]:
-    with service.database.read() as connection:
-        return [task.kind for task in tasks.open_tasks(connection)]
 
 
 def erased_and_back(house: House, place: Path) -> Recording:
@@ -74,7 +70,7 @@ def test_p3_what_was_erased_before_its_time_is_gone_again_when_a_restore_is_star
             assert (again["reason"], again["ordered_by"]) == (certificate.reason, certificate.ordered_by)
         assert hear(service, row(service, kept.id), clock.now) == AUDIO
         assert len(objects_left(service)) == 3
-        assert open_tasks(service) == ["restored"]
+        assert kinds_of_tasks(service) == ["restored"]
         assert audit.verify(service.database).ok
     with house.running() as service:
         assert restoring.erase_again(service, clock.now) == 0

@@ -15,7 +15,7 @@ from recorder.erasure import disposal
 from recorder.errors import BrakeError
 from recorder.ports import Service
 from storage import audit
-from storage.catalogue import calls, forecast, recordings, source_deletions, tasks
+from storage.catalogue import calls, forecast, recordings, source_deletions
 from storage.catalogue.recordings import Recording
 from storage.catalogue.source_deletions import SourceDeletion
 from storage.errors import KeyDestroyedError, KeyUnavailableError, RecorderError, StoreUnavailableError
@@ -24,6 +24,7 @@ from tests.conftest import MovingClock
 from tests.recorder.backups import House
 from tests.recorder.logged import logged
 from tests.recorder.stored import AUDIO, found_by_phone, hear, row, store
+from tests.recorder.telling import open_tasks
 
 DPO = Actor("tok_dpo", "dpo")
 OPERATOR = Actor("cli", "operator")
@@ -33,11 +34,6 @@ RECORDINGS = metadata.tables["recordings"]
 def sql(service: Service, statement: object) -> object:
     with service.database.write() as connection:
         return connection.execute(statement).rowcount  # type: ignore[call-overload]
-
-
-def open_tasks(service: Service) -> set[tuple[str, str]]:
-    with service.database.read() as connection:
-        return {(task.kind, task.subject_id) for task in tasks.open_tasks(connection)}
 
 
 def test_what_is_due_goes_and_what_is_not_stays(service: Service, clock: MovingClock) -> None:

@@ -11,10 +11,10 @@ from sqlalchemy import select
 
 from recorder import capture, chores, sources
 from recorder.ports import Service
-from storage.catalogue import tasks
 from storage.tables import metadata
 from tests.recorder.captured import DPO, PATH, acts, at, only, told
 from tests.recorder.exchange import Exchange
+from tests.recorder.waiting import open_tasks
 
 
 def copy_that_stays(service: Service, exchange: Exchange) -> datetime:
@@ -30,21 +30,16 @@ def copy_that_stays(service: Service, exchange: Exchange) -> datetime:
     return now
 
 
-def asked_about(service: Service) -> list[tuple[str, str]]:
-    with service.database.read() as connection:
-        return [(task.kind, task.subject_id) for task in tasks.open_tasks(connection)]
-
-
 def test_p1_a_copy_that_cannot_be_deleted_is_a_task_and_tried_every_day_until_it_is_gone(
     service: Service, exchange: Exchange
 ) -> None:
     now = copy_that_stays(service, exchange)
     assert 160 < len(exchange.deletes) < 200
-    assert asked_about(service) == [("source_deletion_failed", only(service).id)]
+    assert open_tasks(service) == [("source_deletion_failed", only(service).id)]
 
     exchange.delete_status = 204
     assert sources.delete_at_sources(service, now + timedelta(days=1)) == 1
-    assert asked_about(service) == []
+    assert open_tasks(service) == []
     assert acts(service).count("source.deletion_failed") == acts(service).count("source.deleted") == 1
 
 
@@ -54,7 +49,7 @@ def test_a_copy_that_people_have_seen_to_is_tried_no_more(service: Service, exch
     chores.close(service, "source_deletion_failed", only(service).id, actor=DPO, now=now)
 
     assert sources.delete_at_sources(service, now + timedelta(days=1)) == 0
-    assert (len(exchange.deletes), asked_about(service)) == (tried, [])
+    assert (len(exchange.deletes), open_tasks(service)) == (tried, [])
     with service.database.read() as connection:
         assert connection.execute(select(metadata.tables["source_deletions"].c.body)).scalar_one() is None
 

@@ -8,9 +8,9 @@ import pytest
 
 from recorder import capture, sources
 from recorder.ports import Service
-from storage.catalogue import tasks
 from tests.recorder.captured import PATH, WHOLE, at, objects, only, opened, sound, streamed, told
 from tests.recorder.exchange import Exchange, reply
+from tests.recorder.waiting import kinds_of_tasks
 
 
 def missing(handler: object) -> None:
@@ -75,8 +75,7 @@ def test_audio_that_never_comes_whole_ends_as_a_task_and_stays_at_the_exchange(
             break
         now = only(service).next_try_at or now
     assert only(service).state == "failed"
-    with service.database.read() as connection:
-        assert [task.kind for task in tasks.open_tasks(connection)] == ["capture_failed"]
+    assert kinds_of_tasks(service) == ["capture_failed"]
     assert sources.delete_at_sources(service, now) == 0
     assert exchange.deletes == []
 

@@ -10,9 +10,9 @@ import pytest
 
 from recorder import capture, sources
 from recorder.ports import Service
-from storage.catalogue import tasks
 from tests.recorder.captured import PATH, START, WHOLE, at, objects, only, told
 from tests.recorder.exchange import Exchange, Story, reply
+from tests.recorder.waiting import kinds_of_tasks
 
 
 @pytest.mark.parametrize("decision", ["refused", "unanswered", "withdrawn"])
@@ -94,5 +94,4 @@ def test_p1_an_unannounced_class_is_never_fetched_and_opens_a_task(service: Serv
     capture.capture_due(service, at(13))
     assert (only(service).state, only(service).reason) == ("discarded", "class_unknown")
     assert exchange.gets == []
-    with service.database.read() as connection:
-        assert "class_unknown" in [task.kind for task in tasks.open_tasks(connection)]
+    assert "class_unknown" in kinds_of_tasks(service)
