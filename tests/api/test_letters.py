@@ -12,8 +12,7 @@ import pytest
 from api.cli import main
 from tests.api.conftest import CUSTOMER, SAME_ORIGIN, House
 from tests.api.test_spoken_codes import directory
-from tests.recorder.asking import granted, link_rows, mails, request_row, stored
-from tests.recorder.post import deliver_due
+from tests.recorder.asking import granted, link_rows, mails, request_row, stored, subjects
 
 
 async def opened(house: House, headers: dict[str, str]) -> str:
@@ -23,11 +22,6 @@ async def opened(house: House, headers: dict[str, str]) -> str:
     )
     assert answer.status == 201
     return str((await answer.json())["id"])
-
-
-def subjects(house: House) -> list[str]:
-    deliver_due(house.service, house.clock())
-    return [mail["Subject"] for mail in mails(house.service)]
 
 
 async def test_over_json_the_identity_is_asked_and_the_request_extended_and_refused(house: House) -> None:
@@ -41,14 +35,16 @@ async def test_over_json_the_identity_is_asked_and_the_request_extended_and_refu
     assert await post("identity", {"step": "ask"}) == 200
     assert await post("identity", {"step": "ask"}) == 409
     assert await post("identity", {"step": "shout"}) == 400
-    assert subjects(house) == ["Er det dig, der har skrevet til os?"]
+    assert subjects(house.service, house.clock) == ["Er det dig, der har skrevet til os?"]
     house.clock.advance(days=3)
     assert await post("identity", {"step": "answered"}) == 200
     assert await post("extend", {"reason": "holidays"}) == 400
     assert await post("extend", {"reason": "many"}) == 200
     assert await post("refuse", {"reason": "other", "text": ""}) == 400
     assert await post("refuse", {"reason": "other", "text": "Du ringede fra en andens telefon."}) == 200
-    assert subjects(house)[1:] == ["Svar på din henvendelse"], "the extension was overtaken by the answer"
+    assert subjects(house.service, house.clock)[1:] == ["Svar på din henvendelse"], (
+        "the extension was overtaken by the answer"
+    )
 
 
 async def test_in_the_console_the_same(house: House) -> None:
@@ -65,7 +61,7 @@ async def test_in_the_console_the_same(house: House) -> None:
     assert "fristen står stille" not in await post("/identity/answered")
     await post("/extend", reason="complex")
     await post("/refuse", reason="other", text="Du ringede fra en andens telefon.")
-    assert subjects(house) == ["Svar på din henvendelse"]
+    assert subjects(house.service, house.clock) == ["Svar på din henvendelse"]
     body = mails(house.service)[0].get_body(("plain",))
     assert body is not None
     assert "Du ringede fra en andens telefon." in body.get_content()

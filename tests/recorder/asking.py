@@ -49,6 +49,14 @@ def many(service: Service, request_id: str, count: int) -> None:
         connection.execute(insert(metadata.tables["matches"]), rows)
 
 
+def passes(service: Service, clock: MovingClock, **time: float) -> None:
+    """Time passes, and what requests and their mail wait for is done."""
+    clock.advance(**time)
+    service.keyring.ensure(clock())
+    subject_requests.due(service, clock())
+    deliver_due(service, clock())
+
+
 def request_row(service: Service, request_id: str) -> Request:
     with service.database.read() as connection:
         found = requests.get(connection, request_id)
@@ -61,11 +69,16 @@ def link_rows(service: Service, request_id: str) -> list[Link]:
         return links.of_request(connection, request_id)
 
 
+def approve(service: Service, clock: MovingClock, request_id: str, *recording_ids: str) -> None:
+    """For these of its matches, or for all."""
+    chosen = recording_ids or [one.recording_id for one in matches(service, request_id)]
+    subject_requests.approve(service, request_id, chosen, "callback", DPO, clock())
+
+
 def granted(service: Service, clock: MovingClock) -> str:
     """A request whose mail has been handed over; its id."""
     request = ask(service, clock)
-    chosen = [one.recording_id for one in matches(service, request.id)]
-    subject_requests.approve(service, request.id, chosen, "callback", DPO, clock())
+    approve(service, clock, request.id)
     deliver_due(service, clock())
     return request.id
 
@@ -74,6 +87,12 @@ def mails(service: Service) -> list[EmailMessage]:
     """Oldest first."""
     files = sorted((service.settings.data_dir / "outbox" / "mail").glob("*.eml"), key=_age)
     return [cast("EmailMessage", message_from_bytes(file.read_bytes(), policy=policy.default)) for file in files]
+
+
+def subjects(service: Service, clock: MovingClock) -> list[str]:
+    """Of all mails, once what is due has gone."""
+    deliver_due(service, clock())
+    return [mail["Subject"] for mail in mails(service)]
 
 
 def texts(service: Service) -> list[dict[str, str]]:

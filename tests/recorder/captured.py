@@ -12,10 +12,10 @@ from sqlalchemy import select
 
 from recorder.actors import Actor
 from recorder.ports import Service
-from storage.catalogue import attempts
 from storage.catalogue.recordings import Recording
 from storage.tables import metadata
 from tests.recorder.exchange import Exchange, Story
+from tests.recorder.stored import hear
 
 RATE = 8000
 START = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
@@ -72,22 +72,7 @@ def only(service: Service) -> Recording:
 
 
 def opened(service: Service, recording: Recording, rendition: str = "original") -> bytes:
-    with service.database.read() as connection:
-        row = attempts.kept(connection, recording.id)[rendition]
-    dek = service.vault.unwrap_dek(recording.id, recording.key_id or "", recording.dek or b"", at(20))
-    reader = service.vault.reader(
-        recording_id=recording.id,
-        rendition=rendition,
-        dek=dek,
-        object_key=row.object_key,
-        head=row.head or b"",
-        sealed_bytes=row.sealed_bytes or 0,
-    )
-    return b"".join(reader.read(0, reader.size))
-
-
-def objects(service: Service) -> list[str]:
-    return list(service.vault.objects.keys(""))
+    return hear(service, recording, at(20), rendition)
 
 
 def decoded(flac: bytes) -> np.ndarray:

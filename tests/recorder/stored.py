@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from recorder import personal
 from recorder.ports import Service
 from storage import columns
-from storage.catalogue import attempts, calls, evidence, forecast, recordings
+from storage.catalogue import attempts, calls, evidence, forecast, holds, recordings
 from storage.catalogue.attempts import Attempt
 from storage.catalogue.calls import Call
 from storage.catalogue.evidence import Consent
@@ -110,24 +110,41 @@ def row(service: Service, recording_id: str) -> Recording:
     return found
 
 
-def hear(service: Service, recording: Recording, now: datetime) -> bytes:
-    """The original's audio, opened by the vault from a row. Raises where data key, object or day key is gone."""
+def state(service: Service, recording_id: str) -> str:
+    with service.database.read() as connection:
+        found = recordings.get(connection, recording_id)
+    return found.state if found else "gone"
+
+
+def held(service: Service, recording_id: str) -> list[str]:
+    """The kinds of holds that stand on it."""
+    with service.database.read() as connection:
+        return [hold.kind for hold in holds.standing(connection, [recording_id]).get(recording_id, [])]
+
+
+def hear(service: Service, recording: Recording, now: datetime, rendition: str = "original") -> bytes:
+    """Its audio, opened by the vault from a row. Raises where data key, object or day key is gone."""
     assert recording.key_id is not None
     assert recording.dek is not None
     dek = service.vault.unwrap_dek(recording.id, recording.key_id, recording.dek, now)
     with service.database.read() as connection:
-        attempt = attempts.kept(connection, recording.id)["original"]
+        attempt = attempts.kept(connection, recording.id)[rendition]
     assert attempt.head is not None
     assert attempt.sealed_bytes is not None
     reader = service.vault.reader(
         recording_id=recording.id,
-        rendition="original",
+        rendition=rendition,
         dek=dek,
         object_key=attempt.object_key,
         head=attempt.head,
         sealed_bytes=attempt.sealed_bytes,
     )
     return b"".join(reader.read(0, reader.size))
+
+
+def objects(service: Service) -> list[str]:
+    """The keys of all that lies in the store."""
+    return list(service.vault.objects.keys(""))
 
 
 def found_by_phone(service: Service, now: datetime) -> list[str]:

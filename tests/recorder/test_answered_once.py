@@ -15,42 +15,27 @@ from tests.conftest import MovingClock
 from tests.recorder.asking import (
     DPO,
     PHONE,
+    approve,
     ask,
     granted,
     link_rows,
     mails,
     matches,
+    passes,
     request_row,
     stored,
     visiting,
 )
 from tests.recorder.post import deliver_due
+from tests.recorder.stored import state
 from tests.recorder.waiting import open_tasks
 
 OPERATOR = Actor("tok_operator", "operator")
 ANSWER, LINK = "Svar på din henvendelse", "Din samtale med Flexii er klar"
 
 
-def approve(service: Service, clock: MovingClock, request_id: str, *recording_ids: str) -> None:
-    chosen = recording_ids or [one.recording_id for one in matches(service, request_id)]
-    subject_requests.approve(service, request_id, chosen, "callback", DPO, clock())
-
-
 def asked_for(service: Service, clock: MovingClock, kind: str) -> str:
     return subject_requests.open_request(service, kind, phone=PHONE, actor=DPO, now=clock()).id
-
-
-def passes(service: Service, clock: MovingClock, **time: float) -> None:
-    clock.advance(**time)
-    service.keyring.ensure(clock())
-    subject_requests.due(service, clock())
-    deliver_due(service, clock())
-
-
-def state(service: Service, recording_id: str) -> str:
-    with service.database.read() as connection:
-        row = recordings.get(connection, recording_id)
-    return row.state if row else "gone"
 
 
 def letters(service: Service) -> list[str]:

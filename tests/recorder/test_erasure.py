@@ -19,7 +19,7 @@ from storage.catalogue import attempts, calls, erasing, evidence, forecast, reco
 from storage.errors import StoreRefusedError, StoreUnavailableError
 from tests.conftest import MovingClock
 from tests.recorder.dying import dying
-from tests.recorder.stored import RENDITIONS, found_by_phone, row, store, store_call
+from tests.recorder.stored import RENDITIONS, found_by_phone, objects, row, store, store_call
 from tests.recorder.waiting import kinds_of_tasks
 
 DPO = Actor("tok_dpo", "dpo")
@@ -45,10 +45,6 @@ def recordings_kept(service: Service, recording_id: str) -> list[str]:
         return sorted(attempts.kept(connection, recording_id))
 
 
-def objects_left(service: Service) -> list[str]:
-    return list(service.vault.objects.keys(""))
-
-
 def test_an_order_erases_at_once_and_certifies_to_the_second(
     service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,7 +59,7 @@ def test_an_order_erases_at_once_and_certifies_to_the_second(
     assert facts["ordered_by"] == "dpo"
     assert facts["due_at"] == facts["key_destroyed"] == facts["erased_at"] == "2026-09-04T08:12:00Z"
     assert facts["unreadable_in_backups_from"] == "2026-12-03"
-    assert objects_left(service) == []
+    assert objects(service) == []
     assert found_by_phone(service, ordered) == []
     assert (
         erasure.certificate(service, recording.id) == erasure.certificate(service, certificate.certificate_id) == facts
@@ -183,7 +179,7 @@ def test_killed_between_deleting_and_counting_still_counts(service: Service, clo
     recording = store(service, clock.now)
     with dying("erase.deleted"):
         erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
-    assert objects_left(service) == []
+    assert objects(service) == []
     certificate = erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
     assert certificate is not None
     assert certificate.objects_deleted == len(RENDITIONS)

@@ -15,28 +15,16 @@ from recorder.ports import Service
 from recorder.subject_requests import identity_check
 from storage.catalogue import holds
 from tests.conftest import MovingClock
-from tests.recorder.asking import DPO, ask, mails, matches, request_row, stored
+from tests.recorder.asking import DPO, ask, mails, matches, passes, request_row, stored, subjects
 from tests.recorder.post import deliver_due
 from tests.recorder.waiting import kinds_of_tasks
 
 OPERATOR = Actor("tok_operator", "operator")
 
 
-def subjects(service: Service, clock: MovingClock) -> list[str]:
-    deliver_due(service, clock())
-    return [mail["Subject"] for mail in mails(service)]
-
-
 def held(service: Service, request_id: str) -> int:
     with service.database.read() as connection:
         return sum(hold.released_at is None for hold in holds.of_request(connection, request_id))
-
-
-def passes(service: Service, clock: MovingClock, **time: float) -> None:
-    clock.advance(**time)
-    service.keyring.ensure(clock())
-    subject_requests.due(service, clock())
-    deliver_due(service, clock())
 
 
 def test_an_unanswered_check_is_reminded_of_and_closed_after_thirty_days(service: Service, clock: MovingClock) -> None:

@@ -17,7 +17,7 @@ from recorder.ports import Service
 from recorder.settings import Organisation
 from recorder.subject_requests import EXTENSIONS, KINDS, REFUSALS
 from tests.conftest import MovingClock
-from tests.recorder.asking import DPO, PHONE, ask, mails, matches, request_row, stored
+from tests.recorder.asking import DPO, PHONE, ask, mails, matches, request_row, stored, subjects
 from tests.recorder.post import deliver_due
 from tests.recorder.waiting import kinds_of_tasks
 
@@ -98,11 +98,6 @@ def test_lines_about_what_is_not_configured_are_left_out() -> None:
     plain = written("identity", "access", "", "da", phone="", self_service_url="")[1]
     assert "Skriv til databeskyttelse@flexii.dk og bed os ringe til det nummer, vi har på dig." in plain
     assert not re.search(r"ring til os|Log på", plain)
-
-
-def subjects(service: Service, clock: MovingClock) -> list[str]:
-    deliver_due(service, clock())
-    return [mail["Subject"] for mail in mails(service)]
 
 
 def test_a_request_that_waits_an_hour_is_acknowledged_once(service: Service, clock: MovingClock) -> None:

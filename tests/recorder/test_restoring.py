@@ -24,15 +24,11 @@ from storage.objects import HELD
 from storage.objects_folder import FolderStore
 from tests.conftest import MovingClock
 from tests.recorder.backups import House
-from tests.recorder.stored import AUDIO, hear, row, store
+from tests.recorder.stored import AUDIO, hear, objects, row, store
 from tests.recorder.waiting import kinds_of_tasks
 
 DPO = Actor("tok_dpo", "dpo")
 CUSTOMER = Actor("ses_1", "customer")
-
-
-def objects_left(service: Service) -> list[str]:
-    return list(service.vault.objects.keys(""))
 
 
 def erased_and_back(house: House, place: Path) -> Recording:
@@ -69,7 +65,7 @@ def test_p3_what_was_erased_before_its_time_is_gone_again_when_a_restore_is_star
             assert again["certificate_id"] == certificate.certificate_id
             assert (again["reason"], again["ordered_by"]) == (certificate.reason, certificate.ordered_by)
         assert hear(service, row(service, kept.id), clock.now) == AUDIO
-        assert len(objects_left(service)) == 3
+        assert len(objects(service)) == 3
         assert kinds_of_tasks(service) == ["restored"]
         assert audit.verify(service.database).ok
     with house.running() as service:
@@ -92,7 +88,7 @@ def test_p6_replicas_started_together_after_a_restore_all_start(
     monkeypatch.setattr(erasing, "standing", overtaken)
     with house.running() as service:
         assert erasure.certificate(service, recording.id)["reason"] == "dpo_order"
-        assert objects_left(service) == []
+        assert objects(service) == []
 
 
 def test_p3_nothing_that_is_back_opens_while_the_store_is_away(
@@ -111,7 +107,7 @@ def test_p3_nothing_that_is_back_opens_while_the_store_is_away(
             assert row(service, recording.id).state == "erasing"
     with house.running() as service:
         assert erasure.finish_erasures(service, house.clock.advance(minutes=6)) == 1
-        assert objects_left(service) == []
+        assert objects(service) == []
 
 
 def test_p3_what_expired_since_the_backup_opens_for_nobody_and_is_swept_without_a_brake(
@@ -131,7 +127,7 @@ def test_p3_what_expired_since_the_backup_opens_for_nobody_and_is_swept_without_
             hear(service, row(service, recording.id), clock.now)
         assert sweep.sweep(service, clock.now, unattended=True).erased == 1
         assert erasure.certificate(service, recording.id)["certificate_id"] == number
-        assert objects_left(service) == []
+        assert objects(service) == []
         assert notes.all_names(service) == {}
 
 
@@ -153,7 +149,7 @@ def test_p3_what_expired_under_a_key_that_lives_on_is_gone_again_after_a_restore
             listening.may_hear(connection, recording.id, "legal", clock.now)
         again = erasure.certificate(service, recording.id)
         assert (again["certificate_id"], again["reason"], again["ordered_by"]) == (number, "expired", "system")
-        assert objects_left(service) == []
+        assert objects(service) == []
 
 
 def test_p3_what_was_captured_after_the_backup_goes_when_its_day_is_over(house: House, tmp_path: Path) -> None:
@@ -174,7 +170,7 @@ def test_p3_what_was_captured_after_the_backup_goes_when_its_day_is_over(house: 
         assert restoring.clear_past_days(service, clock.now) == 3
         clock.advance(days=2)
         assert restoring.clear_past_days(service, clock.now) == 0  # the others are a recording's, which the sweep has
-        assert len(objects_left(service)) == 3
+        assert len(objects(service)) == 3
         assert row(service, known.id).state == "stored"
         entries = [line for line in audit.export(service.database) if "objects.cleared" in line]
         assert len(entries) == 1
@@ -197,7 +193,7 @@ def test_p3_what_a_hold_moved_after_the_backup_goes_with_its_day(house: House, t
         clock.advance(days=3, hours=24)
         sweep.sweep(service, clock.now, unattended=False)
         assert restoring.clear_past_days(service, clock.now) == 3
-        assert objects_left(service) == []
+        assert objects(service) == []
 
 
 def test_what_is_none_of_ours_is_left_where_it_lies(service: Service, clock: MovingClock) -> None:
@@ -247,5 +243,5 @@ def test_p5_no_certificate_is_given_while_the_ring_does_not_take_its_note(
             patch.setattr(service.keyring, "note", away)
             certificate = erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=house.clock.now)
         assert certificate is None
-        assert objects_left(service) == []
+        assert objects(service) == []
         assert erasure.finish_erasures(service, house.clock.advance(minutes=6)) == 1

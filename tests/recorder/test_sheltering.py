@@ -18,13 +18,9 @@ from storage.catalogue import holds as hold_rows
 from storage.catalogue.recordings import Recording
 from tests.conftest import MovingClock
 from tests.recorder.dying import dying
-from tests.recorder.stored import AUDIO, hear, row, store
+from tests.recorder.stored import AUDIO, hear, objects, row, store
 
 DPO = Actor("tok_dpo", "dpo")
-
-
-def keys(service: Service) -> list[str]:
-    return list(service.vault.objects.keys(""))
 
 
 def held(service: Service, clock: MovingClock) -> Recording:
@@ -48,7 +44,7 @@ def test_p3_a_held_recording_lies_elsewhere_and_nothing_of_it_where_it_lay(
 
     assert sheltering.shelter(service, clock.now) == 1
     assert sheltering.shelter(service, clock.now) == 0
-    here, there = keys(service)[:3], keys(service)[3:]
+    here, there = objects(service)[:3], objects(service)[3:]
     assert all(key.startswith("hold/private_inbound/") for key in here)
     assert all(key.startswith("private_inbound/") for key in there)
     assert service.vault.objects.tags(here[0]) == {"segment": "private_inbound", "hold": "1"}
@@ -67,7 +63,7 @@ def test_p3_it_goes_from_there_when_the_hold_ends(service: Service, clock: Movin
     assert hear(service, row(service, recording.id), clock.now) == AUDIO
     clock.advance(days=2)
     sweep.sweep(service, clock.now, unattended=False)
-    assert keys(service) == []
+    assert objects(service) == []
     assert erasure.certificate(service, recording.id)["objects_deleted"] == 3
 
 
@@ -82,8 +78,8 @@ def test_p6_a_process_that_dies_on_the_way_loses_nothing_and_leaves_nothing(
 
     sheltering.shelter(service, clock.now)
     sheltering.erase_lost(service)
-    assert len(keys(service)) == 3
-    assert all(key.startswith("hold/") for key in keys(service))
+    assert len(objects(service)) == 3
+    assert all(key.startswith("hold/") for key in objects(service))
     assert hear(service, row(service, recording.id), clock.now) == AUDIO
 
 
@@ -99,7 +95,7 @@ def test_p3_what_is_erased_meanwhile_leaves_no_copy(
 
     monkeypatch.setattr(faultpoints, "hook", at(step, erase))
     assert sheltering.shelter(service, clock.now) == 0
-    assert keys(service) == []
+    assert objects(service) == []
 
 
 def test_p6_two_that_move_the_same_recording_leave_one_copy(
@@ -115,7 +111,7 @@ def test_p6_two_that_move_the_same_recording_leave_one_copy(
 
     monkeypatch.setattr(faultpoints, "hook", at("hold.copied", another))
     assert sheltering.shelter(service, clock.now) + others[0] == 1
-    assert len(keys(service)) == 3
+    assert len(objects(service)) == 3
     assert hear(service, row(service, recording.id), clock.now) == AUDIO
 
 
@@ -139,8 +135,8 @@ def test_p6_what_needs_no_move_any_more_holds_up_no_other(
 
     monkeypatch.setattr(attempts, "unsheltered", meanwhile)
     assert sheltering.shelter(service, clock.now) == 1
-    assert len(keys(service)) == 6
-    assert len([key for key in keys(service) if key.startswith("hold/")]) == (6 if act == "moved" else 3)
+    assert len(objects(service)) == 6
+    assert len([key for key in objects(service) if key.startswith("hold/")]) == (6 if act == "moved" else 3)
 
 
 def test_p6_a_store_that_is_away_holds_up_no_other(
@@ -155,7 +151,7 @@ def test_p6_a_store_that_is_away_holds_up_no_other(
     assert hear(service, row(service, other.id), clock.now) == AUDIO
     clock.advance(seconds=timedelta(minutes=5).total_seconds())
     assert sheltering.shelter(service, clock.now) == 0
-    assert len(keys(service)) == 3 + 2
+    assert len(objects(service)) == 3 + 2
 
 
 def test_p6_what_cannot_be_moved_does_not_stand_before_what_can(service: Service, clock: MovingClock) -> None:

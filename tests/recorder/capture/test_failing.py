@@ -16,8 +16,9 @@ from recorder.ports import Service
 from storage.catalogue import recordings
 from storage.tables import metadata
 from tests.recorder import exchange as exchanges
-from tests.recorder.captured import DPO, PATH, START, WHOLE, at, objects, only, told
+from tests.recorder.captured import DPO, PATH, START, WHOLE, at, only, told
 from tests.recorder.exchange import Exchange, Story, reply
+from tests.recorder.stored import objects
 
 
 @pytest.mark.parametrize(

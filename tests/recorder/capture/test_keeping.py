@@ -16,8 +16,9 @@ from storage import audit, columns
 from storage.catalogue import calls as call_rows
 from storage.catalogue import forecast, recordings
 from storage.tables import metadata
-from tests.recorder.captured import PATH, START, WHOLE, acts, at, decoded, objects, only, opened, sound, told
+from tests.recorder.captured import PATH, START, WHOLE, acts, at, decoded, only, opened, sound, told
 from tests.recorder.exchange import Exchange, Story
+from tests.recorder.stored import objects
 
 
 def test_a_consented_recording_is_stored_whole_and_deleted_at_the_exchange(

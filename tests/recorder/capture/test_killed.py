@@ -20,8 +20,9 @@ from storage import audit
 from storage.catalogue import forecast
 from storage.tables import metadata
 from tests.recorder import capture_until
-from tests.recorder.captured import WHOLE, acts, at, objects, only, opened, told
+from tests.recorder.captured import WHOLE, acts, at, only, opened, told
 from tests.recorder.exchange import Exchange
+from tests.recorder.stored import objects
 
 STEPS = [
     "capture.claimed",

@@ -9,8 +9,9 @@ from recorder.ports import Service
 from storage import columns
 from storage.catalogue import forecast, recordings
 from storage.tables import metadata
-from tests.recorder.captured import RATE, at, decoded, objects, only, opened, sound, told
+from tests.recorder.captured import RATE, at, decoded, only, opened, sound, told
 from tests.recorder.exchange import Exchange
+from tests.recorder.stored import objects
 
 
 def test_p1_a_late_pause_mutes_what_is_stored(service: Service, exchange: Exchange) -> None:

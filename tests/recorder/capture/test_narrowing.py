@@ -23,9 +23,10 @@ from storage.tables import AttemptRow
 from tests.conftest import MovingClock
 from tests.recorder import captured as cap
 from tests.recorder.audio.renditions import Kept
-from tests.recorder.captured import at, objects, only, opened, told
+from tests.recorder.captured import at, only, opened, told
 from tests.recorder.exchange import Exchange, Story
 from tests.recorder.sounds import RATE, decoded, encoded, speechlike
+from tests.recorder.stored import objects
 from tests.recorder.telling import an_event, its_recordings, started, tell, the_call, whole_story
 
 FROM_START = Decision("keep", "stored", WHOLE, ((1000, 1200),))

@@ -24,8 +24,9 @@ from recorder.errors import (
 )
 from recorder.ports import Service
 from recorder.settings import load
-from tests.recorder.captured import START, WHOLE, acts, at, objects, only, opened, sound, wav
+from tests.recorder.captured import START, WHOLE, acts, at, only, opened, sound, wav
 from tests.recorder.exchange import Story
+from tests.recorder.stored import objects
 
 
 def announced(service: Service, *, consent: bool = True, ended: bool = True) -> Story:

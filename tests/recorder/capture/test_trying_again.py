@@ -8,8 +8,9 @@ import pytest
 
 from recorder import capture, sources
 from recorder.ports import Service
-from tests.recorder.captured import PATH, WHOLE, at, objects, only, opened, sound, streamed, told
+from tests.recorder.captured import PATH, WHOLE, at, only, opened, sound, streamed, told
 from tests.recorder.exchange import Exchange, reply
+from tests.recorder.stored import objects
 from tests.recorder.waiting import kinds_of_tasks
 
 

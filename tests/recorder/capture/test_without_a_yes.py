@@ -10,8 +10,9 @@ import pytest
 
 from recorder import capture, sources
 from recorder.ports import Service
-from tests.recorder.captured import PATH, START, WHOLE, at, objects, only, told
+from tests.recorder.captured import PATH, START, WHOLE, at, only, told
 from tests.recorder.exchange import Exchange, Story, reply
+from tests.recorder.stored import objects
 from tests.recorder.waiting import kinds_of_tasks
 
 

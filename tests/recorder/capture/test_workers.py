@@ -12,17 +12,10 @@ from recorder import capture, faultpoints
 from recorder.capture import uploading
 from recorder.ports import Service
 from storage.catalogue import forecast, recordings
-from storage.catalogue.recordings import Recording
 from storage.errors import StoreFullError
-from tests.recorder.captured import PATH, WHOLE, acts, at, objects, only, opened, told
+from tests.recorder.captured import PATH, WHOLE, acts, at, only, opened, told
 from tests.recorder.exchange import Exchange, reply
-
-
-def read(service: Service, recording_id: str) -> Recording:
-    with service.database.read() as connection:
-        found = recordings.get(connection, recording_id)
-    assert found is not None
-    return found
+from tests.recorder.stored import objects, row
 
 
 def test_p6_a_full_store_loses_nothing(service: Service, exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +45,7 @@ def test_p6_a_recording_that_cannot_be_opened_holds_up_no_other_and_is_tried_les
     assert capture.capture_due(service, at(13)) == 1
     for now, wait in ((at(13), capture.WHILE_AWAY), (at(10_000), capture.LONGEST_WAIT)):
         assert capture.capture_due(service, now) == 0
-        waiting = read(service, broken.id)
+        waiting = row(service, broken.id)
         assert (waiting.state, waiting.lease) == ("announced", None)
         assert waiting.next_try_at is not None
         assert timedelta() <= waiting.next_try_at - now - wait < timedelta(seconds=5)

@@ -18,6 +18,7 @@ from tests.conftest import MovingClock
 from tests.recorder.asking import (
     DPO,
     PHONE,
+    approve,
     ask,
     granted,
     link_rows,
@@ -30,7 +31,7 @@ from tests.recorder.asking import (
     visiting,
 )
 from tests.recorder.post import deliver_due
-from tests.recorder.subject_requests.holding import approve, held, state
+from tests.recorder.stored import held, state
 
 
 def test_approval_sends_one_mail_and_lets_go_of_what_is_not_theirs(service: Service, clock: MovingClock) -> None:

@@ -13,8 +13,8 @@ from recorder.ports import Service
 from recorder.subject_requests import matching
 from tests.api.conftest import House, speech
 from tests.conftest import MovingClock
-from tests.recorder.asking import DPO, PHONE, ask, link_rows, matches, request_row, stored
-from tests.recorder.subject_requests.holding import approve, held
+from tests.recorder.asking import DPO, PHONE, approve, ask, link_rows, matches, request_row, stored
+from tests.recorder.stored import held
 
 
 def test_what_was_still_to_be_captured_when_they_asked_is_found_later_and_held(

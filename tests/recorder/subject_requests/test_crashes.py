@@ -14,8 +14,8 @@ from recorder.ports import Service
 from recorder.subject_requests import course
 from recorder.subject_requests.listing import open_requests
 from tests.conftest import MovingClock
-from tests.recorder.asking import DPO, ask, granted, request_row, stored
-from tests.recorder.subject_requests.holding import approve, held, state
+from tests.recorder.asking import DPO, approve, ask, granted, request_row, stored
+from tests.recorder.stored import held, state
 
 
 class CrashError(BaseException):

@@ -15,7 +15,7 @@ from storage.catalogue import calls, recordings
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, PHONE, ask, granted, mails, matches, request_row, stored, visiting
 from tests.recorder.post import deliver_due
-from tests.recorder.subject_requests.holding import held, state
+from tests.recorder.stored import held, state
 
 
 def test_a_request_finds_by_number_account_and_call(service: Service, clock: MovingClock) -> None:
