@@ -78,8 +78,3 @@ def accepted(service: Service, platform: str = "twilio", call_id: str = CALL) ->
     with service.database.read() as connection:
         items = Inbox.pending(connection, ref(service.keyring, platform, call_id))
     return [decode(service.inbox.open_body(item, service.clock())) for item in items]
-
-
-async def problem(response: ClientResponse, status: int) -> str:
-    assert (response.status, response.content_type) == (status, "application/problem+json")
-    return str((await response.json())["code"])

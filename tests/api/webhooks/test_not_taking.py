@@ -12,7 +12,8 @@ import pytest
 
 from api import webhooks
 from recorder.ports import Service
-from tests.api.webhooks.senders import AGENT, RECORDING, Exchange, Twilio, accepted, problem
+from tests.api.problems import problem
+from tests.api.webhooks.senders import AGENT, RECORDING, Exchange, Twilio, accepted
 
 
 @contextmanager
@@ -51,7 +52,7 @@ async def test_p6_a_caller_is_connected_unrecorded_while_events_cannot_be_taken(
         await twilio.post("status", CallStatus="completed"),
         await exchange.post("call.ended"),
     ):
-        assert await problem(refusal, 503) == "inbox_full"
+        assert await problem(refusal) == (503, "inbox_full")
         assert int(refusal.headers["Retry-After"]) > 0
 
 
@@ -65,7 +66,7 @@ async def test_p6_a_caller_does_not_wait_for_a_slow_database(
         refusal = await exchange.post("call.ended")
 
     assert [(verb.tag, verb.text) for verb in answer] == [("Dial", AGENT)]
-    assert await problem(refusal, 503) == "inbox_full"
+    assert await problem(refusal) == (503, "inbox_full")
     # What was given up on was still finished, and sending it again finds it there.
     assert (await exchange.post("call.ended")).status == 204
     assert len(accepted(service, "standard", "pbx-1")) == 1

@@ -12,7 +12,8 @@ from twilio.request_validator import RequestValidator
 
 from recorder.ports import Service
 from tests.api.conftest import Client
-from tests.api.webhooks.senders import CALL, FORM, RECORDING, Exchange, Twilio, accepted, problem
+from tests.api.problems import problem
+from tests.api.webhooks.senders import CALL, FORM, RECORDING, Exchange, Twilio, accepted
 from tests.conftest import STANDARD_SECRET, TWILIO_SID, TWILIO_TOKEN, MovingClock
 
 
@@ -34,7 +35,7 @@ async def test_wrong_signatures_are_401_and_nothing_is_kept(
     ]
 
     answers = {json.dumps({**await response.json(), "request_id": ""}) for response in refusals}
-    assert {await problem(response, 401) for response in refusals} == {"signature"}
+    assert {await problem(response) for response in refusals} == {(401, "signature")}
     assert len(answers) == 1
     assert accepted(service) == accepted(service, "standard", "pbx-1") == []
 
@@ -50,7 +51,7 @@ async def test_stale_messages_are_refused_and_fresh_retries_are_not(
     replayed = await exchange.send(body, **stale)
     retried = await exchange.send(body)
 
-    assert await problem(replayed, 401) == "signature"
+    assert await problem(replayed) == (401, "signature")
     assert retried.status == 204
 
 
@@ -85,7 +86,7 @@ async def test_malformed_events_are_400_and_nothing_is_kept(
         await exchange.send("[1"),
     ]
 
-    assert {await problem(response, 400) for response in refusals} == {"invalid_event"}
+    assert {await problem(response) for response in refusals} == {(400, "invalid_event")}
     assert accepted(service) == accepted(service, "standard", "pbx-1") == []
 
 
@@ -98,8 +99,8 @@ async def test_errors_never_repeat_what_was_sent(exchange: Exchange) -> None:
 async def test_a_body_too_large_is_413(twilio: Twilio, exchange: Exchange, service: Service) -> None:
     padding = "x" * service.settings.http.max_body_bytes
 
-    assert await problem(await twilio.post("voice", Padding=padding), 413) == "too_large"
-    assert await problem(await exchange.post("call.ended", padding=padding), 413) == "too_large"
+    assert await problem(await twilio.post("voice", Padding=padding)) == (413, "too_large")
+    assert await problem(await exchange.post("call.ended", padding=padding)) == (413, "too_large")
 
 
 async def test_other_methods_and_steps_are_not_there(client: Client) -> None:
