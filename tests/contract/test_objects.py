@@ -24,10 +24,8 @@ from storage.objects import BLOCK, ObjectStore, Upload
 from storage.objects_folder import FolderStore
 from storage.objects_s3 import S3Store
 from storage.objects_s3.uploading import PART
+from tests.objects import KEY, TAGS, get, put
 from tests.servers.s3 import Gateway
-
-KEY = "private_inbound/20261202/0f1e2d"
-TAGS = {"segment": "private_inbound", "expires": "2026-12-02"}
 
 
 @pytest.fixture(scope="module", params=["folder", "moto", "moto versioned", "ceph", "ceph versioned"])
@@ -48,21 +46,11 @@ def store(kind: S3Store | None, tmp_path: Path) -> ObjectStore:
     return kind
 
 
-def put(store: ObjectStore, key: str, data: bytes, tags: dict[str, str] | None = None) -> None:
-    upload = store.create(key, tags or {})
-    upload.write(data)
-    upload.commit()
-
-
 def begun(store: ObjectStore, key: str) -> Upload:
     """An upload that lies in the store already, unfinished: more than fits one request."""
     upload = store.create(key, {})
     upload.write(bytes(PART + 1))
     return upload
-
-
-def get(store: ObjectStore, key: str, start: int = 0, stop: int | None = None) -> bytes:
-    return b"".join(store.read(key, start, stop))
 
 
 def test_what_is_committed_is_read_back(store: ObjectStore) -> None:

@@ -13,10 +13,9 @@ from sqlalchemy.engine import make_url
 from storage.database import Database
 from storage.errors import DatabaseUnavailableError, StoreUnavailableError
 from storage.objects_s3.uploading import PART
+from tests.objects import KEY
 from tests.servers.ceph import Another, Cluster
 from tests.servers.tls import Pooler, pooler
-
-KEY = "private_inbound/20261202/0f1e2d"
 
 
 @pytest.fixture

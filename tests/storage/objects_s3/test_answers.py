@@ -11,8 +11,7 @@ import pytest
 
 from storage.errors import StoreUnavailableError
 from storage.objects_s3 import S3Store
-
-KEY = "private_inbound/20261202/0f1e2d"
+from tests.objects import KEY
 
 
 @dataclass

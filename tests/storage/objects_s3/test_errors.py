@@ -13,9 +13,9 @@ import pytest
 from storage.errors import StoreClockError, StoreFullError, StoreRefusedError, StoreUnavailableError
 from storage.objects_s3 import S3Store
 from storage.objects_s3.uploading import PART
+from tests.objects import KEY, get, put
 from tests.servers.between import Middleman
 from tests.servers.ceph import Cluster
-from tests.storage.objects_s3.things import KEY, get, put
 
 
 def told(error: Exception, *secrets_: str) -> str:

@@ -12,9 +12,9 @@ from storage.errors import StoreUnavailableError
 from storage.objects import BLOCK
 from storage.objects_s3 import S3Store
 from storage.objects_s3.uploading import PART
+from tests.objects import KEY, TAGS, get, put
 from tests.servers import between
 from tests.servers.between import Middleman
-from tests.storage.objects_s3.things import KEY, TAGS, get, put
 
 
 @pytest.mark.parametrize("size", [1000, 2 * PART + 1000])

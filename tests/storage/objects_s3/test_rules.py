@@ -16,8 +16,8 @@ import pytest
 
 from storage.objects_s3 import S3Store, lifecycle
 from tests.conftest import MEMORY
+from tests.objects import KEY, get, put
 from tests.servers.ceph import Cluster, ceph_gateway
-from tests.storage.objects_s3.things import KEY, get, put
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from storage.errors import ObjectNotFoundError
 from storage.objects_s3 import S3Store, uploading
 from storage.objects_s3.uploading import PART
+from tests.objects import KEY, TAGS, get, put
 from tests.servers.ceph import Cluster
-from tests.storage.objects_s3.things import KEY, TAGS, get, put
 
 
 def test_a_large_object_is_copied_in_parts(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:

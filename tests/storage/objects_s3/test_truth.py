@@ -12,9 +12,9 @@ from storage.errors import StoreRefusedError
 from storage.objects_s3 import S3Store
 from storage.objects_s3.uploading import PART
 from storage.probe import store_faults
+from tests.objects import KEY, TAGS, put
 from tests.servers.between import Middleman
 from tests.servers.ceph import Cluster
-from tests.storage.objects_s3.things import KEY, TAGS, put
 
 
 def test_the_truth_about_ceph(ceph: Cluster, store: S3Store, client: Any) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from storage.errors import StoreRefusedError
 from storage.objects_s3 import S3Store, versions
+from tests.objects import KEY, put
 from tests.servers.between import Middleman
 from tests.servers.ceph import Cluster
-from tests.storage.objects_s3.things import KEY, put
 
 
 def test_p3_every_version_and_marker_goes_and_no_other_keys(versioned: S3Store, client: Any) -> None:
