@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import math
-import struct
-import wave
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient
 
@@ -23,6 +20,7 @@ from recorder.ports import Service
 from storage.catalogue import recordings
 from storage.clock import rfc3339
 from tests.conftest import DATABASES, MovingClock
+from tests.recorder.sounds import RATE, wav
 
 Client = TestClient[Any, Any]
 CUSTOMER = "+4520123456"
@@ -30,14 +28,8 @@ SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 
 
 def speech(seconds: int = 3) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(2)
-        sound.setsampwidth(2)
-        sound.setframerate(8000)
-        for n in range(8000 * seconds):
-            sound.writeframesraw(struct.pack("<hh", int(9000 * math.sin(n / 9)), int(5000 * math.sin(n / 23))))
-    return file.getvalue()
+    n = np.arange(RATE * seconds)
+    return wav(np.stack([9000 * np.sin(n / 9), 5000 * np.sin(n / 23)], axis=1).astype("<i2"))
 
 
 @pytest.fixture(params=DATABASES)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import shutil
 import socket
 import subprocess
-import wave
 from pathlib import Path
 
 import pytest
@@ -19,17 +17,10 @@ from recorder.actors import SYSTEM
 from recorder.service import opened
 from recorder.settings import load
 from storage.clock import utc_now
+from tests.recorder.sounds import silence, wav
 
 PAGE = Path(__file__).parents[2] / "docs" / "platforms.md"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-
-def speech() -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setparams((2, 2, 8000, 0, "NONE", ""))
-        sound.writeframes(bytes(4 * 8000))
-    return file.getvalue()
 
 
 @pytest.mark.skipif(
@@ -38,7 +29,7 @@ def speech() -> bytes:
 )
 def test_the_first_call_of_the_documentation_is_kept(tmp_path: Path) -> None:
     _, commands = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S)
-    (tmp_path / "pbx-81.wav").write_bytes(speech())
+    (tmp_path / "pbx-81.wav").write_bytes(wav(silence(1)))
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     with socket.socket() as probe:

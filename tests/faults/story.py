@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import random
-import wave
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from recorder.events import Event
 from storage.clock import rfc3339
+from tests.recorder.sounds import noise, wav
 
 KINDS = ("yes", "yes", "no", "silent", "withdrawn", "later_yes", "ordered", "held")
 KEPT = frozenset({"yes", "later_yes", "held"})  # what must be stored in the end; of all others nothing may be
@@ -66,18 +65,8 @@ def call(number: int, chance: random.Random, began: datetime, origin: str) -> To
         Event(one, "standard", name, f"{name}-{one}", at, stamped_at=at, opens=not index, data=data)  # type: ignore[arg-type]
         for index, (one, at, data) in enumerate([opening, *rest])
     ]
-    return Told(name, kind, tuple(events), _sound(chance))
+    return Told(name, kind, tuple(events), wav(noise(chance, SECONDS)))
 
 
 def _heard_from(kind: str, began: datetime) -> datetime:
     return began + timedelta(milliseconds=1 if kind == "later_yes" else 0)
-
-
-def _sound(chance: random.Random) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(2)
-        sound.setsampwidth(2)
-        sound.setframerate(8000)
-        sound.writeframes(chance.randbytes(4 * 8000 * SECONDS))
-    return file.getvalue()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import time
-import wave
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -15,35 +12,19 @@ from recorder.ports import Service
 from storage.catalogue.recordings import Recording
 from storage.tables import metadata
 from tests.recorder.exchange import Exchange, Story
+from tests.recorder.sounds import speechlike, wav
 from tests.recorder.stored import hear
 
-RATE = 8000
 START = datetime(2026, 9, 3, 8, 12, tzinfo=UTC)
 PATH = "/r/1.wav"
 DPO = Actor("tok_dpo", "dpo")
-
-
-def sound(seconds: float = 6, channels: int = 2) -> np.ndarray:
-    t = np.arange(int(seconds * RATE)) / RATE
-    rows = [np.sin(2 * np.pi * (300 + 100 * c) * t * (1 + t / 50)) * 9000 for c in range(channels)]
-    return np.stack(rows, axis=1).astype("<i2")
-
-
-def wav(samples: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setparams((samples.shape[1], 2, RATE, 0, "NONE", ""))
-        writer.writeframes(samples.tobytes())
-    return file.getvalue()
-
-
-WHOLE = wav(sound())
+SOUND = speechlike(6)
+WHOLE = wav(SOUND)
 
 
 def streamed(samples: np.ndarray) -> bytes:
     """A WAV file by a writer that cannot seek back: it does not say how long it is."""
-    data = wav(samples)
-    return data[:40] + b"\xff\xff\xff\xff" + data[44:]
+    return wav(samples, size=0xFFFFFFFF)
 
 
 def told(
@@ -73,18 +54,6 @@ def only(service: Service) -> Recording:
 
 def opened(service: Service, recording: Recording, rendition: str = "original") -> bytes:
     return hear(service, recording, at(20), rendition)
-
-
-def decoded(flac: bytes) -> np.ndarray:
-    from recorder.audio.coder import decoder
-    from recorder.audio.wav import WavReader
-
-    coder, reader = decoder("flac", time.monotonic() + 60), WavReader()
-    try:
-        pieces = [bytes(reader.feed(piece)) for step in (coder.feed(flac), coder.finish()) for piece in step]
-    finally:
-        coder.close()
-    return np.frombuffer(b"".join(pieces), "<i2").reshape(-1, 2)
 
 
 def acts(service: Service) -> list[str]:

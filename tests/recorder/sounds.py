@@ -1,9 +1,10 @@
-"""Sound made for tests, its samples telling where they stand, as WAV or by the real ffmpeg in any other kind."""
+"""Sound made for tests, as WAV, or by the real ffmpeg in any other kind."""
 
 from __future__ import annotations
 
 import struct
 import subprocess
+from random import Random
 
 import numpy as np
 
@@ -17,6 +18,15 @@ def speechlike(seconds: float, channels: int = 2, rate: int = RATE) -> np.ndarra
     t = np.arange(int(seconds * rate)) / rate
     rows = [np.sin(2 * np.pi * (200 + 150 * c) * t * (1 + t / 60)) * 12000 * (1 - 0.3 * c) for c in range(channels)]
     return np.stack(rows, axis=1).astype("<i2")
+
+
+def silence(seconds: int, channels: int = 2) -> np.ndarray:
+    return np.zeros((seconds * RATE, channels), "<i2")
+
+
+def noise(chance: Random, seconds: int, channels: int = 2) -> np.ndarray:
+    """A sound that is nobody else's."""
+    return np.frombuffer(chance.randbytes(2 * channels * seconds * RATE), "<i2").reshape(-1, channels)
 
 
 def wav(

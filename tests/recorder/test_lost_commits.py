@@ -22,8 +22,8 @@ from storage.clock import rfc3339
 from storage.errors import StorageError
 from storage.tables import metadata
 from tests.conftest import MovingClock
-from tests.recorder.captured import sound, wav
 from tests.recorder.exchange import Exchange, exchange
+from tests.recorder.sounds import speechlike, wav
 from tests.recorder.stored import hear, row
 from tests.recorder.telling import an_event, started
 from tests.servers.severed import Fate, severed
@@ -32,7 +32,7 @@ __all__ = ["exchange"]  # fixtures
 
 DPO = Actor("tok_dpo", "dpo")
 CALLS = 4
-AUDIO = wav(sound(2))
+AUDIO = wav(speechlike(2))
 FATES: tuple[Fate, ...] = ("pass",) * 8 + ("lose the answer",) * 2 + ("lose the request",)
 ONCE = ("call.opened", "call.ended", "consent.granted", "recording.announced", "recording.stored", "source.deleted")
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import io
 import json
 import time
-import wave
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +16,7 @@ from standardwebhooks.webhooks import Webhook
 
 from tests.conftest import STANDARD_SECRET
 from tests.recorder.exchange import Exchange
+from tests.recorder.sounds import noise, wav
 
 AT_ONCE = 8
 PATIENCE_SECONDS = 60.0
@@ -90,10 +89,4 @@ class Platform:
 
 def sound(number: int) -> bytes:
     """A second that is nobody else's."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as told:
-        told.setnchannels(1)
-        told.setsampwidth(2)
-        told.setframerate(8000)
-        told.writeframes(Random(number).randbytes(16_000))
-    return file.getvalue()
+    return wav(noise(Random(number), 1, channels=1))

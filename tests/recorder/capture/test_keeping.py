@@ -16,8 +16,9 @@ from storage import audit, columns
 from storage.catalogue import calls as call_rows
 from storage.catalogue import forecast, recordings
 from storage.tables import metadata
-from tests.recorder.captured import PATH, START, WHOLE, acts, at, decoded, only, opened, sound, told
+from tests.recorder.captured import PATH, SOUND, START, WHOLE, acts, at, only, opened, told
 from tests.recorder.exchange import Exchange, Story
+from tests.recorder.sounds import decoded
 from tests.recorder.stored import objects
 
 
@@ -68,7 +69,7 @@ def test_p1_what_was_said_before_the_yes_is_cut_to_the_sample(service: Service, 
     told(service, exchange, consent_s=2.5)
     capture.capture_due(service, at(13))
     kept = only(service)
-    assert (decoded(opened(service, kept)) == sound()[20_000:]).all()
+    assert (decoded(opened(service, kept), "flac").reshape(-1, 2) == SOUND[20_000:]).all()
     assert kept.content_type == "audio/flac"
     assert kept.duration_ms == 3500
     assert sniff(opened(service, kept, "playback")) == "mp3"

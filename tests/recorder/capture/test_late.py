@@ -9,8 +9,9 @@ from recorder.ports import Service
 from storage import columns
 from storage.catalogue import forecast, recordings
 from storage.tables import metadata
-from tests.recorder.captured import RATE, at, decoded, only, opened, sound, told
+from tests.recorder.captured import SOUND, at, only, opened, told
 from tests.recorder.exchange import Exchange
+from tests.recorder.sounds import RATE, decoded
 from tests.recorder.stored import objects
 
 
@@ -22,11 +23,11 @@ def test_p1_a_late_pause_mutes_what_is_stored(service: Service, exchange: Exchan
     story.tell("recording.resumed", 3, recording_id=story.recording)
     assert capture.capture_due(service, at(20)) == 1
     after = only(service)
-    kept = decoded(opened(service, after))
+    kept = decoded(opened(service, after), "flac").reshape(-1, 2)
     assert len(kept) == 6 * RATE
     assert not kept[2 * RATE : 3 * RATE].any()
-    assert (kept[: 2 * RATE] == sound()[: 2 * RATE]).all()
-    assert (kept[3 * RATE :] == sound()[3 * RATE :]).all()
+    assert (kept[: 2 * RATE] == SOUND[: 2 * RATE]).all()
+    assert (kept[3 * RATE :] == SOUND[3 * RATE :]).all()
     assert after.dek != before.dek
     assert (after.expires_at, after.next_try_at, after.lease) == (before.expires_at, None, None)
     capture.erase_leftovers(service)
@@ -43,8 +44,8 @@ def test_p1_a_late_pause_narrows_what_was_cut_before(service: Service, exchange:
     capture.capture_due(service, at(13))
     story.tell("recording.paused", 4, recording_id=story.recording)
     capture.capture_due(service, at(20))
-    kept = decoded(opened(service, only(service)))
-    wanted = sound()[12_000:]
+    kept = decoded(opened(service, only(service)), "flac").reshape(-1, 2)
+    wanted = SOUND[12_000:]
     audible = int(2.5 * RATE)
     assert len(kept) == len(wanted)
     assert not kept[audible:].any()

@@ -24,8 +24,9 @@ from recorder.errors import (
 )
 from recorder.ports import Service
 from recorder.settings import load
-from tests.recorder.captured import START, WHOLE, acts, at, only, opened, sound, wav
+from tests.recorder.captured import START, WHOLE, acts, at, only, opened
 from tests.recorder.exchange import Story
+from tests.recorder.sounds import speechlike, wav
 from tests.recorder.stored import objects
 
 
@@ -51,7 +52,7 @@ def test_a_pushed_recording_is_created_once(service: Service) -> None:
     assert push(service, story) == "created"
     assert opened(service, only(service)) == WHOLE
     assert push(service, story) == "same"
-    assert push(service, story, wav(sound(3))) == "conflict"
+    assert push(service, story, wav(speechlike(3))) == "conflict"
     sources.delete_at_sources(service, at(14))
     assert acts(service)[-1] == "source.left"  # who pushes has told us of no copy that we could delete
     assert acts(service).count("recording.stored") == 1

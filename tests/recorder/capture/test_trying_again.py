@@ -8,8 +8,9 @@ import pytest
 
 from recorder import capture, sources
 from recorder.ports import Service
-from tests.recorder.captured import PATH, WHOLE, at, only, opened, sound, streamed, told
+from tests.recorder.captured import PATH, SOUND, WHOLE, at, only, opened, streamed, told
 from tests.recorder.exchange import Exchange, reply
+from tests.recorder.sounds import speechlike
 from tests.recorder.stored import objects
 from tests.recorder.waiting import kinds_of_tasks
 
@@ -64,7 +65,9 @@ def test_each_try_waits_twice_as_long_as_the_one_before_up_to_half_an_hour(
     assert sum(waits) // 3600 == hours
 
 
-@pytest.mark.parametrize("audio", [b"<html></html>", WHOLE[:-2], streamed(sound(3))])
+@pytest.mark.parametrize(
+    "audio", [b"<html></html>", WHOLE[:-2], streamed(speechlike(3))], ids=["a page", "not whole", "half"]
+)
 def test_audio_that_never_comes_whole_ends_as_a_task_and_stays_at_the_exchange(
     service: Service, exchange: Exchange, audio: bytes
 ) -> None:
@@ -82,7 +85,7 @@ def test_audio_that_never_comes_whole_ends_as_a_task_and_stays_at_the_exchange(
 
 
 def test_p6_half_of_what_was_announced_is_not_kept_for_all_of_it(service: Service, exchange: Exchange) -> None:
-    whole, half = streamed(sound()), streamed(sound(3))
+    whole, half = streamed(SOUND), streamed(speechlike(3))
     told(service, exchange, audio=half, duration_ms=6700)
     capture.capture_due(service, at(13))
     assert (only(service).state, only(service).reason) == ("announced", "audio_truncated")
@@ -94,7 +97,7 @@ def test_p6_half_of_what_was_announced_is_not_kept_for_all_of_it(service: Servic
 
 
 def test_what_announced_nothing_about_its_length_is_taken_as_it_comes(service: Service, exchange: Exchange) -> None:
-    half = streamed(sound(3))
+    half = streamed(speechlike(3))
     told(service, exchange, audio=half)
     capture.capture_due(service, at(13))
     assert opened(service, only(service)) == half

@@ -8,13 +8,14 @@ import pytest
 
 from tests.recorder import exchange as exchanges
 from tests.recorder.exchange import Exchange, reply
-from tests.recorder.inquiring.lists import MEDIA, wav
+from tests.recorder.inquiring.lists import MEDIA
+from tests.recorder.sounds import silence, wav
 
 
 @pytest.fixture
 def twilio() -> Iterator[Exchange]:
     with exchanges.running() as running:
-        running.recordings[MEDIA] = lambda handler: reply(handler, wav(2))
+        running.recordings[MEDIA] = lambda handler: reply(handler, wav(silence(2)))
         yield running
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import wave
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
@@ -25,14 +23,6 @@ LIST = f"{ACCOUNT}/Calls/{CALL}/Recordings.json?PageSize=100"
 MEDIA = f"{ACCOUNT}/Recordings/{RECORDING}.wav"
 COPY = f"{ACCOUNT}/Recordings/{RECORDING}.json"
 TALK = timedelta(minutes=2)
-
-
-def wav(seconds: int) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setparams((2, 2, 8000, 0, "NONE", ""))
-        sound.writeframes(bytes(4 * 8000 * seconds))
-    return file.getvalue()
 
 
 def hooked(service: Service, step: str, query: dict[str, str] | None = None, **fields: str) -> Event:
