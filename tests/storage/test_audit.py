@@ -1,10 +1,7 @@
 import hashlib
 import json
-import subprocess
-import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -13,6 +10,7 @@ from sqlalchemy import text
 from storage import audit
 from storage.audit import Entry, Fault
 from storage.database import Database
+from tests.storage.processes import at_once
 
 NOW = datetime(2026, 9, 3, 8, 12, 30, 250, tzinfo=UTC)
 
@@ -226,20 +224,8 @@ database.close()
 
 @pytest.mark.slow
 def test_p5_eight_processes_write_one_sequence(url: str) -> None:
-    writers = [
-        subprocess.Popen([sys.executable, "-c", APPEND, url, f"w{n}"], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
-        for n in range(8)
-    ]
-    for writer in writers:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "ready\n"
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    errors = [writer.communicate(timeout=120)[1] for writer in writers]
+    at_once(APPEND, [(url, f"w{n}") for n in range(8)])
 
-    assert errors == [""] * 8
     database = Database(url)
     report = audit.verify(database)
     entries = [json.loads(line)["entry"] for line in audit.export(database)]

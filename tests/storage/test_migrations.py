@@ -1,8 +1,5 @@
 import ast
-import subprocess
-import sys
 from pathlib import Path
-from subprocess import PIPE
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -15,6 +12,7 @@ from storage.database import Database
 from storage.errors import ConfigurationError, StorageError
 from storage.migrations import config, migrate
 from storage.tables import metadata
+from tests.storage.processes import at_once
 
 
 def test_migrating_makes_what_the_tables_say(empty_url: str) -> None:
@@ -142,22 +140,8 @@ database.close()
 
 
 def test_processes_may_start_at_the_same_moment(empty_url: str) -> None:
-    starters = [
-        subprocess.Popen([sys.executable, "-c", START, empty_url], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
-        for _ in range(6)
-    ]
+    at_once(START, [(empty_url,)] * 6)
 
-    for starter in starters:
-        assert starter.stdout is not None
-        assert starter.stdout.readline() == "ready\n"
-    for starter in starters:
-        assert starter.stdin is not None
-        starter.stdin.write("go\n")
-        starter.stdin.flush()
-    errors = [starter.communicate(timeout=60)[1] for starter in starters]
-
-    assert errors == [""] * 6
-    assert [starter.returncode for starter in starters] == [0] * 6
     database = Database(empty_url)
     with database.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1
