@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from recorder.directory import CsvDirectory, HttpsDirectory, directory_for
 from recorder.errors import ConfigurationError, DirectoryUnavailableError
 from recorder.ports import Customer
 from recorder.settings import Settings
+from tests.rewriting import rewriting
 
 HEADER = "phone,account,email,mobile,customer_type,language\n"
 ANNA = Customer("+4520123456", "A-1", "anna@example.com", "+4520123499", "private", "en")
@@ -26,15 +26,7 @@ ANNA = Customer("+4520123456", "A-1", "anna@example.com", "+4520123499", "privat
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str], Path]:
-    times = itertools.count(1_000_000_000)
-
-    def put(text: str) -> Path:
-        path = tmp_path / "directory.csv"
-        path.write_text(text, "utf-8")
-        os.utime(path, (next(times),) * 2)
-        return path
-
-    return put
+    return rewriting(tmp_path / "directory.csv")
 
 
 def test_customers_are_found_by_number_and_account(write: Callable[[str], Path]) -> None:

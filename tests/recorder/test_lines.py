@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from recorder import scripts
 from recorder.errors import ConfigurationError
 from recorder.lines import Lines
 from storage.database import Database
-from storage.tables import metadata
+from tests.recorder.scripted import NOW, database
+from tests.rewriting import rewriting
 
-NOW = datetime(2026, 11, 22, tzinfo=UTC)
+__all__ = ["database"]  # a fixture
+
 LINE = """\
 [[line]]
 number = "+4570123456"
@@ -29,26 +27,7 @@ then.dial = "+4570000000"
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str], Path]:
-    """Writes the line table; every writing is a change, however fast it follows the last."""
-    times = itertools.count(1_000_000_000)
-
-    def put(text: str) -> Path:
-        path = tmp_path / "lines.toml"
-        path.write_text(text, "utf-8")
-        os.utime(path, (next(times),) * 2)
-        return path
-
-    return put
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'test.sqlite'}")
-    metadata.create_all(database.engine)
-    with database.write() as connection:
-        scripts.install(connection, NOW)
-    yield database
-    database.close()
+    return rewriting(tmp_path / "lines.toml")
 
 
 def test_a_line_is_found_by_its_number(write: Callable[[str], Path]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 
@@ -13,9 +11,10 @@ from recorder.actors import SYSTEM
 from recorder.errors import ConflictError, InvalidInputError, NotFoundError
 from storage import audit
 from storage.database import Database
-from storage.tables import metadata
+from tests.recorder.scripted import NOW, database
 
-NOW = datetime(2026, 11, 22, tzinfo=UTC)
+__all__ = ["database"]  # a fixture
+
 ADDED = """\
 name = "inbound-da"
 language = "da"
@@ -35,16 +34,6 @@ SHA256 = {
     "outbound-da@1": "3a474705f157dcf8d96305a64bcb9881f99a9b844cd963fc918cfcb7256a8ee8",
     "outbound-en@1": "9355d95c07a88a7176c940c15e9df7d0b6f9498779d522d14758ac1dd4418a19",
 }
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'test.sqlite'}")
-    metadata.create_all(database.engine)
-    with database.write() as connection:
-        scripts.install(connection, NOW)
-    yield database
-    database.close()
 
 
 def test_scripts_that_come_along_never_change(database: Database) -> None:
