@@ -72,6 +72,12 @@ def its_recordings(service: Service, call: Call) -> list[Recording]:
         return recordings.of_call(connection, call.id)
 
 
+def as_stored(service: Service, recording: Recording) -> None:
+    """Take it for stored, as a capture leaves it: with nothing more to do."""
+    with service.database.write() as connection:
+        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+
+
 def open_tasks(service: Service) -> set[tuple[str, str]]:
     return set(waiting.open_tasks(service))
 

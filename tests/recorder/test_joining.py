@@ -22,6 +22,7 @@ from tests.recorder.telling import (
     OTHER,
     SALES_LINE,
     an_event,
+    as_stored,
     available,
     its_recordings,
     keep,
@@ -218,8 +219,7 @@ def test_p1_erasing_a_call_gives_its_yes_to_nobody_whom_it_does_not_speak_for(
         an_event("call.ended", clock.now, call="pbx-82"),
         available(clock.now, recording="rec-2", seconds=41, call="pbx-82"),
     )
-    with service.database.write() as connection:
-        recordings.change(connection, first.id, state="stored", next_try_at=None)
+    as_stored(service, first)
     erasure.erase(service, first.id, reason="ordered", actor=Actor("act_2", "dpo"), now=clock.now)
 
     call = the_call(service, "pbx-82")

@@ -21,6 +21,7 @@ from tests.recorder.telling import (
     LINE,
     OTHER,
     an_event,
+    as_stored,
     available,
     its_recordings,
     keep,
@@ -54,8 +55,7 @@ def test_p1_a_no_said_in_a_call_that_is_gone_reaches_the_one_it_turns_out_to_be_
         assert calls.resolve(service, connection, "standard", "pbx-82") is None
     tell(service, *whole_story(MovingClock(begun)))
     (recording,) = its_recordings(service, the_call(service))
-    with service.database.write() as connection:
-        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+    as_stored(service, recording)
     call, parent = {"gone": ("pbx-82", "pbx-81"), "there": ("pbx-81", "pbx-82"), "leg": ("pbx-81", "pbx-81")}[teller]
     tell(service, an_event("party.joined", begun, call=call, parent_call_id=parent, party=party))
 
@@ -134,8 +134,7 @@ def test_p1_a_link_told_by_the_start_of_a_call_reaches_what_is_stored(service: S
     clock.advance(seconds=61)
     tell(service, *whole_story(MovingClock(begun)))
     (recording,) = its_recordings(service, the_call(service))
-    with service.database.write() as connection:
-        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+    as_stored(service, recording)
     tell(service, an_event("consent.withdrawn", clock.now, call="pbx-82"))
     tell(service, started(begun, call="pbx-82", parent_call_id="pbx-81"))
 
@@ -202,8 +201,7 @@ def test_p1_what_was_kept_by_a_yes_that_turns_out_to_be_another_calls_is_looked_
     )
     (recording,) = its_recordings(service, the_call(service))
     assert keep(service, clock) != ()
-    with service.database.write() as connection:
-        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+    as_stored(service, recording)
     tell(service, an_event("call.started", begun, call="pbx-82", **CALLED))
 
     (recording,) = its_recordings(service, the_call(service))

@@ -21,6 +21,7 @@ from tests.recorder.telling import (
     OTHER,
     SALES_LINE,
     an_event,
+    as_stored,
     available,
     its_recordings,
     open_tasks,
@@ -86,8 +87,7 @@ def test_p1_a_withdrawal_in_a_linked_call_reaches_what_is_stored_and_outlives_th
     clock.advance(seconds=61)
     tell(service, *[replace(one, at=one.at) for one in whole_story(MovingClock(begun))])
     (recording,) = its_recordings(service, the_call(service))
-    with service.database.write() as connection:
-        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+    as_stored(service, recording)
     tell(service, started(begun, call="pbx-82"))
     child = the_call(service, "pbx-82")
     tell(

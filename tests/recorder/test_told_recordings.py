@@ -16,6 +16,7 @@ from storage.catalogue import recordings
 from tests.conftest import MovingClock
 from tests.recorder.telling import (
     an_event,
+    as_stored,
     available,
     its_recordings,
     keep,
@@ -105,8 +106,7 @@ def test_p1_a_late_act_has_stored_recordings_looked_at_again(service: Service, c
     tell(service, *story)
     call = the_call(service)
     (recording,) = its_recordings(service, call)
-    with service.database.write() as connection:
-        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+    as_stored(service, recording)
 
     tell(service, an_event("consent.granted", clock.now, method="verbal"))
     assert its_recordings(service, call)[0].next_try_at is None

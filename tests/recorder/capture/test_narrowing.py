@@ -27,7 +27,7 @@ from tests.recorder.captured import at, only, opened, told
 from tests.recorder.exchange import Exchange, Story
 from tests.recorder.sounds import RATE, decoded, encoded, speechlike
 from tests.recorder.stored import objects
-from tests.recorder.telling import an_event, its_recordings, started, tell, the_call, whole_story
+from tests.recorder.telling import an_event, as_stored, its_recordings, started, tell, the_call, whole_story
 
 FROM_START = Decision("keep", "stored", WHOLE, ((1000, 1200),))
 FROM_YES = Decision("keep", "stored", ((1500, UNTIL_END),))
@@ -59,8 +59,7 @@ def test_p1_a_withdrawal_in_a_linked_call_taken_in_with_its_start_reaches_what_i
     clock.advance(seconds=61)
     tell(service, *whole_story(MovingClock(begun)))
     (recording,) = its_recordings(service, the_call(service))
-    with service.database.write() as connection:
-        recordings.change(connection, recording.id, state="stored", next_try_at=None)
+    as_stored(service, recording)
     events = [
         started(begun, call="pbx-82"),
         an_event("party.joined", begun, call="pbx-82", parent_call_id="pbx-81", party={"role": "agent"}),
