@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from sqlalchemy import select
@@ -28,15 +29,22 @@ def streamed(samples: np.ndarray) -> bytes:
 
 
 def told(
-    service: Service, exchange: Exchange, *, consent_s: float | None = 0, audio: bytes = WHOLE, **available: int
+    service: Service,
+    exchange: Exchange,
+    *,
+    start: datetime = START,
+    consent_s: float | None = 0,
+    answer: str = "granted",
+    audio: bytes = WHOLE,
+    **available: Any,
 ) -> Story:
     """A call of 10 seconds that was recorded from its start, and its audio lying at the exchange."""
-    story = Story(service, START)
+    story = Story(service, start)
     exchange.recordings[PATH] = audio
     story.begin()
     story.record()
     if consent_s is not None:
-        story.consent(consent_s)
+        story.consent(consent_s, answer)
     story.end(10)
     story.available(exchange.origin + PATH, 12, **available)
     return story

@@ -22,6 +22,7 @@ from storage.clock import rfc3339
 from storage.errors import StorageError
 from storage.tables import metadata
 from tests.conftest import MovingClock
+from tests.recorder.captured import acts
 from tests.recorder.exchange import Exchange, exchange
 from tests.recorder.sounds import speechlike, wav
 from tests.recorder.stored import hear, row
@@ -92,12 +93,6 @@ def story(number: int, exchange: Exchange, clock: MovingClock) -> list[Event]:
     ]
 
 
-def acts(service: Service) -> Counter[str]:
-    kind = metadata.tables["audit"].c.type
-    with service.database.read() as connection:
-        return Counter(connection.execute(select(kind)).scalars())
-
-
 def having(service: Service, table: str, column: str, state: str) -> list[str]:
     columns = metadata.tables[table].c
     with service.database.read() as connection:
@@ -128,7 +123,7 @@ def test_p6_what_was_committed_unheard_is_neither_lost_nor_done_twice(
         capture.erase_leftovers(service)
         sources.delete_at_sources(service, clock.now)
 
-    done, stored = acts(service), having(service, "recordings", "id", "stored")
+    done, stored = Counter(acts(service)), having(service, "recordings", "id", "stored")
     assert {name: done[name] for name in ONCE} == dict.fromkeys(ONCE, CALLS)
     assert [hear(service, row(service, one), clock.now) for one in stored] == [AUDIO] * CALLS
     assert sorted(service.vault.objects.keys("")) == having(service, "attempts", "object_key", "kept")
@@ -143,7 +138,7 @@ def test_p6_what_was_committed_unheard_is_neither_lost_nor_done_twice(
     clock.advance(days=91)
     trouble.during(6, lambda: clock.advance(minutes=6), lambda: sweep.sweep(service, clock.now, unattended=False))
 
-    done = acts(service)
+    done = Counter(acts(service))
     assert (done["hold.placed"], done["hold.released"]) == (1, 1)
     assert (done["recording.erasing"], done["recording.erased"]) == (CALLS, CALLS)
     assert list(service.vault.objects.keys("")) == []

@@ -22,8 +22,8 @@ from storage.catalogue.recordings import Recording
 from storage.clock import utc_now
 from storage.errors import ConfigurationError, StorageError
 from tests.conftest import DIRECTORY, LINES, STANDARD_SECRET, MovingClock
-from tests.recorder.captured import WHOLE, only
-from tests.recorder.exchange import Exchange, Story, exchange
+from tests.recorder.captured import WHOLE, only, told
+from tests.recorder.exchange import Exchange, exchange
 from tests.servers.between import between
 from tests.servers.ceph import Another, Cluster
 
@@ -77,23 +77,12 @@ def environment(
 
 
 def captured(service: Service, exchange: Exchange, clock: MovingClock) -> Recording:
-    told(service, exchange, clock)
+    told(service, exchange, start=clock.now)
     clock.advance(seconds=20)
     assert capture.capture_due(service, clock.now) == 1
     recording = only(service)
     assert recording.state == "stored"
     return recording
-
-
-def told(service: Service, exchange: Exchange, clock: MovingClock) -> Story:
-    story = Story(service, clock.now)
-    exchange.recordings[PATH] = WHOLE
-    story.begin()
-    story.record()
-    story.consent()
-    story.end(10)
-    story.available(exchange.origin + PATH, 12)
-    return story
 
 
 def heard(service: Service, recording_id: str, now: datetime) -> bytes:
@@ -173,7 +162,7 @@ def test_p6_a_store_that_goes_away_loses_nothing(
 ) -> None:
     with opened(load(environment), clock=clock) as service:
         service.vault.objects.truth()
-        told(service, exchange, clock)
+        told(service, exchange, start=clock.now)
         door.stop()
         clock.advance(seconds=20)
         capture.capture_due(service, clock.now)
@@ -236,7 +225,7 @@ def test_p3_what_was_erased_while_it_was_written_is_not_left_in_the_bucket(
     """A small object is one request: no store can refuse it because its key was deleted a moment before."""
     client = ceph.client()
     with opened(load(environment), clock=clock) as service:
-        story = told(service, exchange, clock)
+        story = told(service, exchange, start=clock.now)
 
         def withdraw(step: str) -> None:
             if step == "capture.produced":

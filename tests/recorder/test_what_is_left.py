@@ -18,7 +18,7 @@ from storage.catalogue import recordings
 from storage.clock import midnight, utc_day
 from storage.tables import metadata
 from tests.conftest import MovingClock
-from tests.recorder import asking
+from tests.recorder import asking, captured
 from tests.recorder.captured import PATH, WHOLE
 from tests.recorder.exchange import Exchange, Story, environment, exchange, reply
 from tests.recorder.post import deliver_due
@@ -46,14 +46,7 @@ Life = Callable[[Service, MovingClock, Exchange], None]
 
 
 def told(service: Service, clock: MovingClock, exchange: Exchange, answer: str = "granted") -> Story:
-    """A call of ten seconds that was recorded from its start, and its audio lying at the exchange."""
-    story = Story(service, clock.now)
-    exchange.recordings[PATH] = WHOLE
-    story.begin()
-    story.record()
-    story.consent(0, answer)
-    story.end(10)
-    story.available(exchange.origin + PATH, 12, channels=2, content_type="audio/wav")
+    story = captured.told(service, exchange, start=clock.now, answer=answer, channels=2, content_type="audio/wav")
     clock.advance(seconds=15)
     return story
 

@@ -30,6 +30,7 @@ from tests.conftest import MEMORY, MovingClock
 from tests.recorder import exchange as exchanges
 from tests.recorder.asking import matches
 from tests.recorder.asking import stored as stored_by_push
+from tests.recorder.captured import acts
 from tests.recorder.exchange import Exchange
 from tests.recorder.stored import hear, row, store
 from tests.replicas.house import House, settings, standing
@@ -136,11 +137,6 @@ def counted(service: Service, statement: str) -> int:
         return int(connection.execute(text(statement)).scalar_one())
 
 
-def acts(service: Service) -> Counter[str]:
-    with service.database.read() as connection:
-        return Counter(connection.execute(text("SELECT type FROM audit")).scalars())
-
-
 def subjects(service: Service, act: str) -> set[str]:
     with service.database.read() as connection:
         return set(connection.execute(text("SELECT subject FROM audit WHERE type = :act"), {"act": act}).scalars())
@@ -186,7 +182,7 @@ def test_p6_replicas_that_come_to_harm_lose_nothing_and_double_nothing(
     heard = Counter(hear(inside, row(inside, str(one["id"])), inside.clock()) for one in stored)
     assert all(heard[sound(number)] <= 1 for number in range(GRANTED + REFUSED))
     assert len(stored) == GRANTED + ASKING
-    done = acts(inside)
+    done = Counter(acts(inside))
     assert done["call.opened"] == GRANTED + REFUSED + ASKING
     assert done["consent.granted"] == GRANTED + ASKING
     assert done["consent.refused"] == REFUSED

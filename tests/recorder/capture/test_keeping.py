@@ -117,7 +117,7 @@ def test_p1_each_recording_of_a_call_is_judged_and_kept_by_itself(service: Servi
 
 def test_whose_voice_is_on_which_channel_is_kept_with_the_recording(service: Service, exchange: Exchange) -> None:
     channel_map = {"0": "customer", "1": "agent"}
-    told(service, exchange, channels=2, channel_map=channel_map)  # type: ignore[arg-type] -- a test's shorthand
+    told(service, exchange, channels=2, channel_map=channel_map)
     capture.capture_due(service, at(13))
     kept = only(service)
     with service.database.read() as connection:
