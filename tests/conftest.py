@@ -95,6 +95,13 @@ phone,account,email,mobile,customer_type,language
 +4520123457,A-1002,bent@example.com,+4520123457,business,en
 """
 
+
+def furnish(data: Path) -> None:
+    """Lay a line table and a directory of customers into a data folder."""
+    (data / "lines.toml").write_text(LINES, "utf-8")
+    (data / "directory.csv").write_text(DIRECTORY, "utf-8")
+
+
 TWILIO_SID = "AC" + "0" * 32
 TWILIO_TOKEN = "0123456789abcdef0123456789abcdef"
 STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -166,8 +173,7 @@ def environment(
     data = tmp_path / "data"
     shutil.copytree(prepared.data, data)
     data.chmod(0o700)
-    (data / "lines.toml").write_text(LINES, "utf-8")
-    (data / "directory.csv").write_text(DIRECTORY, "utf-8")
+    furnish(data)
     named = {
         "RECORDER_DATA_DIR": str(data),
         "RECORDER_PLATFORMS__TWILIO__ACCOUNT_SID": TWILIO_SID,

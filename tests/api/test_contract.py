@@ -32,7 +32,15 @@ from recorder.service import opened
 from recorder.settings import load
 from storage.clock import new_id, rfc3339
 from tests.api.conftest import House, Idle
-from tests.conftest import BEGINNING, DIRECTORY, LINES, STANDARD_SECRET, TWILIO_SID, TWILIO_TOKEN, MovingClock, Prepared
+from tests.conftest import (
+    BEGINNING,
+    STANDARD_SECRET,
+    TWILIO_SID,
+    TWILIO_TOKEN,
+    MovingClock,
+    Prepared,
+    furnish,
+)
 
 SHADOWED = {"/v1/recordings/search"}  # `/v1/recordings/{id}` matches it too, and answers 404
 NEAR = st.integers(0, 240 * 86400).map(lambda seconds: BEGINNING - timedelta(seconds=seconds))
@@ -98,8 +106,7 @@ def live(
     prepared = prepare("postgresql")
     data = tmp_path_factory.mktemp("contract") / "data"
     shutil.copytree(prepared.data, data)
-    (data / "lines.toml").write_text(LINES, "utf-8")
-    (data / "directory.csv").write_text(DIRECTORY, "utf-8")
+    furnish(data)
     databases = request.getfixturevalue("postgresql_server")
     url = databases.create(prepared.database_url)
     environment = {

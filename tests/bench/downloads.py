@@ -27,6 +27,7 @@ from tests.bench.figures import Figure, alternated, ratio
 from tests.bench.media import FRAME, RATE, media_server
 from tests.bench.places import Place, places
 from tests.bench.serving import serving
+from tests.servers.ports import free_port
 
 MEGABYTES = 20
 SHORT, LONG = 300, 4 * 3600
@@ -60,11 +61,8 @@ def get(port: int, path: str, token: str = "", span: str = "") -> tuple[float, f
 @contextmanager
 def nginx() -> Iterator[tuple[int, Path]]:
     """nginx serving a folder, one worker; gives its port and the folder."""
-    with tempfile.TemporaryDirectory() as place, socket.socket() as probe:
-        folder = Path(place)
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
+    with tempfile.TemporaryDirectory() as place:
+        folder, port = Path(place), free_port()
         with _nginx(folder, port):
             yield port, folder
 

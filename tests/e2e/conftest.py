@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from recorder.actors import SYSTEM
 from recorder.ports import Service
 from recorder.service import opened
 from recorder.settings import load
+from tests.servers.ports import free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -62,9 +62,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     data.mkdir(mode=0o700)
     (data / "lines.toml").write_text(LINES, "utf-8")
     (data / "directory.csv").write_text(DIRECTORY, "utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url, clock = f"http://127.0.0.1:{port}", DemoClock()
     exchange = Exchange("AC" + "0" * 32, "1" * 32, url, clock, clock.pass_by)
     with exchange.answering():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import urllib.request
 import xml.etree.ElementTree as ET
@@ -26,6 +25,7 @@ from recorder.settings import load
 from storage.catalogue import recordings, tasks
 from storage.catalogue.recordings import Filter
 from storage.clock import utc_now
+from tests.servers.ports import free_port
 
 CANARY, ANSWERS = "+4570999901", "+4570999902"
 ASKS, ASKED_ELSEWHERE = "+4570123456", "+4570123457"
@@ -123,9 +123,7 @@ def lately() -> datetime:
 
 @pytest.fixture
 def setting(environment: dict[str, str]) -> Iterator[Setting]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     exchange = TestExchange("AC" + "1" * 32, "f" * 32, url, lately, lambda _: None)
     with exchange.answering():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from recorder.service import opened
 from recorder.settings import load
 from storage.clock import utc_now
 from tests.recorder.sounds import silence, wav
+from tests.servers.ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "platforms.md"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -32,9 +32,7 @@ def test_the_first_call_of_the_documentation_is_kept(tmp_path: Path) -> None:
     (tmp_path / "pbx-81.wav").write_bytes(wav(silence(1)))
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     settings = load(
         {

@@ -32,6 +32,7 @@ from tests.conftest import STANDARD_SECRET
 from tests.e2e.conftest import House
 from tests.e2e.journeys import SPEECH, recorded_call, until
 from tests.e2e.test_nothing_in_clear import ACCOUNT, AGENT, CASE, GUEST, PEOPLE, spellings, what_people_do
+from tests.servers.ports import free_port
 
 POSTMAN = "postbud"
 PASSWORD = "kodeord-til-posten"
@@ -105,9 +106,7 @@ def street(tmp_path: Path) -> Iterator[Street]:
     (talkative / "sitecustomize.py").write_text(TALKATIVE)
     (data / "lines.toml").write_text(LINES, "utf-8")
     (data / "directory.csv").write_text(DIRECTORY, "utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url, clock = f"http://127.0.0.1:{port}", DemoClock()
     clock.back = timedelta(minutes=1)  # its calls are over when it says so, by the service's real clock too
     exchange = Exchange("AC" + "0" * 32, "1" * 32, url, clock, clock.pass_by)

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from recorder.sweep import REMEMBERED
-from tests.conftest import BEGINNING, DIRECTORY, LINES, STANDARD_SECRET
+from tests.conftest import BEGINNING, STANDARD_SECRET, furnish
 from tests.faults import verdict
 from tests.faults.acts import ACTS, Act
 from tests.faults.faults import Fault, fault, outside
@@ -51,8 +51,7 @@ class Run:
         shutil.copytree(prepared, self._data)
         self._data.chmod(0o700)
         self._notes.mkdir()
-        (self._data / "lines.toml").write_text(LINES, "utf-8")
-        (self._data / "directory.csv").write_text(DIRECTORY, "utf-8")
+        furnish(self._data)
         origin = f"http://127.0.0.1:{port}"
         self._environment = {
             "RECORDER_DATA_DIR": str(self._data),

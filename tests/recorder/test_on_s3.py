@@ -21,7 +21,7 @@ from storage.catalogue import recordings
 from storage.catalogue.recordings import Recording
 from storage.clock import utc_now
 from storage.errors import ConfigurationError, StorageError
-from tests.conftest import DIRECTORY, LINES, STANDARD_SECRET, MovingClock
+from tests.conftest import STANDARD_SECRET, MovingClock, furnish
 from tests.recorder.captured import WHOLE, only, told
 from tests.recorder.exchange import Exchange, exchange
 from tests.servers.between import between
@@ -31,7 +31,6 @@ __all__ = ["exchange"]  # fixtures
 
 DPO = Actor("tok_dpo", "dpo")
 REVIEWER = Actor("tok_reviewer", "reviewer")
-PATH = "/r/1.wav"
 
 
 @pytest.fixture
@@ -65,8 +64,7 @@ def environment(
         monkeypatch.setenv(name, value)
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
-    (data / "lines.toml").write_text(LINES, "utf-8")
-    (data / "directory.csv").write_text(DIRECTORY, "utf-8")
+    furnish(data)
     return exchange.environment() | {
         "RECORDER_DATA_DIR": str(data),
         "RECORDER_PLATFORMS__STANDARD__SECRETS": STANDARD_SECRET,

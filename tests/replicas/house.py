@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from urllib.parse import quote
 
 from tests.conftest import LINES, STANDARD_SECRET
 from tests.replicas.lines import Balancer, Exchange, Line, exchange
+from tests.servers.ports import free_port
 from tests.servers.postgresql import Server
 
 ROOT = Path(__file__).parents[2]
@@ -162,10 +162,3 @@ def standing(folder: Path, server: Server, environment: dict[str, str], count: i
         finally:
             for replica in replicas:
                 replica.end()
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port

@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -21,6 +20,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.servers.ports import free_port
 from tests.servers.s3 import Gateway
 
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
@@ -47,7 +47,7 @@ class Cluster(Gateway):
 
         With a `certificate` (a PEM file of a key and its chain) it speaks TLS, as localhost.
         """
-        door = Another(self.folder, _free_port(), certificate)
+        door = Another(self.folder, free_port(), certificate)
         door.start()
         try:
             yield door
@@ -101,7 +101,7 @@ def ceph_gateway(folder: Path, *, lifecycle_day_s: int | None = None) -> Iterato
         osd = _make_osd(folder)
         start("osd", "ceph-osd", "-i", "0", "--osd-uuid", osd)
         _until(lambda: "1 up" in _ceph(folder, "osd", "stat"), "the object store", running[-1])
-        port = _free_port()
+        port = free_port()
         gateway = start("rgw", *_radosgw(port))
         endpoint = f"http://127.0.0.1:{port}"
         _until(lambda: _answers(endpoint), "the gateway", gateway)
@@ -143,7 +143,7 @@ def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def _write_configuration(folder: Path, lifecycle_day_s: int | None) -> None:
-    v2, v1 = _free_port(), _free_port()
+    v2, v1 = free_port(), free_port()
     lines = [
         "[global]",
         f"fsid = {uuid.uuid4()}",
@@ -262,9 +262,3 @@ def _answers(endpoint: str) -> bool:
         return True
     except (URLError, OSError):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
