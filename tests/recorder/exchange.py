@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import count
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from recorder import calls
 from recorder.events import Event
 from recorder.ports import Service
+from tests.servers.loopback import answering
 
 TOKEN = "media-token-for-tests"
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -59,17 +59,9 @@ def running() -> Iterator[Exchange]:
             self.send_response(exchange.delete_status)
             self.end_headers()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    exchange = Exchange(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with answering(Handler) as origin:
+        exchange = Exchange(origin)
         yield exchange
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture

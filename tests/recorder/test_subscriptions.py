@@ -8,12 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from storage.tables import metadata
 from tests.conftest import BEGINNING, MovingClock
 from tests.recorder import asking
 from tests.recorder.asking import PHONE, ask, granted
+from tests.servers.loopback import answering
 
 DPO = Actor("tok_dpo", "dpo")
 NEW, OLD = "whsec_" + "N" * 32, "whsec_" + "O" * 32
@@ -68,14 +68,9 @@ def listening() -> Iterator[Hook]:
             self.send_header("Location", hook.url + "/elsewhere")
             self.end_headers()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hook = Hook(f"http://127.0.0.1:{server.server_port}/hooks/recorder?of=crm")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield hook
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(Handler) as origin:
+        hook = Hook(f"{origin}/hooks/recorder?of=crm")
+        yield hook
 
 
 @pytest.fixture

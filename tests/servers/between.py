@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import http.client
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Literal
 from urllib.parse import urlsplit
+
+from tests.servers.loopback import answering
 
 Fate = Literal["pass", "lose the request", "lose the answer"] | int  # a number: so many bytes of the body come back
 
@@ -91,14 +92,6 @@ def between(endpoint: str) -> Iterator[Middleman]:
             with suppress(ConnectionError):
                 super().handle()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    middleman = Middleman(f"http://127.0.0.1:{server.server_port}")
-    thread.start()
-    try:
+    with answering(Handler) as origin:
+        middleman = Middleman(origin)
         yield middleman
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

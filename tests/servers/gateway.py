@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl
 
 import pytest
+
+from tests.servers.loopback import answering
 
 
 @dataclass
@@ -46,16 +47,8 @@ def listening() -> Iterator[Gateway]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the library's name
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    known.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with answering(Handler) as known.url:
         yield known
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 
 import pytest
+
+from tests.servers.loopback import answering
 
 
 @dataclass
@@ -43,16 +44,8 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def _serving(status: int, bodies: tuple[bytes, ...]) -> Iterator[FarSide]:
     handler = type("Handler", (_Handler,), {"status": status, "bodies": [*bodies] or [b""], "seen": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield FarSide(f"http://127.0.0.1:{server.server_address[1]}", handler.seen)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(handler) as url:
+        yield FarSide(url, handler.seen)
 
 
 @pytest.fixture

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from storage.errors import StoreUnavailableError
 from storage.objects_s3 import S3Store
 from tests.objects import KEY
+from tests.servers.loopback import answering
 
 
 @dataclass
@@ -40,15 +40,9 @@ def babbler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Babbler]:
             self.end_headers()
             self.wfile.write(sent)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    found = Babbler(S3Store("x", endpoint_url=f"http://127.0.0.1:{server.server_port}", region="eu-north-1"))
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(Handler) as origin:
+        found = Babbler(S3Store("x", endpoint_url=origin, region="eu-north-1"))
+        yield found
 
 
 def more(name: str, *told: str) -> str:
