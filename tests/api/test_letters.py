@@ -11,8 +11,7 @@ import pytest
 
 from api.cli import main
 from tests.api.conftest import CUSTOMER, SAME_ORIGIN, House
-from tests.api.test_spoken_codes import directory
-from tests.recorder.asking import granted, link_rows, mails, request_row, stored, subjects
+from tests.recorder.asking import directory, granted, link_rows, mails, request_row, stored, subjects
 
 
 async def opened(house: House, headers: dict[str, str]) -> str:

@@ -14,7 +14,7 @@ from recorder.ports import Service
 from storage.catalogue import tasks
 from tests.api.conftest import SAME_ORIGIN, House
 from tests.conftest import TWILIO_SID, TWILIO_TOKEN, MovingClock
-from tests.recorder.asking import granted, mails, stored, texts, token
+from tests.recorder.asking import directory, granted, mails, stored, texts, token
 from tests.recorder.post import deliver_due
 from tests.servers.gateway import Gateway
 
@@ -28,11 +28,6 @@ def environment(environment: dict[str, str], gateway: Gateway) -> dict[str, str]
         "RECORDER_SMS__CALL_FROM": "+4570123456",
         "RECORDER_PLATFORMS__TWILIO__API_URL": gateway.url,
     }
-
-
-def directory(service: Service, row: str) -> None:
-    path = service.settings.data_dir / "directory.csv"
-    path.write_text("phone,account,email,mobile,customer_type,language\n" + row + "\n")
 
 
 def asked(service: Service, clock: MovingClock) -> str:

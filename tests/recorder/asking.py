@@ -33,6 +33,12 @@ def stored(service: Service, clock: MovingClock, call_id: str = "pbx-1", **data:
     return House(service, clock, cast("Any", None)).stored(call_id, **({"account": "A-1001"} | data))
 
 
+def directory(service: Service, row: str) -> None:
+    """Have the directory of customers hold this row and no other."""
+    path = service.settings.data_dir / "directory.csv"
+    path.write_text("phone,account,email,mobile,customer_type,language\n" + row + "\n")
+
+
 def ask(service: Service, clock: MovingClock, **about: str) -> Request:
     return subject_requests.open_request(service, "access", **(about or {"phone": PHONE}), actor=DPO, now=clock())  # type: ignore[arg-type]  # one of three names
 

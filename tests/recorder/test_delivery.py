@@ -22,7 +22,20 @@ from recorder.ports import Service
 from recorder.settings import Settings, load
 from storage.catalogue import requests
 from tests.conftest import MovingClock
-from tests.recorder.asking import DPO, ask, code, granted, link_rows, mails, matches, stored, texts, token, visiting
+from tests.recorder.asking import (
+    DPO,
+    ask,
+    code,
+    directory,
+    granted,
+    link_rows,
+    mails,
+    matches,
+    stored,
+    texts,
+    token,
+    visiting,
+)
 from tests.recorder.post import deliver_due
 from tests.recorder.waiting import open_tasks
 
@@ -268,11 +281,6 @@ def test_p6_many_workers_send_each_message_once(service: Service, clock: MovingC
         sent = sum(workers.map(lambda _: deliver_due(service, clock()), range(8)))
 
     assert (sent, len(mails(service))) == (5, 5)
-
-
-def directory(service: Service, row: str) -> None:
-    path = service.settings.data_dir / "directory.csv"
-    path.write_text("phone,account,email,mobile,customer_type,language\n" + row + "\n")
 
 
 @pytest.mark.parametrize("changed", ["eve@example.com,+4520123456", "anna@example.com,+4520666666"])
