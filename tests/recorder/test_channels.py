@@ -8,8 +8,8 @@ from recorder import capture, personal
 from recorder.capture import pushing
 from recorder.ports import Service
 from storage.catalogue import calls as call_rows
+from tests.recorder.captured import PATH, START, WHOLE, at, only
 from tests.recorder.exchange import Exchange, Story, environment, exchange
-from tests.recorder.test_capture import PATH, START, WHOLE, at, only
 
 __all__ = ["environment", "exchange"]  # fixtures
 

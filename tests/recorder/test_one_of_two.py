@@ -12,8 +12,8 @@ from recorder.sources import recording_ref
 from storage.catalogue import evidence, recordings
 from storage.catalogue.evidence import Consent
 from storage.catalogue.recordings import Recording
+from tests.recorder.captured import START, WHOLE, at
 from tests.recorder.exchange import Story
-from tests.recorder.test_capture import START, WHOLE, at
 
 DPO = Actor("tok_dpo", "dpo")
 LATE = 25 * 3600  # seconds; what is not proven to be covered by then goes
