@@ -12,7 +12,7 @@ from sqlalchemy import select
 from recorder import capture, personal, sweep
 from recorder.erasure import disposal
 from recorder.ports import Service
-from storage.catalogue import attempts, calls, evidence, recordings, source_deletions
+from storage.catalogue import attempts, calls, evidence, recordings, source_deletions, tasks
 from storage.catalogue.attempts import Attempt
 from storage.catalogue.calls import Call
 from storage.catalogue.evidence import Consent
@@ -100,6 +100,8 @@ def test_p3_a_key_lets_go_of_its_calls_slice_by_slice_and_goes_on_after_a_crash(
         sweep.destroy_due_keys(service, clock.now)
     assert sorted(states(service, names)) == ["blank"] * 3 + ["over"] * 4
     assert service.keyring.key(key.id, clock.now).id == key.id
+    with pytest.raises(KeyDestroyedError):
+        service.keyring.day_key(key.day, clock.now)
 
     assert sweep.destroy_due_keys(service, clock.now) == 1
     assert states(service, names) == ["blank"] * 7
@@ -108,6 +110,20 @@ def test_p3_a_key_lets_go_of_its_calls_slice_by_slice_and_goes_on_after_a_crash(
     assert sorted(one["subject"] for one in discarded) == [f"rec_{name}" for name in names]
     with pytest.raises(KeyDestroyedError):
         service.keyring.key(key.id, clock.now)
+
+
+def test_nobody_is_asked_to_see_to_a_capture_whose_key_has_gone(service: Service, clock: MovingClock) -> None:
+    key = service.keyring.day_key(clock.now.date(), clock.now)
+    with service.database.write() as connection:
+        calls.insert(connection, Call("call_1", "standard", clock.now, state="over", key_id=key.id))
+        recordings.insert(connection, Recording("rec_1", "call_1", "standard", state="failed"))
+        tasks.open_task(connection, "capture_failed", "rec_1", clock.now)
+    clock.advance(days=1)
+
+    sweep.destroy_due_keys(service, clock.now)
+
+    with service.database.read() as connection:
+        assert tasks.open_tasks(connection) == []
 
 
 def states(service: Service, call_ids: Sequence[str]) -> list[str]:
