@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -18,11 +18,11 @@ from storage.catalogue.calls import Call
 from storage.catalogue.evidence import Consent
 from storage.catalogue.recordings import Recording
 from storage.clock import new_id, utc_day
-from storage.errors import KeyDestroyedError
+from storage.errors import KeyDestroyedError, KeyUnavailableError
 from tests.conftest import MovingClock
 from tests.recorder.dying import dying
 from tests.recorder.logged import logged
-from tests.recorder.stored import AUDIO, row
+from tests.recorder.stored import AUDIO, row, store
 
 
 def uploaded(service: Service, recording_id: str, now: datetime) -> Attempt:
@@ -124,6 +124,42 @@ def test_nobody_is_asked_to_see_to_a_capture_whose_key_has_gone(service: Service
 
     with service.database.read() as connection:
         assert tasks.open_tasks(connection) == []
+
+
+def test_p3_a_key_takes_what_is_due_along_though_no_sweep_claimed_it(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now - timedelta(days=90))
+    clock.advance(days=1)
+
+    assert sweep.destroy_due_keys(service, clock.now)
+
+    assert row(service, recording.id).state == "erasing"
+    assert [one["subject"] for one in logged(service, "recording.erasing")] == [recording.id]
+    with pytest.raises(KeyDestroyedError):
+        service.keyring.key(str(recording.key_id), clock.now)
+
+
+@pytest.mark.parametrize(("purpose", "days"), [("day", 1), ("inbox", 9)])
+def test_people_are_told_of_a_key_at_one_in_the_morning_of_the_day_it_should_have_gone(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch, purpose: str, days: int
+) -> None:
+    today = clock.now.date()
+    key = service.keyring.day_key(today, clock.now) if purpose == "day" else service.keyring.inbox_key(clock.now)
+    due = datetime(today.year, today.month, today.day, 1, tzinfo=UTC) + timedelta(days=days)
+
+    def overdue(now: datetime) -> bool:
+        sweep.destroy_due_keys(service, now)
+        with service.database.read() as connection:
+            return key.id in {one.subject_id for one in tasks.open_tasks(connection, kind="key_overdue")}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.keyring, "destroy", away)
+        assert not overdue(due - timedelta(seconds=1))
+        assert overdue(due)
+    assert not overdue(due)
+
+
+def away(*_: object) -> None:
+    raise KeyUnavailableError
 
 
 def states(service: Service, call_ids: Sequence[str]) -> list[str]:
