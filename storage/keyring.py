@@ -93,8 +93,7 @@ class KeyRing:
                 raise KeyRingMissingError from exc
             raise ConfigurationError("not the root key of this key ring") from exc
         if len(self._stores) > 1:
-            with suppress(StoreUnavailableError):  # then no keys are made, but those in the other store still open
-                self._objects.mend([*self._rows("ready"), *self._notes()])
+            self._objects.mend([*self._rows("ready"), *self._notes()])
 
     def ensure(self, now: datetime) -> int:
         """Make every key that the coming days need, and load the inbox keys; returns how many keys were made."""
