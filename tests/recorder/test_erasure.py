@@ -214,6 +214,16 @@ def test_p3_one_object_the_store_keeps_keeps_back_no_other(
     assert erasure.certificate(service, ids[3])["objects_deleted"] == len(RENDITIONS)
 
 
+def test_an_erasure_in_somebodys_hands_is_left_alone_for_a_minute(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now - timedelta(days=90))
+    with service.database.write() as connection:
+        erasure.claim_due(connection, [recording.id], DPO, clock.now)
+    with dying("erase.deleted"):
+        erasure.finish_erasures(service, clock.now)
+    assert erasure.finish_erasures(service, clock.advance(seconds=59)) == 0
+    assert erasure.finish_erasures(service, clock.advance(seconds=1)) == 1
+
+
 @pytest.mark.parametrize("kind", ["legal", "dispute", "restriction"])
 def test_an_order_is_refused_while_a_strict_hold_stands(service: Service, clock: MovingClock, kind: str) -> None:
     recording = store(service, clock.now)
@@ -244,6 +254,17 @@ def test_a_withdrawal_erases_every_recording_of_the_call(service: Service, clock
         ("withdrawn", "customer")
     }
     assert row(service, other.id).state == "stored"
+
+
+def test_a_withdrawal_promises_no_certificate_of_what_was_never_stored(service: Service, clock: MovingClock) -> None:
+    call = store_call(service, clock.now)
+    one, announced = store(service, clock.now, call=call), store(service, clock.now, call=call)
+    with service.database.write() as connection:
+        recordings.change(connection, announced.id, state="announced", dek=None)
+    done = erasure.withdraw(service, one.id, CUSTOMER, clock.now)
+    assert [certificate.recording_id for certificate in done.certificates] == [one.id]
+    assert (done.erasing, done.waiting) == ([], [])
+    assert row(service, announced.id).certificate_id is None
 
 
 def test_a_withdrawal_asks_while_a_copy_is_due(service: Service, clock: MovingClock) -> None:
@@ -288,6 +309,20 @@ def test_p1_what_is_not_stored_yet_never_will_be(service: Service, clock: Moving
     assert erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now) is None
     assert (row(service, recording.id).state, row(service, recording.id).sealed) == ("discarded", None)
     assert not recordings_kept(service, recording.id)
+
+
+@pytest.mark.parametrize("order", ["erase", "withdraw"])
+def test_the_jobs_an_order_leaves_work_to_are_woken(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    recording = store(service, clock.now)
+    woken: list[str] = []
+    monkeypatch.setattr(service.wake, "answer", woken.append)
+    if order == "erase":
+        erasure.erase(service, recording.id, reason="dpo_order", actor=DPO, now=clock.now)
+    else:
+        erasure.withdraw(service, recording.id, CUSTOMER, clock.now)
+    assert woken == ["capture", "leftovers", "source"]
 
 
 def test_p5_each_step_leaves_an_entry_and_no_time_of_the_call(service: Service, clock: MovingClock) -> None:
