@@ -17,10 +17,10 @@ from recorder.ports import Service
 from storage import clock as clocks
 from storage.catalogue import attempts, erasing, sweeping, tasks
 from storage.catalogue.erasing import Order
-from storage.errors import StoreRefusedError, StoreUnavailableError
+from storage.errors import KeyDestroyedError, StoreRefusedError, StoreUnavailableError
 from storage.objects_folder import FolderStore
 from tests.conftest import MovingClock
-from tests.recorder.stored import store
+from tests.recorder.stored import hear, store
 
 DPO = Actor("tok_dpo", "dpo")
 
@@ -50,8 +50,7 @@ def test_p3_one_object_that_will_not_go_keeps_back_no_other(service: Service, cl
 
     with service.database.read() as connection:
         left = sweeping.count_erasing(connection)
-        late = [task.subject_id for task in tasks.open_tasks(connection) if task.kind == "erasure_late"]
-    assert (left, late) == (1, [rows[15].id])
+    assert (left, late(service)) == (1, [rows[15].id])
     assert [one for one in service.vault.objects.keys("") if not one.startswith(key)] == []
 
 
@@ -161,6 +160,51 @@ def test_p3_a_ring_that_is_away_is_not_waited_for_by_each_object(
     assert list(service.vault.objects.keys("")) == []
     assert len(asked) == 1
     assert erasure.finish_erasures(service, clock.advance(minutes=2)) == 5
+
+
+def test_p3_a_ring_that_is_away_for_an_hour_is_told_to_people(
+    service: Service, clock: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = store(service, clock.now)
+
+    def away(*_: object) -> None:
+        raise StoreUnavailableError
+
+    monkeypatch.setattr(service.keyring, "note", away)
+    for passed in (timedelta(), timedelta(minutes=59, seconds=59), timedelta(seconds=1)):
+        assert late(service) == []
+        erasure.erase(service, recording.id, reason="ordered", actor=DPO, now=clock.advance(seconds=passed.seconds))
+
+    assert late(service) == [recording.id]
+
+
+def late(service: Service) -> list[str]:
+    with service.database.read() as connection:
+        return [one.subject_id for one in tasks.open_tasks(connection, kind="erasure_late")]
+
+
+def test_p3_an_erased_recordings_data_key_is_forgotten_at_once(service: Service, clock: MovingClock) -> None:
+    recording = store(service, clock.now)
+    hear(service, recording, clock.now)
+
+    erasure.erase(service, recording.id, reason="ordered", actor=DPO, now=clock.now)
+
+    assert recording.key_id is not None
+    assert recording.dek is not None
+    service.keyring.destroy(recording.key_id, clock.now)
+    with pytest.raises(KeyDestroyedError):
+        service.vault.unwrap_dek(recording.id, recording.key_id, recording.dek, clock.now)
+
+
+def test_only_what_a_key_outlives_is_noted_in_the_ring(service: Service, clock: MovingClock) -> None:
+    expired, withdrawn = store(service, clock.now - timedelta(days=90)), store(service, clock.now)
+    with service.database.write() as connection:
+        erasure.claim_due(connection, [expired.id], DPO, clock.now)
+        erasing.claim(connection, [withdrawn.id], Order("withdrawn", "dpo", clock.now), clock.now, expiring=False)
+
+    assert erasure.finish_erasures(service, clock.now) == 2
+
+    assert [name.id for name in service.keyring.notes("rec")] == [withdrawn.id]
 
 
 def test_p5_a_certificate_does_not_say_verified_before_the_last_object_went(
