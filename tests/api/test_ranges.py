@@ -238,11 +238,20 @@ async def test_p6_what_a_listener_leaves_half_way_is_let_go_of() -> None:
         assert await asyncio.to_thread(reader.let_go.wait, 30)
 
 
+async def test_the_head_alone_says_the_length_and_opens_nothing() -> None:
+    read: list[int] = []
+    async with serving(Bytes(BODY, before=read.append)) as client, client.head("/") as answer:
+        assert (answer.status, answer.headers["Content-Length"]) == (200, str(len(BODY)))
+        assert await answer.read() == b""
+    assert read == []
+
+
 async def test_a_range_is_a_206_of_exactly_its_bytes() -> None:
     wanted = {"Range": "bytes=1000000-3000000"}
     async with serving(Bytes(BODY)) as client, client.get("/", headers=wanted) as answer:
         assert answer.status == 206
         assert answer.headers["Content-Range"] == f"bytes 1000000-3000000/{len(BODY)}"
+        assert answer.headers["Content-Length"] == "2000001"
         assert await answer.read() == BODY[1_000_000:3_000_001]
 
 
