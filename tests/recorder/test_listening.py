@@ -14,13 +14,13 @@ from recorder.actors import Actor
 from recorder.errors import ForbiddenError, InvalidInputError, RecordingNotFoundError
 from recorder.listening import Listening
 from recorder.ports import Service
-from storage.catalogue import evidence, listenings
+from storage.catalogue import attempts, evidence, listenings
 from storage.catalogue.evidence import Consent
 from storage.catalogue.listenings import Listened
 from storage.tables import metadata
 from tests.conftest import MovingClock
 from tests.recorder.asking import DPO, stored
-from tests.recorder.stored import row
+from tests.recorder.stored import row, store
 
 REVIEWER = Actor("tok_reviewer", "reviewer")
 
@@ -121,6 +121,15 @@ def test_what_is_no_purpose_or_rendition_is_refused(service: Service, clock: Mov
         hear(service, clock, recording_id, "quality", rendition="peaks")
     with pytest.raises(RecordingNotFoundError):
         hear(service, clock, "rec_unknown", "quality")
+
+
+def test_each_rendition_is_heard_as_itself(service: Service, clock: MovingClock) -> None:
+    recording_id = store(service, clock()).id
+    with service.database.read() as connection:
+        kept = attempts.kept(connection, recording_id)
+
+    for rendition in listening.RENDITIONS:
+        assert hear(service, clock, recording_id, "access", DPO, rendition).etag == kept[rendition].id
 
 
 def test_p3_a_stream_ends_when_its_recording_does(service: Service, clock: MovingClock) -> None:
