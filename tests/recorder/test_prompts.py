@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from recorder.lines import Line
 from recorder.scripts import Script
@@ -18,6 +21,7 @@ from recorder.voice.prompts import Voice
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 LINE = Line("+4570123456", "flexii", dial="+4570000000")
 FLOW = Line("+4570123456", "flexii", redirect="https://flow.example/next?a=1&b=2")
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="{}"), min_size=1)  # no places to be filled
 
 
 def voice(name: str = "inbound-da", **organisation: Any) -> Voice:
@@ -53,6 +57,26 @@ def test_p1_the_question_informs_before_a_key_counts() -> None:
     assert [(said.tag, said.text) for said in gather] == [
         ("Say", "Tryk 1 for ja eller 2 for nej. Du får samme hjælp uanset hvad.")
     ]
+
+
+@given(WORDS, WORDS)
+@example("Welcome\x0bto us, & <stay>", "\ufffe")
+def test_whatever_words_the_house_chose_the_caller_is_asked_and_put_through(words: str, brand: str) -> None:
+    script = replace(voice().script, texts={"inform": words, "choose": "{brand}", "refused": words})
+    speaking = Voice(Organisation(name=brand), script)
+    flow = replace(FLOW, redirect=f"https://flow.example/{words}")
+
+    inform, gather = tree(prompts.question(speaking, f"https://h/consent?{words}"))
+
+    assert spoken(inform.text) == spoken(words)
+    assert spoken(gather[0].text) == spoken(brand)
+    assert spoken(tree(prompts.unrecorded(flow, speaking))[-1].text) == spoken(flow.redirect)
+
+
+def spoken(text: str | None) -> str:
+    """What of a text an answer in XML can carry; all ends of lines are one to it."""
+    carried = "".join(one for one in text or "" if one in "\t\n\r" or (one >= " " and one not in "\ufffe\uffff"))
+    return carried.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def test_p1_recording_starts_after_the_thanks_and_in_full() -> None:
