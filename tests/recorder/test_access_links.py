@@ -223,6 +223,19 @@ def test_p4_five_wrong_tries_spend_a_code_and_ten_lock_the_link(
     assert visiting(service, clock).link.failures == 0
 
 
+def test_what_is_left_to_try_is_never_more_than_the_link_takes(
+    service: Service, clock: MovingClock, request_id: str
+) -> None:
+    cookie = access_links.open_link(service, token(service), clock())
+    left = []
+    for _ in range(3):
+        clock.advance(minutes=2)
+        digits = code(service, clock, cookie)
+        left += [access_links.verify_code(service, cookie, wrong(digits), clock()).left for _ in range(3)]
+
+    assert left == [4, 3, 2] * 2 + [3, 2, 1]
+
+
 def test_p4_parallel_guesses_never_exceed_the_limit(service: Service, clock: MovingClock, request_id: str) -> None:
     cookies = [access_links.open_link(service, token(service), clock()) for _ in range(CLIENTS)]
     digits = code(service, clock, cookies[0])
