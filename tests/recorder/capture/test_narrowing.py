@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import delete
 
-from recorder import capture
+from recorder import capture, erasure
 from recorder.audio import Cut
 from recorder.calls.family import Family
 from recorder.capture.narrowing import recut
@@ -121,6 +121,34 @@ def test_p1_a_pause_in_a_linked_call_mutes_what_is_recorded_in_the_other(
     capture.capture_due(service, at(20))
 
     assert only(service).spans == {"keep": [[0, UNTIL_END]], "mute": [[2000, 4000]]}
+
+
+class TestWherePausesAreCut:
+    @pytest.fixture
+    def environment(self, environment: dict[str, str]) -> dict[str, str]:
+        return environment | {"RECORDER_CAPTURE__PAUSES": "cut"}
+
+    def late_pause(self, service: Service, exchange: Exchange, since: float, until: float) -> Recording:
+        story = told(service, exchange)
+        capture.capture_due(service, at(13))
+        recording = only(service)
+        story.tell("recording.paused", since, recording_id=story.recording)
+        story.tell("recording.resumed", until, recording_id=story.recording)
+        capture.capture_due(service, at(20))
+        capture.erase_leftovers(service)
+        return recording
+
+    def test_p1_a_late_pause_is_cut_out_of_what_is_stored(self, service: Service, exchange: Exchange) -> None:
+        self.late_pause(service, exchange, 2, 3)
+
+        whole, kept = cap.sound(), cap.decoded(opened(service, only(service)))
+        assert (kept == np.concatenate([whole[: 2 * cap.RATE], whole[3 * cap.RATE :]])).all()
+
+    def test_p1_a_late_pause_that_leaves_no_sample_erases_it(self, service: Service, exchange: Exchange) -> None:
+        erased = self.late_pause(service, exchange, 0, 8)  # six seconds were recorded
+
+        assert erasure.certificate(service, erased.id)["reason"] == "uncovered"
+        assert objects(service) == []
 
 
 def test_p1_what_can_no_longer_be_cut_is_erased_all_the_same(service: Service, exchange: Exchange) -> None:
