@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.api.access.entering import Dial, entered, only_request, post, sources
-from tests.api.conftest import Client, House
+from tests.api.conftest import SAME_ORIGIN, Client, House
 from tests.recorder.asking import link_rows, stored, token
 
 
@@ -85,6 +85,13 @@ class TestHttps:
         for flag in ("Secure", "HttpOnly", "SameSite=Strict", "Path=/"):
             assert flag in cookie
         assert "Domain" not in cookie
+
+    async def test_leaving_drops_the_cookie_in_a_way_browsers_take(self, house: House) -> None:
+        answer = await house.client.post("/access/leave", headers=SAME_ORIGIN, allow_redirects=False)
+        dropped = answer.headers["Set-Cookie"]
+        assert dropped.startswith('__Host-access="";')
+        for flag in ("Max-Age=0", "Secure", "Path=/"):
+            assert flag in dropped
 
 
 async def test_cookies_are_plain_on_loopback(house: House) -> None:

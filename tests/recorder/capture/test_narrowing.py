@@ -23,7 +23,7 @@ from storage.tables import AttemptRow
 from tests.conftest import MovingClock
 from tests.recorder import captured as cap
 from tests.recorder.audio.renditions import Kept
-from tests.recorder.captured import at, only, opened, told
+from tests.recorder.captured import SOUND, at, only, opened, told
 from tests.recorder.exchange import Exchange, Story
 from tests.recorder.sounds import RATE, decoded, encoded, speechlike
 from tests.recorder.stored import objects
@@ -141,8 +141,8 @@ class TestWherePausesAreCut:
     def test_p1_a_late_pause_is_cut_out_of_what_is_stored(self, service: Service, exchange: Exchange) -> None:
         self.late_pause(service, exchange, 2, 3)
 
-        whole, kept = cap.sound(), cap.decoded(opened(service, only(service)))
-        assert (kept == np.concatenate([whole[: 2 * cap.RATE], whole[3 * cap.RATE :]])).all()
+        kept = decoded(opened(service, only(service)), "flac").reshape(-1, 2)
+        assert (kept == np.concatenate([SOUND[: 2 * RATE], SOUND[3 * RATE :]])).all()
 
     def test_p1_a_late_pause_that_leaves_no_sample_erases_it(self, service: Service, exchange: Exchange) -> None:
         erased = self.late_pause(service, exchange, 0, 8)  # six seconds were recorded

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from recorder import sources
+from recorder import capture, sources
 from recorder.capture import pushing
 from recorder.errors import (
     AudioTruncatedError,
@@ -92,6 +92,11 @@ def test_a_pushed_recording_that_was_cut_is_still_known_by_its_bytes(service: Se
     story.consent(2)
     assert push(service, story) == "created"
     assert only(service).content_type == "audio/flac"
+    assert push(service, story) == "same"
+
+    story.tell("recording.paused", 4, recording_id=story.recording)
+    story.tell("recording.resumed", 5, recording_id=story.recording)
+    assert capture.capture_due(service, at(20)) == 1  # cut anew, from what was kept
     assert push(service, story) == "same"
 
 

@@ -16,6 +16,15 @@ from tests.recorder.stored import objects
 from tests.recorder.waiting import kinds_of_tasks
 
 
+def test_p1_a_yes_after_the_last_sample_keeps_nothing(service: Service, exchange: Exchange) -> None:
+    told(service, exchange, consent_s=8)  # of a call of ten seconds, six were recorded
+    capture.capture_due(service, at(13))
+    assert (only(service).state, only(service).reason, only(service).sealed) == ("discarded", "uncovered", None)
+    capture.erase_leftovers(service)
+    assert objects(service) == []
+    assert sources.delete_at_sources(service, at(14)) == 1
+
+
 @pytest.mark.parametrize("decision", ["refused", "unanswered", "withdrawn"])
 def test_p1_without_a_consent_not_a_byte_is_fetched(service: Service, exchange: Exchange, decision: str) -> None:
     story = told(service, exchange, consent_s=None)

@@ -36,6 +36,16 @@ def test_a_ring_in_use_does_not_start_with_an_empty_database(
         another(database, ring)
 
 
+def test_a_database_that_lost_the_pin_of_its_root_key_does_not_start(
+    database: Database, tmp_path: Path, keyring: KeyRing
+) -> None:
+    with database.write() as connection:
+        connection.execute(keys.delete().where(keys.c.purpose == "service"))
+
+    with pytest.raises(ConfigurationError, match="pins the root key"):
+        another(database, FolderStore(tmp_path / "unmounted"))
+
+
 def test_nothing_is_made_before_the_ring_is_open(database: Database, ring: FolderStore) -> None:
     keyring = KeyRing(database, ring, ROOT)
 

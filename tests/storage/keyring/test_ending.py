@@ -14,10 +14,10 @@ from storage.columns import unwrap, wrap
 from storage.database import Database
 from storage.errors import KeyDestroyedError, KeyUnavailableError, StoreUnavailableError
 from storage.keymaking import keys
-from storage.keyobjects import RootKey
+from storage.keyobjects import KeyName, RootKey
 from storage.keyring import INBOX_DAYS, KeyRing
 from storage.objects_folder import FolderStore
-from tests.storage.keyring.rings import EXPIRY, NOW, ROOT, another, states
+from tests.storage.keyring.rings import ALL, EXPIRY, NOW, ROOT, another, objects, states
 
 
 def test_p3_a_days_key_is_due_the_day_after_and_not_before(keyring: KeyRing) -> None:
@@ -43,9 +43,11 @@ def test_p3_a_destroyed_key_is_gone_from_everywhere_for_everyone(
     wrapped = wrap(key, b"secret", table="t", column="c", row_id="r")
     tomorrow = NOW + timedelta(days=1)
 
-    keyring.destroy(key.id, tomorrow)
-    keyring.destroy(key.id, tomorrow)
+    told: list[str] = []
+    for _ in range(2):
+        keyring.destroy(key.id, tomorrow, lambda _: told.append(key.id))
 
+    assert told == [key.id]
     assert not list(ring.path.glob(f"*/*{key.id}*"))
     for one in (keyring, another(database, ring)):
         with pytest.raises(KeyDestroyedError):
@@ -79,11 +81,14 @@ def test_p3_a_key_object_without_a_row_is_destroyed_with_its_day(
     with database.write() as connection:
         connection.execute(keys.delete().where(keys.c.id == key.id))
     tomorrow = NOW + timedelta(days=1)
+    told: list[str] = []
+    keyring.note(KeyName("rec_abc", "20260903"), b"erased")
 
     for name in keyring.due_for_destruction(tomorrow):
-        keyring.destroy(name.id, tomorrow)
+        keyring.destroy(name.id, tomorrow, lambda _, gone=name.id: told.append(gone))  # type: ignore[misc]  # a default
 
-    assert not list(ring.path.glob(f"*/*{key.id}*"))
+    assert told == [key.id]
+    assert len(objects(ring)) == ALL + 1  # every other key, and the note
 
 
 @pytest.mark.parametrize("folder", ["20269999", "00000000", "service"])
@@ -134,6 +139,15 @@ def test_p3_a_closing_key_takes_no_new_uses(database: Database, keyring: KeyRing
 def test_an_unknown_key_is_no_destroyed_one(keyring: KeyRing) -> None:
     with pytest.raises(KeyUnavailableError):
         keyring.key("day_unknown", NOW)
+
+
+def test_a_day_whose_key_is_still_to_be_made_is_over_only_at_its_end(database: Database, ring: FolderStore) -> None:
+    keyring = another(database, ring)  # which makes no day keys yet
+
+    with pytest.raises(KeyUnavailableError):
+        keyring.day_key(NOW.date(), NOW)
+    with pytest.raises(KeyDestroyedError):
+        keyring.day_key(NOW.date(), NOW + timedelta(days=1))
 
 
 def test_a_lost_key_that_is_not_due_is_no_destroyed_one(ring: FolderStore, keyring: KeyRing) -> None:

@@ -64,6 +64,18 @@ def test_p6_a_crash_while_pinning_the_root_costs_nothing(
     assert another(database, ring).ensure(NOW) == ALL
 
 
+def test_p6_a_crash_after_the_pin_was_written_costs_nothing(
+    database: Database, ring: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(keymaking, "_finish", raising(OSError(5, "Input/output error")))
+        with pytest.raises(OSError, match="Input/output"):
+            another(database, ring)
+    assert list(ring.keys(""))
+
+    assert another(database, ring).ensure(NOW) == ALL
+
+
 def test_p6_a_key_that_its_maker_removes_while_another_looks_is_made_again(
     database: Database, ring: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from storage.database import Database
 from storage.errors import ConfigurationError, KeyUnavailableError
+from storage.keyobjects import KeyObjects
 from storage.keyring import KeyRing, load_root_key
 from storage.objects_folder import FolderStore
 from storage.rootkey import save_root_key
@@ -61,3 +62,24 @@ def test_a_process_with_the_old_root_makes_no_more_keys(
     assert keyring.ensure(NOW + timedelta(days=1)) == 2
     with pytest.raises(KeyUnavailableError):  # or a restored backup, which the note is for, does not start
         running.note(NOTE, b"erased")
+
+
+def test_what_others_make_while_the_root_is_rotated_is_kept_or_never_made(
+    database: Database, ring: FolderStore, keyring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, last, day = another(database, ring), KeyObjects.keep_only_own, EXPIRY + timedelta(days=8)
+    made: list[bytes] = []
+
+    def in_time() -> None:
+        running.ensure(NOW + timedelta(days=1))
+        made.append(running.day_key(day, NOW).material)
+
+    def too_late(objects: KeyObjects) -> None:
+        with pytest.raises(KeyUnavailableError):
+            running.ensure(NOW + timedelta(days=2))
+        last(objects)
+
+    monkeypatch.setattr(KeyObjects, "keep_only_own", too_late)
+    keyring.rotate_root(NEW_ROOT, in_time)
+
+    assert [another(database, ring, root=NEW_ROOT).day_key(day, NOW).material] == made
