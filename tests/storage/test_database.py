@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,11 @@ from storage.errors import ConfigurationError, DatabaseFullError, DatabaseUnavai
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    opened = Database(f"sqlite:///{tmp_path / 'x.sqlite'}")
-    with opened.write() as connection:
-        connection.execute(text("CREATE TABLE t (n INTEGER)"))
-    return opened
+def database(tmp_path: Path) -> Iterator[Database]:
+    with closing(Database(f"sqlite:///{tmp_path / 'x.sqlite'}")) as opened:
+        with opened.write() as connection:
+            connection.execute(text("CREATE TABLE t (n INTEGER)"))
+        yield opened
 
 
 def _count(database: Database) -> int:
@@ -137,6 +139,8 @@ def test_connections_to_a_new_database_may_meet(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    for database in opened:
+        database.close()
 
     assert faults == []
 
@@ -144,7 +148,7 @@ def test_connections_to_a_new_database_may_meet(tmp_path: Path) -> None:
 def test_p2_a_new_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
-        with Database(f"sqlite:///{tmp_path / 'new.sqlite'}").write() as connection:
+        with closing(Database(f"sqlite:///{tmp_path / 'new.sqlite'}")) as new, new.write() as connection:
             connection.execute(text("CREATE TABLE t (n INTEGER)"))
             files = sorted(tmp_path.iterdir())
             assert [path.name for path in files if path.suffix in {".sqlite", ".sqlite-wal"}]
@@ -165,8 +169,9 @@ def test_a_full_database_is_told_apart(database: Database) -> None:
 def test_a_database_that_is_away_is_retryable(tmp_path: Path) -> None:
     (tmp_path / "folder.sqlite").mkdir()
 
-    with pytest.raises(DatabaseUnavailableError), Database(f"sqlite:///{tmp_path / 'folder.sqlite'}").write():
-        pass
+    with closing(Database(f"sqlite:///{tmp_path / 'folder.sqlite'}")) as away:  # noqa: SIM117
+        with pytest.raises(DatabaseUnavailableError), away.write():
+            pass
 
 
 def test_a_database_in_memory_is_refused() -> None:
