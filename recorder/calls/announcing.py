@@ -13,9 +13,10 @@ from recorder.events import UNSAID, Event, ReceivedEvent
 from recorder.sources import recording_ref
 from storage.catalogue import calls, recordings, seen, tasks
 from storage.catalogue.recordings import Recording
+from storage.catalogue.relatives import UNDECIDED
 from storage.clock import new_id
 
-WAITING, GONE = ("announced", "capturing"), ("discarded", "erasing")
+GONE = ("discarded", "erasing")
 ANOTHERS = "the recording is another call's"
 MISSING = {"recording.absent": "platform_absent", "recording.failed": "platform_failed"}  # why nothing is there
 
@@ -106,14 +107,14 @@ def missed(recording: Recording) -> bool:
 
 def laid_out(case: Case, recording: Recording, channel_map: dict[str, str]) -> None:
     """Note who is on which channel of a recording that waits, unless that is known: `available` has the last word."""
-    if recording.state in WAITING and _details(case, recording).get("channel_map") is None:
+    if recording.state in UNDECIDED and _details(case, recording).get("channel_map") is None:
         _add(case, recording, channel_map=channel_map)
 
 
 def _moved(case: Case, recording: Recording, event: Event) -> None:
     """Note another address for the same recording, say because the first has run out: the next try goes there."""
     url = event.data.get("url")
-    if recording.state in WAITING and url is not None and _details(case, recording).get("url") != url:
+    if recording.state in UNDECIDED and url is not None and _details(case, recording).get("url") != url:
         _add(case, recording, url=url)
 
 
